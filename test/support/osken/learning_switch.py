@@ -34,6 +34,8 @@ class LearningSwitch(app_manager.OSKenApp):
         reason = {ofp.OFPPR_ADD: "add", ofp.OFPPR_DELETE: "delete", ofp.OFPPR_MODIFY: "modify"}[msg.reason]
         link = "down" if msg.desc.state & ofp.OFPPS_LINK_DOWN else "up"
         print("port %s %s link %s" % (reason, msg.desc.name.decode(), link), flush=True)
+        if reason == "delete":
+            self.forget_port(msg.datapath, msg.desc.port_no)
 
     @set_ev_cls(ofp_event.EventOFPErrorMsg, MAIN_DISPATCHER)
     def error(self, ev):
@@ -56,6 +58,14 @@ class LearningSwitch(app_manager.OSKenApp):
         dp.send_msg(parser.OFPPacketOut(
             datapath=dp, buffer_id=msg.buffer_id, in_port=in_port, actions=actions,
             data=msg.data if msg.buffer_id == dp.ofproto.OFP_NO_BUFFER else None))
+
+    def forget_port(self, dp, port_no):
+        """What was learned at a port that is gone is learned anew."""
+        macs = self.tables.get(dp.id, {})
+        self.tables[dp.id] = {mac: port for mac, port in macs.items() if port != port_no}
+        dp.send_msg(dp.ofproto_parser.OFPFlowMod(
+            datapath=dp, command=dp.ofproto.OFPFC_DELETE, out_port=port_no, out_group=dp.ofproto.OFPG_ANY,
+            match=dp.ofproto_parser.OFPMatch()))
 
     @staticmethod
     def add_flow(dp, priority, match, actions):
