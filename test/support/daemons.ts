@@ -23,6 +23,8 @@ export const scratchDir = (): string => mkdtempSync(join(tmpdir(), "sl-"));
 interface Options {
   /** Network namespace to run in. */
   netns?: string;
+  /** A command that runs the switch daemon, such as setpriv with fewer privileges. */
+  prefix?: readonly string[];
 }
 
 function underTest(rundir: string, daemons: Daemon[], netns: string | undefined): SwitchUnderTest {
@@ -56,7 +58,7 @@ export async function startSluice(options: Options = {}): Promise<SwitchUnderTes
     20_000,
     () => alive(server),
   );
-  const vswitchd = new Daemon(["node", SLUICE, "vswitchd", `unix:${sock}`], run);
+  const vswitchd = new Daemon([...(options.prefix ?? []), "node", SLUICE, "vswitchd", `unix:${sock}`], run);
   return underTest(rundir, [server, vswitchd], options.netns);
 }
 
