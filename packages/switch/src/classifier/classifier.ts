@@ -1,0 +1,160 @@
+// Hot path. `lookup` runs per upcall and table: typed arrays only, nothing is allocated.
+import { type Classified, hashMask, Subtable, significantLanes } from "./subtable.js";
+
+/** # Classifier
+ *
+ *  **What.** A set of rules, each a (key, mask, priority); `lookup` finds the rule of the highest priority that
+ *  agrees with a flow on the bits of its mask.
+ *
+ *  **Why.** Matches are arbitrary masks over some seventy words, tables have up to a hundred thousand rules but few
+ *  different masks. Tuple space search (Srinivasan, Suri, Varghese, 1999) costs one hash probe a mask.
+ *
+ *  **Design.** One `Subtable` a mask, visited by falling highest priority, until no subtable that is left can hold
+ *  a better rule than the one found.
+ *
+ *  **Un-wildcarding.** A lookup may be cached for every flow that agrees on the bits that were looked at. `lookup`
+ *  ORs these into `wildcards.mask`: for a subtable visited the bits of its mask, for a subtable not visited none.
+ *  Bits in `wildcards.fixed` are left out: those whose value does not depend on the packet any more, because an
+ *  action has set them or an earlier lookup has pinned them.
+ *
+ *  **Invariants.** `#subtables` is sorted by falling `maxPriority`, and none is empty. With two rules of the same
+ *  priority over one packet the one found is arbitrary (1.3.5 §5.3) but the same for every packet of the
+ *  un-wildcarded flow.
+ *
+ *  **Complexity.** lookup, insert, remove: O(masks). Loose selection: O(rules whose mask covers the criterion's). */
+export class Classifier<R extends Classified> implements Iterable<R> {
+  readonly #lanes: number;
+  readonly #byMask = new Map<number, Subtable<R>[]>();
+  #subtables: Subtable<R>[] = [];
+  #size = 0;
+
+  /** `lanes`: words in a key. */
+  constructor(lanes: number) {
+    this.#lanes = lanes;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** How many different masks there are. */
+  get masks(): number {
+    return this.#subtables.length;
+  }
+
+  lookup(key: Uint32Array, wildcards?: Wildcards): R | undefined {
+    const subtables = this.#subtables;
+    let best: R | undefined;
+    let priority = -1;
+    for (let i = 0; i < subtables.length; i++) {
+      const subtable = subtables[i]!;
+      if (subtable.maxPriority <= priority) break;
+      if (wildcards !== undefined) look(subtable, wildcards);
+      const rule = subtable.find(key);
+      if (rule !== undefined && rule.priority > priority) {
+        best = rule;
+        priority = rule.priority;
+      }
+    }
+    return best;
+  }
+
+  /** The rule with this very match and priority. */
+  find(key: Uint32Array, mask: Uint32Array, priority: number): R | undefined {
+    return this.#subtable(mask)?.findExactly(key, priority);
+  }
+
+  /** Adds a rule; there must not be one with its match and priority. */
+  insert(rule: R, key: Uint32Array, mask: Uint32Array): void {
+    let subtable = this.#subtable(mask);
+    if (!subtable) {
+      subtable = new Subtable<R>(mask);
+      const hash = hashMask(mask);
+      const list = this.#byMask.get(hash);
+      if (list) list.push(subtable);
+      else this.#byMask.set(hash, [subtable]);
+      this.#subtables.push(subtable);
+    }
+    const before = subtable.maxPriority;
+    subtable.insert(rule, key);
+    this.#size++;
+    if (subtable.maxPriority !== before) this.#sort();
+  }
+
+  remove(rule: R): void {
+    const subtable = rule.subtable as unknown as Subtable<R>;
+    const before = subtable.maxPriority;
+    subtable.remove(rule);
+    this.#size--;
+    if (subtable.count === 0) {
+      const hash = hashMask(subtable.mask);
+      const left = this.#byMask.get(hash)!.filter((other) => other !== subtable);
+      if (left.length > 0) this.#byMask.set(hash, left);
+      else this.#byMask.delete(hash);
+      this.#subtables = this.#subtables.filter((other) => other !== subtable);
+    } else if (subtable.maxPriority !== before) this.#sort();
+  }
+
+  /** Puts `rule` in the place of `old`, which has the same match and priority. */
+  replace(old: R, rule: R): void {
+    (old.subtable as unknown as Subtable<R>).replace(old, rule);
+  }
+
+  /** Rules whose match is (key, mask) or narrower (1.3.5 §6.4, non-strict). */
+  *looser(key: Uint32Array, mask: Uint32Array): IterableIterator<R> {
+    const lanes = significantLanes(mask);
+    for (const subtable of [...this.#subtables]) {
+      if (lanes.some((lane) => (mask[lane]! & ~subtable.mask[lane]!) !== 0)) continue;
+      for (const rule of subtable) if (subtable.overlaps(rule, key, mask)) yield rule;
+    }
+  }
+
+  /** A rule of the same priority that some packet may match as well (1.3.5 §6.4, OFPFF_CHECK_OVERLAP). */
+  overlap(key: Uint32Array, mask: Uint32Array, priority: number): R | undefined {
+    for (const subtable of this.#subtables) {
+      if (!subtable.has(priority)) continue;
+      for (const rule of subtable) {
+        if (rule.priority === priority && subtable.overlaps(rule, key, mask)) return rule;
+      }
+    }
+    return undefined;
+  }
+
+  /** The match of a rule that is in the classifier, as a new key; bits outside the mask are 0. */
+  keyOf(rule: R): Uint32Array {
+    return rule.subtable!.keyOf(rule, new Uint32Array(this.#lanes));
+  }
+
+  *[Symbol.iterator](): IterableIterator<R> {
+    for (const subtable of [...this.#subtables]) yield* subtable;
+  }
+
+  #subtable(mask: Uint32Array): Subtable<R> | undefined {
+    const list = this.#byMask.get(hashMask(mask));
+    return list?.find((subtable) => subtable.mask.every((bits, lane) => bits === mask[lane]));
+  }
+
+  #sort(): void {
+    this.#subtables.sort((a, b) => b.maxPriority - a.maxPriority);
+  }
+}
+
+export interface Wildcards {
+  /** Bits of the packet's flow that a decision has depended on. */
+  mask: Uint32Array;
+  /** Bits whose value in the flow does not depend on the packet, given `mask`. */
+  fixed: Uint32Array;
+}
+
+function look(
+  subtable: Subtable<Classified> | { lanes: Uint16Array; bits: Uint32Array; width: number },
+  wildcards: Wildcards,
+): void {
+  const { lanes, bits, width } = subtable;
+  const { mask, fixed } = wildcards;
+  for (let i = 0; i < width; i++) {
+    const lane = lanes[i]!;
+    mask[lane]! |= bits[i]! & ~fixed[lane]!;
+    fixed[lane]! |= bits[i]!;
+  }
+}

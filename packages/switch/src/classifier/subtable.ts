@@ -1,0 +1,230 @@
+// Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
+
+/** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
+export interface Classified {
+  readonly priority: number;
+  /** Set while the rule is in a classifier. */
+  subtable: Subtable<Classified> | undefined;
+  slot: number;
+}
+
+const NONE = -1;
+
+const mix = (hash: number, word: number): number => {
+  const h = Math.imul(hash ^ word, 0x9e37_79b1);
+  return h ^ (h >>> 15);
+};
+
+/** Numbers of the lanes of `mask` that are not zero. */
+export function significantLanes(mask: Uint32Array): number[] {
+  const lanes: number[] = [];
+  for (let lane = 0; lane < mask.length; lane++) if (mask[lane] !== 0) lanes.push(lane);
+  return lanes;
+}
+
+/** A number for `mask`, equal for equal masks. */
+export function hashMask(mask: Uint32Array): number {
+  let hash = 0;
+  for (let lane = 0; lane < mask.length; lane++)
+    if (mask[lane] !== 0) hash = mix(mix(hash, lane), mask[lane]!);
+  return hash >>> 2;
+}
+
+/** The rules of one mask, in a hash table on the masked key.
+ *
+ *  A rule's masked key lies in a slab with only the significant lanes, `width` words a slot, so that a rule costs
+ *  few bytes and a comparison touches little memory. Rules of one hash bucket form a list by falling priority:
+ *  the first that is equal is the best. */
+export class Subtable<R extends Classified> {
+  readonly mask: Uint32Array;
+  /** The significant lanes and their masks. */
+  readonly lanes: Uint16Array;
+  readonly bits: Uint32Array;
+  readonly width: number;
+  /** No rule here has a higher priority. */
+  maxPriority = -1;
+  count = 0;
+
+  #values: Uint32Array;
+  #hashes: Uint32Array;
+  /** Next slot of the same bucket, or of the free list. */
+  #next: Int32Array;
+  #buckets: Int32Array;
+  #rules: (R | undefined)[] = [];
+  #free = NONE;
+  readonly #priorities = new Map<number, number>();
+
+  constructor(mask: Uint32Array) {
+    this.mask = mask.slice();
+    this.lanes = Uint16Array.from(significantLanes(mask));
+    this.width = this.lanes.length;
+    this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
+    this.#values = new Uint32Array(4 * this.width);
+    this.#hashes = new Uint32Array(4);
+    this.#next = new Int32Array(4);
+    this.#buckets = new Int32Array(4).fill(NONE);
+  }
+
+  hash(key: Uint32Array): number {
+    const { lanes, bits, width } = this;
+    let hash = 0;
+    for (let i = 0; i < width; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
+    return hash >>> 0;
+  }
+
+  /** The best rule that matches `key`. */
+  find(key: Uint32Array): R | undefined {
+    const hash = this.hash(key);
+    let slot = this.#buckets[hash & (this.#buckets.length - 1)]!;
+    while (slot !== NONE) {
+      if (this.#hashes[slot] === hash && this.#same(slot, key)) return this.#rules[slot];
+      slot = this.#next[slot]!;
+    }
+    return undefined;
+  }
+
+  /** The rule with this very key and priority. */
+  findExactly(key: Uint32Array, priority: number): R | undefined {
+    const hash = this.hash(key);
+    let slot = this.#buckets[hash & (this.#buckets.length - 1)]!;
+    while (slot !== NONE) {
+      const rule = this.#rules[slot]!;
+      if (rule.priority === priority && this.#hashes[slot] === hash && this.#same(slot, key)) return rule;
+      slot = this.#next[slot]!;
+    }
+    return undefined;
+  }
+
+  #same(slot: number, key: Uint32Array): boolean {
+    const { lanes, bits, width } = this;
+    const values = this.#values;
+    const base = slot * width;
+    for (let i = 0; i < width; i++) {
+      if (values[base + i] !== (key[lanes[i]!]! & bits[i]!) >>> 0) return false;
+    }
+    return true;
+  }
+
+  insert(rule: R, key: Uint32Array): void {
+    const slot = this.#allocate();
+    const { lanes, bits, width } = this;
+    for (let i = 0; i < width; i++) this.#values[slot * width + i] = key[lanes[i]!]! & bits[i]!;
+    this.#hashes[slot] = this.hash(key);
+    this.#rules[slot] = rule;
+    rule.subtable = this as unknown as Subtable<Classified>;
+    rule.slot = slot;
+    this.count++;
+    if (this.count > this.#buckets.length) this.#rehash();
+    else this.#link(slot);
+    this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
+    if (rule.priority > this.maxPriority) this.maxPriority = rule.priority;
+  }
+
+  remove(rule: R): void {
+    const slot = rule.slot;
+    const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
+    let at = this.#buckets[bucket]!;
+    if (at === slot) this.#buckets[bucket] = this.#next[slot]!;
+    else {
+      while (this.#next[at] !== slot) at = this.#next[at]!;
+      this.#next[at] = this.#next[slot]!;
+    }
+    this.#rules[slot] = undefined;
+    this.#next[slot] = this.#free;
+    this.#free = slot;
+    rule.subtable = undefined;
+    rule.slot = NONE;
+    this.count--;
+    const left = this.#priorities.get(rule.priority)! - 1;
+    if (left > 0) this.#priorities.set(rule.priority, left);
+    else {
+      this.#priorities.delete(rule.priority);
+      if (rule.priority === this.maxPriority) this.maxPriority = this.#highest();
+    }
+  }
+
+  /** Puts `rule` where `old` is; they have the same key and priority. */
+  replace(old: R, rule: R): void {
+    const slot = old.slot;
+    this.#rules[slot] = rule;
+    rule.subtable = this as unknown as Subtable<Classified>;
+    rule.slot = slot;
+    old.subtable = undefined;
+    old.slot = NONE;
+  }
+
+  /** Writes the rule's masked key into `key`, whose other bits stay. */
+  keyOf(rule: Classified, key: Uint32Array): Uint32Array {
+    for (let i = 0; i < this.width; i++) {
+      const lane = this.lanes[i]!;
+      key[lane] = (key[lane]! & ~this.bits[i]!) | this.#values[rule.slot * this.width + i]!;
+    }
+    return key;
+  }
+
+  /** Whether some packet may match both the rule and (key, mask). */
+  overlaps(rule: Classified, key: Uint32Array, mask: Uint32Array): boolean {
+    const base = rule.slot * this.width;
+    for (let i = 0; i < this.width; i++) {
+      const lane = this.lanes[i]!;
+      if (((this.#values[base + i]! ^ key[lane]!) & this.bits[i]! & mask[lane]!) !== 0) return false;
+    }
+    return true;
+  }
+
+  *[Symbol.iterator](): IterableIterator<R> {
+    for (const rule of this.#rules) if (rule) yield rule;
+  }
+
+  has(priority: number): boolean {
+    return this.#priorities.has(priority);
+  }
+
+  #highest(): number {
+    let highest = -1;
+    for (const priority of this.#priorities.keys()) if (priority > highest) highest = priority;
+    return highest;
+  }
+
+  #allocate(): number {
+    const slot = this.#free;
+    if (slot !== NONE) {
+      this.#free = this.#next[slot]!;
+      return slot;
+    }
+    const fresh = this.#rules.length;
+    if (fresh === this.#next.length) {
+      const size = fresh * 2;
+      const values = new Uint32Array(size * this.width);
+      values.set(this.#values);
+      this.#values = values;
+      const hashes = new Uint32Array(size);
+      hashes.set(this.#hashes);
+      this.#hashes = hashes;
+      const next = new Int32Array(size);
+      next.set(this.#next);
+      this.#next = next;
+    }
+    this.#rules.push(undefined);
+    return fresh;
+  }
+
+  #link(slot: number): void {
+    const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
+    const priority = this.#rules[slot]!.priority;
+    let before = NONE;
+    let at = this.#buckets[bucket]!;
+    while (at !== NONE && this.#rules[at]!.priority > priority) {
+      before = at;
+      at = this.#next[at]!;
+    }
+    this.#next[slot] = at;
+    if (before === NONE) this.#buckets[bucket] = slot;
+    else this.#next[before] = slot;
+  }
+
+  #rehash(): void {
+    this.#buckets = new Int32Array(this.#buckets.length * 2).fill(NONE);
+    for (let slot = 0; slot < this.#rules.length; slot++) if (this.#rules[slot]) this.#link(slot);
+  }
+}
