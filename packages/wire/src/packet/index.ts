@@ -1,0 +1,11 @@
+export * from "./arp.js";
+export * from "./ethernet.js";
+export * from "./icmpv4.js";
+export * from "./icmpv6.js";
+export * from "./ipv4.js";
+export * from "./ipv6.js";
+export type { Malformed } from "./layer.js";
+export * from "./lldp.js";
+export * from "./tcp.js";
+export { IP_PROTO, type IpPayload, type Transport } from "./transport.js";
+export * from "./udp.js";
