@@ -1,0 +1,205 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { type Clock, realClock } from "./clock.js";
+import { RateLimiter } from "./rate-limit.js";
+
+/** From the most to the least important; a destination set to a level takes it and all before it. */
+export const LOG_LEVELS = ["off", "emer", "err", "warn", "info", "dbg"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+export type LogSeverity = Exclude<LogLevel, "off">;
+export const LOG_DESTINATIONS = ["console", "file"] as const;
+export type LogDestination = (typeof LOG_DESTINATIONS)[number];
+
+/** What a part of the program logs through. */
+export interface Log {
+  readonly name: string;
+  emer(text: string): void;
+  err(text: string): void;
+  warn(text: string): void;
+  info(text: string): void;
+  dbg(text: string): void;
+  /** Whether a line of this level would go anywhere; asked before an expensive text is made. */
+  enabled(level: LogSeverity): boolean;
+}
+
+export interface LogOptions {
+  clock?: Clock;
+  /** Takes one line with its newline; standard error when left out. */
+  console?: (line: string) => void;
+  /** Level of every module and destination until changed. */
+  level?: LogLevel;
+}
+
+const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
+
+// Text that came from the network must not be able to forge a line or to drive a terminal.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
+const escapeControl = (text: string): string =>
+  text.replace(CONTROL, (c) => (c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`));
+
+type Write = (module: Module, level: LogSeverity, text: string) => void;
+
+class Module implements Log {
+  readonly name: string;
+  readonly levels: Record<LogDestination, LogLevel>;
+  readonly #write: Write;
+
+  constructor(name: string, levels: Record<LogDestination, LogLevel>, write: Write) {
+    this.name = name;
+    this.levels = levels;
+    this.#write = write;
+  }
+
+  emer(text: string): void {
+    this.#write(this, "emer", text);
+  }
+  err(text: string): void {
+    this.#write(this, "err", text);
+  }
+  warn(text: string): void {
+    this.#write(this, "warn", text);
+  }
+  info(text: string): void {
+    this.#write(this, "info", text);
+  }
+  dbg(text: string): void {
+    if (this.enabled("dbg")) this.#write(this, "dbg", text);
+  }
+
+  enabled(level: LogSeverity): boolean {
+    return LOG_DESTINATIONS.some((destination) => rank(this.levels[destination]) >= rank(level));
+  }
+}
+
+/** All modules' logs, their levels and where lines go. Lines look as Open vSwitch's:
+ *  `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. Lines that repeat too often are dropped and counted. */
+export class LogRegistry {
+  readonly #clock: Clock;
+  readonly #console: (line: string) => void;
+  readonly #modules = new Map<string, Module>();
+  readonly #defaults: Record<LogDestination, LogLevel>;
+  readonly #limiter: RateLimiter;
+  #file: { path: string; fd: number } | undefined;
+  #sequence = 0;
+
+  constructor(options: LogOptions = {}) {
+    this.#clock = options.clock ?? realClock;
+    this.#console = options.console ?? ((line) => void process.stderr.write(line));
+    this.#defaults = { console: options.level ?? "info", file: options.level ?? "info" };
+    this.#limiter = new RateLimiter(this.#clock);
+  }
+
+  /** Lines dropped so far because they repeated too often. */
+  get dropped(): number {
+    return this.#limiter.dropped;
+  }
+
+  module(name: string): Log {
+    let module = this.#modules.get(name);
+    if (!module) {
+      module = new Module(name, { ...this.#defaults }, this.#write);
+      this.#modules.set(name, module);
+    }
+    return module;
+  }
+
+  /** Sets the level of one module or "ANY", for one destination or "ANY". Throws a one-line Error on unknown names. */
+  set(module: string, destination: LogDestination | "ANY", level: LogLevel): void {
+    const modules = module === "ANY" ? [...this.#modules.values()] : [this.#modules.get(module)];
+    const destinations = destination === "ANY" ? LOG_DESTINATIONS : [destination];
+    for (const target of modules) {
+      if (!target) throw new Error(`no log module "${module}"`);
+      for (const d of destinations) target.levels[d] = level;
+    }
+    if (module === "ANY") for (const d of destinations) this.#defaults[d] = level;
+  }
+
+  /** `[MODULE][:DESTINATION[:LEVEL]]` in any order, as `ovs-appctl vlog/set` takes it: what is not named is any
+   *  module, any destination, level dbg. Throws a one-line Error on an unknown word. */
+  setSpec(spec: string): void {
+    let module = "ANY";
+    let destination: LogDestination | "ANY" = "ANY";
+    let level: LogLevel = "dbg";
+    for (const word of spec.split(/[\s:,]+/).filter((w) => w !== "")) {
+      const lower = word.toLowerCase();
+      if (lower === "any") continue;
+      if ((LOG_LEVELS as readonly string[]).includes(lower)) level = lower as LogLevel;
+      else if ((LOG_DESTINATIONS as readonly string[]).includes(lower)) destination = lower as LogDestination;
+      else if (this.#modules.has(word)) module = word;
+      else throw new Error(`no destination, level, or module "${word}"`);
+    }
+    this.set(module, destination, level);
+  }
+
+  /** Every module with its levels, as text for `vlog/list`. */
+  list(): string {
+    const rows = [...this.#modules.values()].sort((a, b) => a.name.localeCompare(b.name));
+    const line = (cells: readonly string[]): string =>
+      `${cells[0]!.padEnd(18)} ${cells
+        .slice(1)
+        .map((cell) => cell.padStart(7))
+        .join("    ")}\n`;
+    const head =
+      line(["", ...LOG_DESTINATIONS]) + line(["", ...LOG_DESTINATIONS.map((d) => "-".repeat(d.length))]);
+    return (
+      head +
+      rows.map((m) => line([m.name, ...LOG_DESTINATIONS.map((d) => m.levels[d].toUpperCase())])).join("")
+    );
+  }
+
+  /** Appends from now on to the file at `path`. Throws the operating system's error. */
+  openFile(path: string): void {
+    const fd = openSync(path, "a", 0o640);
+    this.#closeFile();
+    this.#file = { path, fd };
+  }
+
+  /** Closes and opens the file again, after a rotation. */
+  reopenFile(): void {
+    if (this.#file) this.openFile(this.#file.path);
+  }
+
+  #closeFile(): void {
+    if (this.#file) closeSync(this.#file.fd);
+    this.#file = undefined;
+  }
+
+  readonly #write: Write = (module, level, text) => {
+    if (!module.enabled(level)) return;
+    const verdict = this.#limiter.check(module.name, level, text);
+    if (!verdict.pass) return;
+    if (verdict.dropped > 0) {
+      const seconds = Math.round(verdict.sinceMs / 1000);
+      this.#emit(module, level, `dropped ${verdict.dropped} like the next line in the last ${seconds} s`);
+    }
+    this.#emit(module, level, text);
+  };
+
+  #emit(module: Module, level: LogSeverity, text: string): void {
+    const time = new Date(this.#clock.wallNow()).toISOString();
+    const sequence = String(++this.#sequence).padStart(5, "0");
+    const line = `${time}|${sequence}|${module.name}|${level.toUpperCase()}|${escapeControl(text)}\n`;
+    if (rank(module.levels.console) >= rank(level)) this.#console(line);
+    if (this.#file && rank(module.levels.file) >= rank(level)) {
+      try {
+        writeSync(this.#file.fd, line);
+      } catch {
+        // A full disk must not stop the program; the console still has the line.
+      }
+    }
+  }
+}
+
+export const createLog = (options: LogOptions = {}): LogRegistry => new LogRegistry(options);
+
+const nothing = (): void => {};
+/** Keeps nothing; for tests and parts that nobody listens to. */
+export const nullLog: Log = {
+  name: "null",
+  emer: nothing,
+  err: nothing,
+  warn: nothing,
+  info: nothing,
+  dbg: nothing,
+  enabled: () => false,
+};
