@@ -57,9 +57,9 @@ export class IdleProbe {
   }
 
   readonly #check = (): void => {
-    if (this.#intervalMs === 0) return this.#arm(0);
     const silentMs = this.#options.clock.now() - this.#heardAt;
-    if (this.#isIdle) {
+    if (this.#intervalMs === 0) this.#arm(0);
+    else if (this.#isIdle) {
       this.stop();
       this.#options.dead();
     } else if (silentMs >= this.#intervalMs) {

@@ -129,7 +129,8 @@ function startConnecting(target: string, to: Target, options: StreamOptions): So
 
 /** The far end of an accepted connection, as a target. */
 export function peerName(socket: Socket, kind: Target["kind"] = "tcp"): string {
-  if (kind === "unix" || socket.remoteAddress === undefined) return "unix";
+  if (kind === "unix") return "unix";
+  if (socket.remoteAddress === undefined) return `${kind}:(already gone)`;
   return formatTarget({ kind, passive: false, host: socket.remoteAddress, port: socket.remotePort ?? 0 });
 }
 
