@@ -1,0 +1,31 @@
+/** What a datapath can be told to do with a packet. A list is carried out in order on one packet, which later
+ *  actions see as earlier ones left it; an empty list drops. Datapath port numbers are the datapath's own. */
+export type OdpAction =
+  | { type: "output"; port: number }
+  /** `field` is a name of flow/flow-key.ts; `value` and `mask` are as wide as the field, in network order. Checksums
+   *  are put right. A packet that lacks the header is left as it is. tp_src and tp_dst mean TCP, UDP or SCTP. */
+  | { type: "set_field"; field: string; value: Uint8Array; mask?: Uint8Array }
+  /** `tci`: PCP, DEI and VID as on the wire. */
+  | { type: "push_vlan"; tpid: number; tci: number }
+  | { type: "pop_vlan" }
+  /** `lse`: the whole label stack entry: label, TC, BOS, TTL. */
+  | { type: "push_mpls"; ethertype: number; lse: number }
+  /** `ethertype`: what follows once the outermost label is gone. */
+  | { type: "pop_mpls"; ethertype: number }
+  /** Adds a backbone header (IEEE 802.1ah) with the packet's own MAC addresses; `isid` has 24 bits. */
+  | { type: "push_pbb"; ethertype: number; isid: number }
+  | { type: "pop_pbb" }
+  /** An upcall of kind "action", with at most `max_len` bytes of the packet. */
+  | { type: "userspace"; cookie: number; max_len: number }
+  /** Drops the packet, or marks it down, when the meter says so. */
+  | { type: "meter"; meter_id: number }
+  /** Does `actions` on a copy. */
+  | { type: "clone"; actions: readonly OdpAction[] }
+  /** Does `actions` on a copy of a share of the packets: `probability` of 2^32-1. */
+  | { type: "sample"; probability: number; actions: readonly OdpAction[] }
+  /** Looks the packet up again, with its present headers and this recirc_id. */
+  | { type: "recirc"; id: number }
+  /** Cuts what the next output or userspace action sends to `max_len` bytes. */
+  | { type: "trunc"; max_len: number };
+
+export type OdpActions = readonly OdpAction[];
