@@ -1,0 +1,151 @@
+import { once } from "node:events";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import { JsonFramer } from "./json-framer.js";
+import { readPidfile } from "./pidfile.js";
+import { runDir } from "./rundir.js";
+import { type Listener, listen, openStream } from "./stream.js";
+
+/** Carries out one command; the text is shown to the person who asked. Throwing says why not, in one line. */
+export type ControlHandler = (args: readonly string[]) => string | undefined | Promise<string | undefined>;
+
+interface Command {
+  name: string;
+  usage: string;
+  minArgs: number;
+  maxArgs: number;
+  handler: ControlHandler;
+}
+
+interface Request {
+  id: unknown;
+  method: string;
+  params: string[];
+}
+
+export interface ControlReply {
+  result: string | null;
+  error: string | null;
+}
+
+/** Requests may be this large, and replies to us this large: a dump of many flows is one text. */
+const MAX_REQUEST = 1 << 20;
+const MAX_REPLY = 1 << 30;
+
+const isRequest = (value: unknown): value is Request => {
+  const { method, params } = (value ?? {}) as Partial<Request>;
+  return (
+    typeof method === "string" && Array.isArray(params) && params.every((param) => typeof param === "string")
+  );
+};
+
+const withNewline = (text: string): string => (text === "" || text.endsWith("\n") ? text : `${text}\n`);
+
+/** A control socket, as `ovs-appctl` and `sluice appctl` speak to it: JSON-RPC 1.0, a command's name as the method,
+ *  its arguments as strings, text as the result. */
+export class ControlServer {
+  readonly #commands = new Map<string, Command>();
+  #listener: Listener | undefined;
+
+  /** `version` is what the command of that name answers. */
+  constructor(version: string) {
+    this.register("list-commands", "", 0, 0, () => this.#list());
+    this.register("help", "", 0, 0, () => this.#list());
+    this.register("version", "", 0, 0, () => version);
+  }
+
+  register(name: string, usage: string, minArgs: number, maxArgs: number, handler: ControlHandler): void {
+    this.#commands.set(name, { name, usage, minArgs, maxArgs, handler });
+  }
+
+  /** Listens on the unix socket `path`. Rejects with StreamError. */
+  async listen(path: string): Promise<void> {
+    this.#listener = await listen(`punix:${path}`, (socket) => void this.#serve(socket), {
+      maxConnections: 64,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#listener?.close();
+    this.#listener = undefined;
+  }
+
+  /** Carries out one command, as if it had come over the socket. */
+  async run(method: string, params: readonly string[]): Promise<ControlReply> {
+    try {
+      const result = await this.#find(method, params).handler(params);
+      return { result: withNewline(result ?? ""), error: null };
+    } catch (error) {
+      return { result: null, error: withNewline((error as Error).message) };
+    }
+  }
+
+  #find(method: string, params: readonly string[]): Command {
+    const command = this.#commands.get(method);
+    if (!command)
+      throw new Error(`"${method}" is not a valid command (use "list-commands" to see those there are)`);
+    const { name, usage, minArgs, maxArgs } = command;
+    if (params.length >= minArgs && params.length <= maxArgs) return command;
+    throw new Error(
+      `"${name}" takes ${usage === "" ? "no arguments" : usage}, not ${params.length} arguments`,
+    );
+  }
+
+  #list(): string {
+    const rows = [...this.#commands.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+    return `The available commands are:\n${rows.map((c) => `  ${c.name.padEnd(23)} ${c.usage}`.trimEnd()).join("\n")}`;
+  }
+
+  /** One request after another, however long each takes: answers keep the order of the requests, and a client that
+   *  does not read its answers is not read from either. */
+  async #serve(socket: Socket): Promise<void> {
+    const framer = new JsonFramer({ maxSize: MAX_REQUEST });
+    try {
+      for await (const chunk of socket) {
+        framer.push(chunk as Buffer);
+        for (let message = framer.next(); message !== undefined; message = framer.next()) {
+          if (!isRequest(message)) throw new TypeError("not a request");
+          const { result, error } = await this.run(message.method, message.params);
+          await write(socket, `${JSON.stringify({ id: message.id ?? null, result, error })}\n`);
+        }
+      }
+      socket.end();
+    } catch {
+      socket.destroy();
+    }
+  }
+}
+
+async function write(socket: Socket, text: string): Promise<void> {
+  if (!socket.write(text)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+}
+
+/** The control socket that `target` means: a path (it has a "/"), or a daemon's name, by its pid file. Throws a one-line Error. */
+export function controlPath(target: string, dir: string = runDir()): string {
+  if (target.includes("/")) return target;
+  const pidfile = join(dir, `${target}.pid`);
+  const pid = readPidfile(pidfile);
+  if (pid === undefined) throw new Error(`${pidfile}: no such pid file; is ${target} running?`);
+  return join(dir, `${target}.${pid}.ctl`);
+}
+
+/** Asks one command of the control socket at `path`. Rejects with StreamError when nobody answers. */
+export async function controlCall(
+  path: string,
+  command: string,
+  args: readonly string[],
+): Promise<ControlReply> {
+  const socket = await openStream(`unix:${path}`);
+  const framer = new JsonFramer({ maxSize: MAX_REPLY });
+  try {
+    socket.write(JSON.stringify({ id: 0, method: command, params: args }));
+    for await (const chunk of socket) {
+      framer.push(chunk as Buffer);
+      const reply = framer.next();
+      if (reply !== undefined) return reply as ControlReply;
+    }
+    throw new Error(`${path}: closed without an answer`);
+  } finally {
+    socket.destroy();
+  }
+}
