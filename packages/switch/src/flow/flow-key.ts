@@ -77,10 +77,14 @@ const SLOTS: readonly Slot[] = [
   ["tun_tos", 8],
   ["tun_ttl", 8],
   ["pkt_mark", 32],
-  ["ct_state", 16],
+  ["ct_state", 32],
+  ["-", 16],
   ["ct_zone", 16],
   ["ct_mark", 32],
   ["ct_label", 128],
+  ["dp_hash", 32],
+  ["conj_id", 32],
+  ["actset_output", 32],
   ["metadata", 64],
   ...regs(16),
 ];
@@ -148,7 +152,7 @@ const layout = layOut();
 export const flowFields: Readonly<Record<string, FlowField>> = Object.freeze(layout.fields);
 
 /** Lanes of a key. */
-export const FLOW_LANES = 60;
+export const FLOW_LANES = 64;
 /** The lanes that a datapath fills and looks at; the rest are the pipeline's. */
 export const DP_LANES = 30;
 if (layout.bits !== FLOW_LANES * 32) throw new Error(`the flow key has ${layout.bits} bits`);
