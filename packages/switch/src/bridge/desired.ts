@@ -1,0 +1,272 @@
+import type { OvsRow } from "@sluice/ovsdb";
+import type { TlsOptions } from "@sluice/runtime";
+import type { ControllerConfig } from "../connmgr/controller.js";
+import { DEFAULT_LIMITS } from "../connmgr/packet-in-queue.js";
+import type { FailMode, MacTableConfig, VlanConfig } from "../ofproto/types.js";
+import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
+
+/** Rows of one table by UUID. */
+export type Rows<R> = ReadonlyMap<string, R>;
+
+/** The columns that configure the switch (ovs-vswitchd.conf.db). */
+export interface ConfigRows {
+  root: Pick<OvsRow<"Open_vSwitch">, "bridges" | "ssl" | "other_config">;
+  bridges: Rows<
+    Pick<
+      OvsRow<"Bridge">,
+      | "name"
+      | "datapath_type"
+      | "ports"
+      | "controller"
+      | "protocols"
+      | "fail_mode"
+      | "other_config"
+      | "flood_vlans"
+    >
+  >;
+  ports: Rows<
+    Pick<
+      OvsRow<"Port">,
+      "name" | "interfaces" | "tag" | "trunks" | "vlan_mode" | "protected" | "other_config"
+    >
+  >;
+  interfaces: Rows<
+    Pick<OvsRow<"Interface">, "name" | "type" | "options" | "ofport_request" | "mac" | "mtu_request">
+  >;
+  controllers: Rows<
+    Pick<
+      OvsRow<"Controller">,
+      | "target"
+      | "type"
+      | "max_backoff"
+      | "inactivity_probe"
+      | "enable_async_messages"
+      | "controller_queue_size"
+      | "controller_rate_limit"
+      | "controller_burst_limit"
+    >
+  >;
+  ssl: Rows<Pick<OvsRow<"SSL">, "private_key" | "certificate" | "ca_cert">>;
+}
+
+export interface DesiredSwitch {
+  readonly bridges: ReadonlyMap<string, DesiredBridge>;
+  readonly tls: TlsOptions;
+  /** Lines for the log: settings that make no sense and were passed over. */
+  readonly complaints: readonly string[];
+}
+
+export interface DesiredBridge {
+  readonly uuid: string;
+  readonly name: string;
+  /** As the row has it; "" means "system". */
+  readonly datapathType: string;
+  readonly datapathId: bigint;
+  /** Of the local port. */
+  readonly mac: string;
+  readonly failMode: FailMode;
+  readonly macTable: MacTableConfig;
+  readonly floodVlans: readonly number[];
+  readonly dpDesc: string;
+  readonly serial: string;
+  readonly controllers: readonly DesiredController[];
+  readonly ports: ReadonlyMap<string, DesiredPort>;
+}
+
+export interface DesiredController extends ControllerConfig {
+  /** Of the Controller row. */
+  readonly uuid: string;
+}
+
+/** One Interface with what its Port says about VLANs. */
+export interface DesiredPort {
+  /** Of the Interface row; undefined for a local port that no row describes. */
+  readonly uuid: string | undefined;
+  readonly name: string;
+  readonly type: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly ofportRequest: number | undefined;
+  readonly mac: string | undefined;
+  readonly mtu: number | undefined;
+  readonly vlan: VlanConfig;
+  /** Why it cannot be, for Interface.error. */
+  readonly error: string | undefined;
+}
+
+export const INTERFACE_TYPES: readonly string[] = ["dummy", "internal", "patch", "system", "tap"];
+export const DATAPATH_TYPES: readonly string[] = ["netdev", "system"];
+
+const NO_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
+
+/** Reads the configuration rows as the state that the switch should be in. Never fails: what makes no sense is
+ *  left out with a complaint, or becomes an error of its port. */
+export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
+  const complaints: string[] = [];
+  const bridges = new Map<string, DesiredBridge>();
+  for (const uuid of rows.root.bridges) {
+    const bridge = desiredBridge(uuid, rows, complaints);
+    if (bridge) bridges.set(bridge.name, bridge);
+  }
+  return { bridges, tls: desiredTls(rows), complaints };
+}
+
+function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): DesiredBridge | undefined {
+  const row = rows.bridges.get(uuid);
+  if (!row) return undefined;
+  const complain = (text: string): void => void complaints.push(`bridge ${row.name}: ${text}`);
+  if (!isDeviceName(row.name)) {
+    complain("the name cannot be a device's: 1 to 15 characters, no '/' and no space");
+    return undefined;
+  }
+  if (row.protocols.length > 0 && !row.protocols.includes("OpenFlow13")) {
+    complain(
+      `protocols ${row.protocols.join(", ")} do not include OpenFlow13, the only one there is; it is used all the same`,
+    );
+  }
+  const mac = parseMac(row.other_config.get("hwaddr"), complain) ?? macOfUuid(uuid);
+  const ports = desiredPorts(row.ports, rows, complain);
+  if (!ports.has(row.name)) ports.set(row.name, localPort(row.name, mac));
+  const local = ports.get(row.name)!;
+  ports.set(row.name, { ...local, type: "internal", mac: local.mac ?? mac });
+  return {
+    uuid,
+    name: row.name,
+    datapathType: row.datapath_type,
+    datapathId: parseDpid(row.other_config.get("datapath-id"), complain) ?? dpidOfMac(mac),
+    mac,
+    failMode: row.fail_mode ?? "standalone",
+    macTable: {
+      ageing: number(row.other_config, "mac-aging-time", 15, 3600) ?? 300,
+      size: number(row.other_config, "mac-table-size", 10, 1_000_000) ?? 8192,
+    },
+    floodVlans: row.flood_vlans,
+    dpDesc: row.other_config.get("dp-desc") ?? row.name,
+    serial: row.other_config.get("dp-sn") ?? "None",
+    controllers: row.controller.flatMap((id) => desiredController(id, rows)),
+    ports,
+  };
+}
+
+const localPort = (name: string, mac: string): DesiredPort => ({
+  uuid: undefined,
+  name,
+  type: "internal",
+  options: {},
+  ofportRequest: undefined,
+  mac,
+  mtu: undefined,
+  vlan: NO_VLAN,
+  error: undefined,
+});
+
+function desiredPorts(
+  ids: readonly string[],
+  rows: ConfigRows,
+  complain: (text: string) => void,
+): Map<string, DesiredPort> {
+  const ports = new Map<string, DesiredPort>();
+  for (const id of ids) {
+    const port = rows.ports.get(id);
+    if (!port) continue;
+    if (port.interfaces.length > 1)
+      complain(`port ${port.name}: bonds are not supported; its first interface is used`);
+    const vlan = desiredVlan(port);
+    for (const [index, uuid] of port.interfaces.entries()) {
+      const row = rows.interfaces.get(uuid);
+      if (!row) continue;
+      const mac = parseMac(row.mac, (text) => complain(`interface ${row.name}: ${text}`));
+      ports.set(row.name, {
+        uuid,
+        name: row.name,
+        type: row.type === "" ? "system" : row.type,
+        options: Object.fromEntries(row.options),
+        ofportRequest: row.ofport_request,
+        mac,
+        mtu: row.mtu_request,
+        vlan,
+        error: index > 0 ? `${row.name}: bonds are not supported` : interfaceError(row),
+      });
+    }
+  }
+  return ports;
+}
+
+/** What of the row alone shows that there can be no such port. */
+function interfaceError(row: {
+  name: string;
+  type: string;
+  options: ReadonlyMap<string, string>;
+}): string | undefined {
+  const { name, type } = row;
+  if (type !== "" && !INTERFACE_TYPES.includes(type)) {
+    return `${name}: interface type "${type}" is not supported (there are ${INTERFACE_TYPES.join(", ")})`;
+  }
+  if (type === "patch") {
+    const peer = row.options.get("peer");
+    if (peer === undefined || peer === "") return `${name}: patch type requires valid 'peer' argument`;
+    if (peer === name) return `${name}: patch peer must not be self`;
+    return undefined;
+  }
+  return isDeviceName(name)
+    ? undefined
+    : `${name}: the name cannot be a device's: 1 to 15 characters, no '/' and no space`;
+}
+
+/** Linux' rule for the names of network devices (IFNAMSIZ, dev_valid_name), which dummies keep too. */
+const isDeviceName = (name: string): boolean => /^[^\s/:]{1,15}$/.test(name) && name !== "." && name !== "..";
+
+function desiredVlan(port: {
+  tag: number | undefined;
+  trunks: readonly number[];
+  vlan_mode: string | undefined;
+  protected: boolean;
+  other_config: ReadonlyMap<string, string>;
+}): VlanConfig {
+  const vlan_mode = (port.vlan_mode ??
+    (port.tag === undefined ? "trunk" : "access")) as VlanConfig["vlan_mode"];
+  const priorityTags = port.other_config.get("priority-tags");
+  return {
+    vlan_mode,
+    tag: vlan_mode === "trunk" ? 0 : (port.tag ?? 0),
+    trunks: vlan_mode === "access" ? [] : port.trunks,
+    protected: port.protected,
+    priorityTags: priorityTags === "true" || priorityTags === "always" || priorityTags === "if-nonzero",
+  };
+}
+
+function desiredController(uuid: string, rows: ConfigRows): DesiredController[] {
+  const row = rows.controllers.get(uuid);
+  if (!row) return [];
+  return [
+    {
+      uuid,
+      target: row.target,
+      maxBackoffMs: row.max_backoff ?? 8000,
+      probeIntervalMs: Math.max(0, row.inactivity_probe ?? 5000),
+      limits: {
+        queueSize: row.controller_queue_size ?? DEFAULT_LIMITS.queueSize,
+        rate: row.controller_rate_limit ?? 0,
+        burst: row.controller_burst_limit ?? (row.controller_rate_limit ?? 0) / 4,
+      },
+      isAsyncEnabled: row.enable_async_messages ?? true,
+      ...(row.type === undefined ? {} : { type: row.type }),
+    },
+  ];
+}
+
+function desiredTls(rows: ConfigRows): TlsOptions {
+  const row = rows.root.ssl === undefined ? undefined : rows.ssl.get(rows.root.ssl);
+  return row ? { private_key: row.private_key, certificate: row.certificate, ca_cert: row.ca_cert } : {};
+}
+
+/** A number of other_config, brought into its range; undefined where there is none. */
+function number(
+  config: ReadonlyMap<string, string>,
+  key: string,
+  low: number,
+  high: number,
+): number | undefined {
+  const text = config.get(key);
+  if (text === undefined || !/^\d{1,9}$/.test(text)) return undefined;
+  return Math.min(high, Math.max(low, Number(text)));
+}

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import { desiredSwitch } from "./desired.js";
+import { diff, type RunningBridge, type Step } from "./diff.js";
+import { config } from "./rows.testkit.js";
+
+type Sketch = Parameters<typeof config>[0];
+
+/** What runs once everything in the sketch was set up. */
+const run = (sketch: Sketch): Map<string, RunningBridge> =>
+  new Map(
+    [...desiredSwitch(config(sketch)).bridges].map(([name, desired]) => [
+      name,
+      { desired, ports: desired.ports },
+    ]),
+  );
+
+const brief = (step: Step): string => {
+  const bridge = typeof step.bridge === "string" ? step.bridge : step.bridge.name;
+  if (step.op === "set") return `set ${bridge} ${step.setting}`;
+  if (step.op === "removeBridge" || step.op === "addBridge") return `${step.op} ${bridge}`;
+  const port = typeof step.port === "string" ? step.port : step.port.name;
+  const what = step.op === "updatePort" ? ` ${Object.keys(step.change).join()}` : "";
+  return `${step.op} ${bridge} ${port}${what}`;
+};
+
+const steps = (from: Sketch, to: Sketch): string[] => diff(run(from), desiredSwitch(config(to))).map(brief);
+
+describe("the difference between what runs and what is desired", () => {
+  test("is empty when they are the same", () => {
+    const sketch = { br0: { ports: { p1: { tag: 1 } }, controllers: ["tcp:1.2.3.4"] } };
+    expect(steps(sketch, sketch)).toEqual([]);
+  });
+
+  test("sets a bridge up: itself, its local port, its ports, its settings, controllers last", () => {
+    expect(steps({}, { br0: { ports: { p1: {}, p2: {} } } })).toEqual([
+      "addBridge br0",
+      "addPort br0 br0",
+      "addPort br0 p1",
+      "addPort br0 p2",
+      "set br0 datapathId",
+      "set br0 failMode",
+      "set br0 macTable",
+      "set br0 floodVlans",
+      "set br0 controllers",
+    ]);
+  });
+
+  test("takes away before it adds", () => {
+    expect(steps({ br0: { ports: { p1: {} } }, br1: {} }, { br0: { ports: { p2: {} } } })).toEqual([
+      "removeBridge br1",
+      "removePort br0 p1",
+      "addPort br0 p2",
+    ]);
+  });
+
+  test("changes what can change in place, and replaces a port only where it must", () => {
+    const of = (port: NonNullable<Sketch[string]["ports"]>[string]): Sketch => ({
+      br0: { ports: { p1: port } },
+    });
+    expect(steps(of({}), of({ tag: 3 }))).toEqual(["updatePort br0 p1 vlan"]);
+    expect(steps(of({}), of({ mtu_request: 9000 }))).toEqual(["updatePort br0 p1 mtu"]);
+    expect(steps(of({}), of({ ofport_request: 9 }))).toEqual(["removePort br0 p1", "addPort br0 p1"]);
+    expect(steps(of({}), of({ type: "internal" }))).toEqual(["removePort br0 p1", "addPort br0 p1"]);
+    const patch = (peer: string) => of({ type: "patch", options: { peer } });
+    expect(steps(patch("a"), patch("b"))).toEqual(["updatePort br0 p1 patchPeer"]);
+  });
+
+  test("a bridge that moves to another datapath is set up anew", () => {
+    expect(steps({ br0: {} }, { br0: { datapath_type: "system" } }).slice(0, 2)).toEqual([
+      "removeBridge br0",
+      "addBridge br0",
+    ]);
+  });
+
+  test("only the setting that changed is set", () => {
+    expect(steps({ br0: {} }, { br0: { fail_mode: "secure" } })).toEqual(["set br0 failMode"]);
+    expect(steps({ br0: {} }, { br0: { controllers: ["tcp:1.2.3.4"] } })).toEqual(["set br0 controllers"]);
+  });
+
+  test("a port that failed is tried again", () => {
+    const running = run({ br0: { ports: { p1: {} } } });
+    const { desired } = running.get("br0")!;
+    const failed = new Map([["br0", { desired, ports: new Map([["br0", desired.ports.get("br0")!]]) }]]);
+    expect(diff(failed, desiredSwitch(config({ br0: { ports: { p1: {} } } }))).map(brief)).toEqual([
+      "addPort br0 p1",
+    ]);
+  });
+});

@@ -1,0 +1,109 @@
+import type { DesiredBridge, DesiredPort, DesiredSwitch } from "./desired.js";
+
+/** What runs now, as far as it decides what to change. */
+export interface RunningBridge {
+  readonly desired: DesiredBridge;
+  /** Ports that are up; one that failed is not here, and so is tried again. */
+  readonly ports: ReadonlyMap<string, DesiredPort>;
+}
+
+/** Settings of a bridge that change while it lives. */
+export type BridgeSetting = "datapathId" | "failMode" | "macTable" | "floodVlans" | "controllers";
+
+/** One change; they are carried out in the order given. */
+export type Step =
+  | { op: "removeBridge"; bridge: string }
+  | { op: "removePort"; bridge: string; port: string }
+  | { op: "addBridge"; bridge: DesiredBridge }
+  | { op: "addPort"; bridge: string; port: DesiredPort }
+  | { op: "updatePort"; bridge: string; port: DesiredPort; change: PortChange }
+  | { op: "set"; bridge: DesiredBridge; setting: BridgeSetting };
+
+export type PortChange = Partial<Pick<DesiredPort, "mac" | "mtu" | "vlan">> & { patchPeer?: string };
+
+const SETTINGS: readonly BridgeSetting[] = [
+  "datapathId",
+  "failMode",
+  "macTable",
+  "floodVlans",
+  "controllers",
+];
+
+/** Values of plain data: equal when they print the same. */
+const same = (a: unknown, b: unknown): boolean => {
+  const text = (value: unknown): string =>
+    JSON.stringify(value, (_, part) => (typeof part === "bigint" ? `${part}n` : part)) ?? "";
+  return a === b || text(a) === text(b);
+};
+
+/** The steps from what runs to what is desired: first what goes, then bridges, ports and settings. A port that is
+ *  free to take another's number or device gets its chance that way; controllers come last, and see all of it. */
+export function diff(running: ReadonlyMap<string, RunningBridge>, desired: DesiredSwitch): Step[] {
+  const gone: Step[] = [];
+  const added: Step[] = [];
+  const ports: Step[] = [];
+  const settings: Step[] = [];
+  for (const [name, { desired: old }] of running) {
+    if (isReplaced(old, desired.bridges.get(name))) gone.push({ op: "removeBridge", bridge: name });
+  }
+  for (const [name, bridge] of desired.bridges) {
+    const before = running.get(name);
+    const old = before && !isReplaced(before.desired, bridge) ? before : undefined;
+    if (!old) added.push({ op: "addBridge", bridge });
+    diffPorts(name, old?.ports ?? new Map(), bridge, gone, ports);
+    for (const setting of SETTINGS) {
+      if (!old || !same(old.desired[setting], bridge[setting])) settings.push({ op: "set", bridge, setting });
+    }
+  }
+  return [...gone, ...added, ...ports, ...settings];
+}
+
+const isReplaced = (old: DesiredBridge, next: DesiredBridge | undefined): boolean =>
+  next === undefined || next.uuid !== old.uuid || next.datapathType !== old.datapathType;
+
+function diffPorts(
+  bridge: string,
+  running: ReadonlyMap<string, DesiredPort>,
+  desired: DesiredBridge,
+  gone: Step[],
+  steps: Step[],
+): void {
+  for (const [name, old] of running) {
+    const next = desired.ports.get(name);
+    if (!next || isOther(old, next)) gone.push({ op: "removePort", bridge, port: name });
+  }
+  // The local port first: the others find their bridge complete.
+  const inOrder = [...desired.ports.values()].sort(
+    (a, b) => Number(b.name === desired.name) - Number(a.name === desired.name),
+  );
+  for (const port of inOrder) {
+    const old = running.get(port.name);
+    if (!old || isOther(old, port)) steps.push({ op: "addPort", bridge, port });
+    else {
+      const change = changes(old, port);
+      if (Object.keys(change).length > 0) steps.push({ op: "updatePort", bridge, port, change });
+    }
+  }
+}
+
+/** Whether a port has to be taken down and set up again to become the next one. */
+function isOther(old: DesiredPort, next: DesiredPort): boolean {
+  const { peer: _old, ...oldOptions } = old.options;
+  const { peer: _next, ...nextOptions } = next.options;
+  return (
+    old.uuid !== next.uuid ||
+    old.type !== next.type ||
+    old.error !== next.error ||
+    old.ofportRequest !== next.ofportRequest ||
+    !same(oldOptions, nextOptions)
+  );
+}
+
+function changes(old: DesiredPort, next: DesiredPort): PortChange {
+  return {
+    ...(old.mac === next.mac ? {} : { mac: next.mac }),
+    ...(old.mtu === next.mtu ? {} : { mtu: next.mtu }),
+    ...(same(old.vlan, next.vlan) ? {} : { vlan: next.vlan }),
+    ...(old.options.peer === next.options.peer ? {} : { patchPeer: next.options.peer ?? "" }),
+  };
+}

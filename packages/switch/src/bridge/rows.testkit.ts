@@ -1,0 +1,71 @@
+import type { ConfigRows } from "./desired.js";
+
+interface PortSketch {
+  type?: string;
+  options?: Record<string, string>;
+  tag?: number;
+  trunks?: number[];
+  vlan_mode?: "trunk" | "access" | "native-tagged" | "native-untagged";
+  ofport_request?: number;
+  mac?: string;
+  mtu_request?: number;
+}
+
+interface BridgeSketch {
+  datapath_type?: string;
+  other_config?: Record<string, string>;
+  fail_mode?: "standalone" | "secure";
+  controllers?: string[];
+  ports?: Record<string, PortSketch>;
+}
+
+/** A bridge row's UUID: its name in hex. */
+const uuidOf = (name: string): string => Buffer.from(name).toString("hex").padEnd(32, "0");
+
+/** Rows as the database would hold them, from a sketch by names. */
+export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
+  const rows = {
+    bridges: new Map(),
+    ports: new Map(),
+    interfaces: new Map(),
+    controllers: new Map(),
+  };
+  for (const [name, bridge] of Object.entries(sketch)) {
+    const ports = Object.entries(bridge.ports ?? {});
+    rows.bridges.set(uuidOf(name), {
+      name,
+      datapath_type: bridge.datapath_type ?? "netdev",
+      ports: ports.map(([port]) => `p-${port}`),
+      controller: (bridge.controllers ?? []).map((target) => `c-${target}`),
+      protocols: [],
+      fail_mode: bridge.fail_mode,
+      other_config: new Map(Object.entries(bridge.other_config ?? {})),
+      flood_vlans: [],
+    });
+    for (const target of bridge.controllers ?? []) rows.controllers.set(`c-${target}`, { target });
+    for (const [port, p] of ports) {
+      rows.ports.set(`p-${port}`, {
+        name: port,
+        interfaces: [`i-${port}`],
+        tag: p.tag,
+        trunks: p.trunks ?? [],
+        vlan_mode: p.vlan_mode,
+        protected: false,
+        other_config: new Map(),
+      });
+      rows.interfaces.set(`i-${port}`, {
+        name: port,
+        type: p.type ?? "dummy",
+        options: new Map(Object.entries(p.options ?? {})),
+        ofport_request: p.ofport_request,
+        mac: p.mac,
+        mtu_request: p.mtu_request,
+      });
+    }
+  }
+  return {
+    root: { bridges: [...rows.bridges.keys()], ssl: undefined, other_config: new Map() },
+    ssl: new Map(),
+    ...rows,
+  };
+}

@@ -1,0 +1,195 @@
+import type { Duplex } from "node:stream";
+import {
+  decode,
+  encode,
+  errorFor,
+  OfDecodeError,
+  type OfMessage,
+  type OfMessageInit,
+} from "@sluice/openflow-codec";
+import type { Clock, Log } from "@sluice/runtime";
+import { OfpError, refuse } from "../ofproto/error.js";
+import type { Ofproto } from "../ofproto/ofproto.js";
+import { type AsyncConfig, type AsyncKind, DEFAULT_ASYNC, wants } from "./async.js";
+import { Connection } from "./connection.js";
+import { handlers } from "./handlers/index.js";
+import { helloVerdict, OUR_HELLO } from "./hello.js";
+import type { PacketBuffers } from "./packet-buffers.js";
+import { PacketInQueue } from "./packet-in-queue.js";
+import { mayRequest, type Role } from "./roles.js";
+
+const OFPT_HELLO = 0;
+const OFPT_ERROR = 1;
+const OFP_VERSION = 4;
+
+/** What the connections of one bridge share. */
+export interface SwitchState {
+  readonly ofproto: Ofproto;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly buffers: PacketBuffers;
+  /** The newest generation_id that a controller gave. */
+  generation_id: bigint | undefined;
+  readonly agents: ReadonlySet<Agent>;
+}
+
+export interface AgentOptions {
+  stream: Duplex;
+  /** The peer, as the log names it. */
+  name: string;
+  /** A service connection (BRIDGE.mgmt, a passive target) gets asynchronous messages only after it has asked for
+   *  them by setting miss_send_len, and does not count as a controller for the fail mode. */
+  isService: boolean;
+  state: SwitchState;
+  /** The versions were agreed: the connection is up. */
+  onOpen?: (agent: Agent) => void;
+  /** Something came in. */
+  onActivity?: () => void;
+  onClosed?: (agent: Agent, why: string) => void;
+  onRole?: () => void;
+}
+
+/** The switch's side of one OpenFlow connection (1.3.5 §6.3): versions, requests in order, and the asynchronous
+ *  messages that this peer wants. */
+export class Agent {
+  readonly name: string;
+  readonly isService: boolean;
+  readonly state: SwitchState;
+  readonly connection: Connection;
+  readonly packetIns: PacketInQueue<OfMessageInit>;
+  readonly #options: AgentOptions;
+  #isOpen = false;
+  #role: Role = "OFPCR_ROLE_EQUAL";
+  /** What handlers keep for the connection's life, by handler file (bundles, monitors). */
+  readonly memory = new Map<symbol, unknown>();
+  async: AsyncConfig = DEFAULT_ASYNC;
+  miss_send_len: number;
+  /** NXT_SET_CONTROLLER_ID. */
+  controllerId = 0;
+  /** NXT_SET_PACKET_IN_FORMAT. */
+  packetInFormat: "standard" | "nxt2" = "standard";
+  /** Controller.enable_async_messages. */
+  isAsyncEnabled = true;
+
+  constructor(options: AgentOptions) {
+    this.name = options.name;
+    this.isService = options.isService;
+    this.state = options.state;
+    this.#options = options;
+    this.miss_send_len = options.isService ? 0 : 128;
+    this.connection = new Connection(options.stream, {
+      message: (bytes) => this.#receive(bytes),
+      drain: () => this.packetIns.drain(),
+      closed: (why) => {
+        this.#isOpen = false;
+        this.packetIns.close();
+        options.onClosed?.(this, why);
+      },
+    });
+    this.packetIns = new PacketInQueue(
+      options.state.clock,
+      (message) => this.send(message),
+      () => !this.connection.isCongested,
+    );
+  }
+
+  /** Sends our HELLO and begins to listen. */
+  start(): void {
+    this.send(OUR_HELLO);
+    this.connection.start();
+  }
+
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  get role(): Role {
+    return this.#role;
+  }
+
+  set role(role: Role) {
+    if (role === this.#role) return;
+    this.#role = role;
+    this.#options.onRole?.();
+  }
+
+  send(message: OfMessageInit): void {
+    this.connection.send(encode(message));
+  }
+
+  /** Asks for a sign of life (§7.5.2). */
+  probe(): void {
+    this.send({ type: "OFPT_ECHO_REQUEST" });
+  }
+
+  close(why: string): void {
+    this.connection.close(why);
+  }
+
+  /** Whether an asynchronous message of this kind and reason is for this connection. */
+  wants(kind: AsyncKind, reason: string): boolean {
+    if (!this.#isOpen || !this.isAsyncEnabled) return false;
+    if (this.isService && this.miss_send_len === 0) return false;
+    return wants(this.async, this.#role, kind, reason);
+  }
+
+  #receive(bytes: Uint8Array): void | Promise<void> {
+    this.#options.onActivity?.();
+    if (!this.#isOpen) return this.#receiveHello(bytes);
+    let message: OfMessage;
+    try {
+      if (bytes[0] !== OFP_VERSION && bytes[1] !== OFPT_HELLO && bytes[1] !== OFPT_ERROR) {
+        throw refuse("OFPBRC_BAD_VERSION", `version ${bytes[0]} after agreeing on ${OFP_VERSION}`);
+      }
+      message = decode(bytes);
+      const pending = this.#handle(message, bytes);
+      if (pending === undefined) return;
+      return pending.catch((error: unknown) => this.#refuse(error, bytes));
+    } catch (error) {
+      this.#refuse(error, bytes);
+    }
+  }
+
+  #handle(message: OfMessage, bytes: Uint8Array): void | Promise<void> {
+    if (!mayRequest(this.#role, message.type)) throw refuse("OFPBRC_IS_SLAVE");
+    const handler = handlers[message.type];
+    if (handler === undefined) throw refuse("OFPBRC_BAD_TYPE", `${message.type} is not for a switch`);
+    return handler(this, message, bytes);
+  }
+
+  /** §6.3.1: both sides say which versions they speak; the connection goes on in the highest common one. */
+  #receiveHello(bytes: Uint8Array): void {
+    const verdict = helloVerdict(bytes);
+    if (verdict.ok) {
+      this.#isOpen = true;
+      this.#options.onOpen?.(this);
+      return;
+    }
+    this.state.log.info(`${this.name}: ${verdict.text}`);
+    this.send({
+      type: "OFPT_ERROR",
+      xid: verdict.xid,
+      error_type: "OFPET_HELLO_FAILED",
+      error_code: "OFPHFC_INCOMPATIBLE",
+      data: new TextEncoder().encode(verdict.text),
+    });
+    this.connection.finish(verdict.text);
+  }
+
+  /** Answers a request with the error that `error` stands for; an error that stands for none is a bug of ours. */
+  #refuse(error: unknown, bytes: Uint8Array): void {
+    if (error instanceof OfDecodeError || error instanceof OfpError) {
+      this.state.log.dbg(`${this.name}: ${error.message}`);
+    } else {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      this.state.log.err(`${this.name}: request failed: ${text}`);
+    }
+    // An error is never answered with an error, lest two peers never stop.
+    if (bytes[1] === OFPT_ERROR) return;
+    const known =
+      error instanceof OfDecodeError || error instanceof OfpError
+        ? error
+        : refuse("OFPBRC_EPERM", "internal error");
+    this.send(errorFor(known, bytes));
+  }
+}

@@ -1,0 +1,230 @@
+import { join } from "node:path";
+import type { Clock, Log, Timer, TlsOptions } from "@sluice/runtime";
+import type { Ofproto } from "../ofproto/ofproto.js";
+import type { FlowRemovedEvent, PacketInEvent, PortStatusEvent } from "../ofproto/types.js";
+import { ActiveController } from "./active-controller.js";
+import { Agent, type SwitchState } from "./agent.js";
+import {
+  type AdoptOptions,
+  type ControllerConfig,
+  type ControllerStatus,
+  type ControllerTarget,
+  configure,
+  isPassive,
+  isService,
+  type TargetHost,
+} from "./controller.js";
+import { PacketBuffers } from "./packet-buffers.js";
+import { packetInFor } from "./packet-in.js";
+import { DEFAULT_LIMITS } from "./packet-in-queue.js";
+import { PassiveController } from "./passive-controller.js";
+import { Snoop } from "./snoop.js";
+
+export interface ConnMgrOptions {
+  ofproto: Ofproto;
+  clock: Clock;
+  log: Log;
+  /** A controller's status that OVSDB shows has changed. */
+  onChange?: () => void;
+}
+
+/** How the connections to local tools behave. */
+const SERVICE: Omit<ControllerConfig, "target"> = {
+  maxBackoffMs: 8000,
+  probeIntervalMs: 0,
+  limits: DEFAULT_LIMITS,
+  isAsyncEnabled: true,
+  type: "service",
+};
+
+/** A controller counts as lost after this many inactivity probe intervals without it (ovs-vswitchd.conf.db,
+ *  Bridge.fail_mode): a short break must not give forwarding away. */
+const LOST_AFTER_PROBES = 3;
+const DEFAULT_PROBE_MS = 5_000;
+
+/** The OpenFlow connections of one bridge: its controllers, its local service and snoop sockets. Turns what
+ *  ofproto tells into messages for those who want them, and tells ofproto whether a controller is there. */
+export class ConnMgr {
+  readonly #ofproto: Ofproto;
+  readonly #log: Log;
+  readonly #onChange: () => void;
+  readonly #targets = new Map<string, ControllerTarget>();
+  readonly #agents = new Set<Agent>();
+  readonly #state: SwitchState;
+  readonly #snoop = new Snoop();
+  readonly #clock: Clock;
+  #service: PassiveController | undefined;
+  #tls: TlsOptions = {};
+  #lost: Timer | undefined;
+  #isLost = false;
+  readonly counters = { packetIns: 0, packetInsUnwanted: 0 };
+
+  constructor(options: ConnMgrOptions) {
+    this.#ofproto = options.ofproto;
+    this.#log = options.log;
+    this.#clock = options.clock;
+    this.#onChange = options.onChange ?? (() => {});
+    this.#state = {
+      ofproto: options.ofproto,
+      clock: options.clock,
+      log: options.log,
+      buffers: new PacketBuffers(options.clock),
+      generation_id: undefined,
+      agents: this.#agents,
+    };
+    const { events } = options.ofproto;
+    events.on("packet_in", this.#onPacketIn);
+    events.on("flow_removed", this.#onFlowRemoved);
+    events.on("port_status", this.#onPortStatus);
+  }
+
+  /** Opens RUNDIR/BRIDGE.mgmt and RUNDIR/BRIDGE.snoop. Rejects with one line. */
+  async openService(rundir: string): Promise<void> {
+    const path = (kind: string): string => `punix:${join(rundir, `${this.#ofproto.name}.${kind}`)}`;
+    this.#service = new PassiveController(this.#host, { ...SERVICE, target: path("mgmt") });
+    await this.#service.ready;
+    await this.#snoop.listen(path("snoop"));
+  }
+
+  /** Makes the set of controllers what it should be: keeps, adds, removes by target. */
+  async setControllers(configs: readonly ControllerConfig[], tls: TlsOptions = {}): Promise<void> {
+    this.#tls = tls;
+    const wanted = new Map(configs.map((config) => [config.target, config]));
+    for (const [target, controller] of this.#targets) {
+      const config = wanted.get(target);
+      if (config && isService(config) === isService(controller.config)) continue;
+      this.#targets.delete(target);
+      await controller.close();
+    }
+    for (const [target, config] of wanted) {
+      const controller = this.#targets.get(target);
+      if (controller) controller.update(config);
+      else this.#targets.set(target, this.#open(config));
+    }
+    this.#updateFailMode();
+  }
+
+  /** Of each controller, by target. */
+  status(): ControllerStatus[] {
+    return [...this.#targets.values()].map((target) => target.status());
+  }
+
+  /** Every connection there is, for people. */
+  connections(): { name: string; role: string; isService: boolean; sent: number; received: number }[] {
+    return [...this.#agents].map(({ name, role, isService, connection }) => ({
+      name,
+      role,
+      isService,
+      ...connection.counters,
+    }));
+  }
+
+  /** The target of a passive controller with the port really taken. */
+  boundTarget(target: string): string | undefined {
+    const controller = this.#targets.get(target);
+    return controller instanceof PassiveController ? controller.boundTarget : undefined;
+  }
+
+  /** Drops every controller's connection and connects anew. */
+  reconnect(): void {
+    for (const target of this.#targets.values()) target.reconnect();
+  }
+
+  async close(): Promise<void> {
+    const { events } = this.#ofproto;
+    events.off("packet_in", this.#onPacketIn);
+    events.off("flow_removed", this.#onFlowRemoved);
+    events.off("port_status", this.#onPortStatus);
+    this.#lost?.cancel();
+    const targets = [...this.#targets.values()];
+    this.#targets.clear();
+    await Promise.all(targets.map((target) => target.close()));
+    await this.#service?.close();
+    await this.#snoop.close();
+    for (const agent of this.#agents) agent.close("switch stops");
+  }
+
+  #open(config: ControllerConfig): ControllerTarget {
+    return isPassive(config.target)
+      ? new PassiveController(this.#host, config)
+      : new ActiveController(this.#host, config);
+  }
+
+  readonly #host: TargetHost = ((manager: ConnMgr): TargetHost => ({
+    get clock() {
+      return manager.#clock;
+    },
+    get log() {
+      return manager.#log;
+    },
+    get tls() {
+      return manager.#tls;
+    },
+    adopt: (options) => manager.#adopt(options),
+    changed: () => {
+      manager.#updateFailMode();
+      manager.#onChange();
+    },
+  }))(this);
+
+  #adopt({ config, ...options }: AdoptOptions): Agent {
+    const agent = new Agent({
+      ...options,
+      isService: isService(config),
+      state: this.#state,
+      onClosed: (closed, why) => {
+        this.#agents.delete(closed);
+        options.onClosed?.(closed, why);
+      },
+    });
+    configure(agent, config);
+    if (!agent.isService) agent.connection.tap = this.#snoop.copy;
+    this.#agents.add(agent);
+    return agent;
+  }
+
+  /** Tells ofproto whether there are controllers, and whether all have been away for long enough to count. */
+  #updateFailMode(): void {
+    const primaries = [...this.#targets.values()].filter((target) => !isService(target.config));
+    const configured = primaries.length > 0;
+    const connected = [...this.#agents].some((agent) => agent.isOpen && !agent.isService);
+    if (connected || !configured) {
+      this.#lost?.cancel();
+      this.#lost = undefined;
+      this.#isLost = false;
+    } else if (!this.#lost && !this.#isLost) {
+      const probeMs = Math.max(
+        ...primaries.map((target) => target.config.probeIntervalMs || DEFAULT_PROBE_MS),
+      );
+      this.#lost = this.#clock.setTimeout(() => {
+        this.#lost = undefined;
+        this.#isLost = true;
+        this.#updateFailMode();
+      }, LOST_AFTER_PROBES * probeMs);
+    }
+    this.#ofproto.setControllerState({ configured, connected: configured && !this.#isLost });
+  }
+
+  readonly #onPacketIn = (event: PacketInEvent): void => {
+    let isWanted = false;
+    for (const agent of this.#agents) {
+      if (agent.controllerId !== event.controllerId || !agent.wants("packet_in", event.reason)) continue;
+      isWanted = true;
+      agent.packetIns.push(() => packetInFor(event, agent));
+    }
+    if (isWanted) this.counters.packetIns++;
+    else this.counters.packetInsUnwanted++;
+  };
+
+  readonly #onFlowRemoved = (event: FlowRemovedEvent): void => {
+    for (const agent of this.#agents) {
+      if (agent.wants("flow_removed", event.reason)) agent.send({ type: "OFPT_FLOW_REMOVED", ...event });
+    }
+  };
+
+  readonly #onPortStatus = (event: PortStatusEvent): void => {
+    for (const agent of this.#agents) {
+      if (agent.wants("port_status", event.reason)) agent.send({ type: "OFPT_PORT_STATUS", ...event });
+    }
+  };
+}

@@ -1,0 +1,37 @@
+import { MultipartJoiner, OFPMPF, type OfMessage, splitMultipart } from "@sluice/openflow-codec";
+import { refuse } from "../../ofproto/error.js";
+import type { Agent } from "../agent.js";
+import type { HandlerTable } from "./handler.js";
+
+type MultipartRequest = Extract<OfMessage, { type: "OFPT_MULTIPART_REQUEST" }>;
+
+/** Requests in several parts: only OFPMP_TABLE_FEATURES may be (§7.3.5). */
+const joining = Symbol("multipart requests");
+
+/** The whole request, once its last part is here. */
+function join(agent: Agent, message: MultipartRequest): MultipartRequest | undefined {
+  let joiner = agent.memory.get(joining) as MultipartJoiner | undefined;
+  if (joiner === undefined && (message.flags & OFPMPF.REQ_MORE) === 0) return message;
+  joiner ??= new MultipartJoiner();
+  agent.memory.set(joining, joiner);
+  return joiner.push(message) as MultipartRequest | undefined;
+}
+
+/** Statistics and descriptions, whole or in as many messages as they need. */
+export const multipart: HandlerTable = {
+  OFPT_MULTIPART_REQUEST: async (agent, message) => {
+    const request = join(agent, message);
+    if (request === undefined) return;
+    const isWrite = request.body.type === "OFPMP_TABLE_FEATURES" && request.body.entries.length > 0;
+    if (isWrite && agent.role === "OFPCR_ROLE_SLAVE") throw refuse("OFPBRC_IS_SLAVE");
+    const body = await agent.state.ofproto.multipart(request.body);
+    const reply = { type: "OFPT_MULTIPART_REPLY", xid: message.xid, flags: 0, body } as OfMessage;
+    for (const part of splitMultipart(reply)) {
+      agent.send(part);
+      if (agent.connection.isCongested) await agent.connection.drained();
+    }
+  },
+
+  OFPT_QUEUE_GET_CONFIG_REQUEST: (agent, { xid, port }) =>
+    agent.send({ type: "OFPT_QUEUE_GET_CONFIG_REPLY", xid, ...agent.state.ofproto.queueGetConfig(port) }),
+};

@@ -1,0 +1,67 @@
+import { refuse } from "../../ofproto/error.js";
+import { fromAsyncFields, toAsyncFields } from "../async.js";
+import { N_BUFFERS } from "../packet-buffers.js";
+import { decideRole, NO_GENERATION } from "../roles.js";
+import type { HandlerTable } from "./handler.js";
+
+/** About the connection itself: echo, features, configuration, barriers, roles, asynchronous messages. */
+export const session: HandlerTable = {
+  // A second HELLO changes nothing.
+  OFPT_HELLO: () => {},
+
+  OFPT_ECHO_REQUEST: (agent, { xid, data }) => agent.send({ type: "OFPT_ECHO_REPLY", xid, data }),
+
+  OFPT_ECHO_REPLY: () => {},
+
+  OFPT_ERROR: (agent, { error_type, error_code }) =>
+    agent.state.log.warn(`${agent.name}: received error ${error_type} ${error_code}`),
+
+  OFPT_FEATURES_REQUEST: (agent, { xid }) =>
+    agent.send({ type: "OFPT_FEATURES_REPLY", xid, ...agent.state.ofproto.features(), n_buffers: N_BUFFERS }),
+
+  OFPT_GET_CONFIG_REQUEST: (agent, { xid }) =>
+    agent.send({
+      type: "OFPT_GET_CONFIG_REPLY",
+      xid,
+      flags: agent.state.ofproto.getConfig().flags,
+      miss_send_len: agent.miss_send_len,
+    }),
+
+  OFPT_SET_CONFIG: (agent, { flags, miss_send_len }) => {
+    // §6.3.4: a slave may set what concerns only itself; fragment handling is the switch's.
+    if (agent.role !== "OFPCR_ROLE_SLAVE") agent.state.ofproto.setConfig({ flags });
+    agent.miss_send_len = miss_send_len;
+  },
+
+  // §7.3.8: everything before it is done, everything after waits; requests are handled in order.
+  OFPT_BARRIER_REQUEST: async (agent, { xid }) => {
+    await agent.state.ofproto.barrier();
+    agent.send({ type: "OFPT_BARRIER_REPLY", xid });
+  },
+
+  OFPT_ROLE_REQUEST: (agent, message) => {
+    const { state } = agent;
+    const verdict = decideRole(message, agent.role, state.generation_id);
+    if (!verdict.ok) throw refuse(verdict.error_code);
+    state.generation_id = verdict.generation_id;
+    if (verdict.demoteOthers) {
+      for (const other of state.agents) {
+        if (other !== agent && other.role === "OFPCR_ROLE_MASTER") other.role = "OFPCR_ROLE_SLAVE";
+      }
+    }
+    agent.role = verdict.role;
+    agent.send({
+      type: "OFPT_ROLE_REPLY",
+      xid: message.xid,
+      role: verdict.role,
+      generation_id: verdict.generation_id ?? NO_GENERATION,
+    });
+  },
+
+  OFPT_GET_ASYNC_REQUEST: (agent, { xid }) =>
+    agent.send({ type: "OFPT_GET_ASYNC_REPLY", xid, ...toAsyncFields(agent.async) }),
+
+  OFPT_SET_ASYNC: (agent, message) => {
+    agent.async = fromAsyncFields(message);
+  },
+};
