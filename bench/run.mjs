@@ -35,8 +35,6 @@ for (const name of wanted.length > 0 ? wanted : all) await runOne(name);
 process.exit(failures === 0 ? 0 : 1);
 
 async function runOne(name) {
-  const { title = name, run } = await import(pathToFileURL(join(here, name + SUFFIX)));
-  process.stdout.write(`\n## ${name}: ${title}\n\n`);
   const rows = [];
   const context = {
     rounds: Number(options.rounds),
@@ -48,6 +46,8 @@ async function runOne(name) {
     figure,
   };
   try {
+    const { title = name, run } = await import(pathToFileURL(join(here, name + SUFFIX)));
+    process.stdout.write(`\n## ${name}: ${title}\n\n`);
     rows.push(...((await run(context)) ?? []));
     process.stdout.write(table(rows));
     if (options.write) writeSection(name, title, rows);

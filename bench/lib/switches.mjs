@@ -1,0 +1,112 @@
+// Switches to measure, each in a namespace of its own between two hosts:
+//   host "left" (eth0 10.0.0.1) -- p1 [switch] p2 -- host "right" (eth0 10.0.0.2)
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { daemon, sh, until } from "./shell.mjs";
+
+const SLUICE = join(dirname(fileURLToPath(import.meta.url)), "../../packages/cli/bin/sluice.js");
+const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
+export const MAC = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" };
+export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
+
+/** The kinds of switch: how the database server and the daemon are started, what is set before ports are added. */
+const kinds = {
+  sluice: {
+    server: (dir) => ["node", SLUICE, "ovsdb-server", join(dir, "conf.db"), `--remote=punix:${dir}/db.sock`],
+    daemon: (dir) => ["node", SLUICE, "vswitchd", `unix:${dir}/db.sock`],
+  },
+  ovs: {
+    schema: SCHEMA,
+    server: (dir) => ["ovsdb-server", join(dir, "conf.db"), `--remote=punix:${dir}/db.sock`, "--no-chdir"],
+    daemon: (dir) => ["ovs-vswitchd", "--disable-system", "--no-chdir", `unix:${dir}/db.sock`],
+  },
+  "ovs-tso": {
+    schema: SCHEMA,
+    settings: ["other_config:userspace-tso-enable=true"],
+    server: (dir) => kinds.ovs.server(dir),
+    daemon: (dir) => kinds.ovs.daemon(dir),
+  },
+};
+
+/** Starts a switch of `kind` with its two hosts and a flow each way. Everything is undone by `cleanup`. */
+export async function startSwitch(kind, cleanup) {
+  const { schema, settings, server, daemon: daemonOf } = kinds[kind];
+  const dir = mkdtempSync(join(tmpdir(), "slb-"));
+  cleanup(() => rmSync(dir, { recursive: true, force: true }));
+  const names = await makeNamespaces(kind, cleanup);
+  const env = { OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, SLUICE_RUNDIR: dir };
+  const vsctl = (...args) => sh(["ovs-vsctl", `--db=unix:${dir}/db.sock`, "--timeout=20", ...args], { env });
+  const ofctl = (...args) => sh(["ovs-ofctl", "-O", "OpenFlow13", "--timeout=20", ...args], { env });
+  const start = (argv) => {
+    const running = daemon(argv, { netns: names.sw, env });
+    cleanup(() => running.stop());
+    return running;
+  };
+
+  if (schema) await sh(["ovsdb-tool", "create", join(dir, "conf.db"), schema]);
+  const database = start(server(dir));
+  await until(() => existsSync(join(dir, "db.sock")), `${kind}'s database`, 20_000, database.output);
+  if (schema) await vsctl("--no-wait", "init");
+  if (settings) await vsctl("--no-wait", "set", "Open_vSwitch", ".", ...settings);
+  const switchd = start(daemonOf(dir));
+  try {
+    await vsctl(
+      ...["--", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure"],
+      ...["protocols=OpenFlow13", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2"],
+    );
+    for (const [from, to] of ["p1 p2", "p2 p1"].map((pair) => pair.split(" "))) {
+      const numbers = await Promise.all([from, to].map((port) => vsctl("get", "interface", port, "ofport")));
+      const [in_port, out_port] = numbers.map((text) => text.trim());
+      await ofctl("add-flow", `unix:${dir}/br0.mgmt`, `in_port=${in_port},actions=output:${out_port}`);
+    }
+  } catch (error) {
+    throw new Error(`${kind}: ${error.message}\n${switchd.output()}`);
+  }
+  // `ip netns exec` replaces itself by the program, so its process is the daemon.
+  return { kind, pid: switchd.pid, names, vsctl, ofctl, dir };
+}
+
+async function makeNamespaces(kind, cleanup) {
+  const prefix = `slb-${process.pid}-${kind}-`;
+  const names = { left: `${prefix}l`, sw: `${prefix}s`, right: `${prefix}r` };
+  for (const name of Object.values(names)) {
+    await sh(["ip", "netns", "add", name]);
+    cleanup(() => sh(["ip", "netns", "del", name]));
+    await sh(["ip", "-n", name, "link", "set", "lo", "up"]);
+  }
+  for (const [side, port] of [
+    ["left", "p1"],
+    ["right", "p2"],
+  ]) {
+    const host = names[side];
+    await sh([
+      "ip",
+      "-n",
+      host,
+      "link",
+      "add",
+      "eth0",
+      "type",
+      "veth",
+      "peer",
+      "name",
+      port,
+      "netns",
+      names.sw,
+    ]);
+    await sh(["ip", "-n", host, "link", "set", "eth0", "address", MAC[side], "up"]);
+    await sh(["ip", "-n", names.sw, "link", "set", port, "up"]);
+    await sh(["ip", "-n", host, "addr", "add", `${IP[side]}/24`, "dev", "eth0"]);
+  }
+  return names;
+}
+
+/** Checksum and segmentation offloads of the hosts' interfaces. */
+export async function setOffloads({ names }, state) {
+  for (const host of [names.left, names.right]) {
+    const features = ["tx", "rx", "sg", "tso", "gso", "gro"].flatMap((feature) => [feature, state]);
+    await sh(["ethtool", "-K", "eth0", ...features], { netns: host });
+  }
+}
