@@ -1,0 +1,89 @@
+import { createRequire } from "node:module";
+import { CliError, type CommandModule, type Io } from "./io.js";
+
+interface Row {
+  name: string;
+  summary: string;
+  /** Loaded when it is asked for, so that a small command starts fast. */
+  load: () => Promise<CommandModule>;
+}
+
+const commands: readonly Row[] = [
+  {
+    name: "ofctl",
+    summary: "ask and change an OpenFlow switch (as ovs-ofctl); decode and encode messages",
+    load: () => import("./commands/ofctl.js"),
+  },
+  {
+    name: "appctl",
+    summary: "ask a running daemon over its control socket (as ovs-appctl)",
+    load: () => import("./commands/appctl.js"),
+  },
+  {
+    name: "dpctl",
+    summary: "ask the switch daemon about its datapaths (as ovs-dpctl)",
+    load: () => import("./commands/dpctl.js"),
+  },
+];
+
+/** The release, from package.json. */
+export const version = (): string =>
+  (createRequire(import.meta.url)("../package.json") as { version: string }).version;
+
+function help(): string {
+  const width = Math.max(...commands.map(({ name }) => name.length));
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}\n`).join("");
+  return `sluice: a programmable virtual switch and its controller
+usage: sluice COMMAND [ARG...]
+
+Commands:
+${rows}
+"sluice COMMAND --help" tells of one command; "sluice --version" shows the release.
+`;
+}
+
+/** Runs one command line and gives its exit code. Never throws: whatever fails is told in one line. */
+export async function main(argv: readonly string[], io: Io): Promise<number> {
+  const [name, ...rest] = argv;
+  if (name === "--help" || name === "-h" || name === "help") {
+    io.stdout.write(help());
+    return 0;
+  }
+  if (name === "--version" || name === "-V") {
+    io.stdout.write(`sluice ${version()}\n`);
+    return 0;
+  }
+  const row = commands.find((command) => command.name === name);
+  if (row === undefined) {
+    const what =
+      name === undefined
+        ? "no command given"
+        : `unknown ${name.startsWith("-") ? "option" : "command"} ${name}`;
+    io.stderr.write(
+      `sluice: ${what}; the commands are ${commands.map((command) => command.name).join(", ")}\n`,
+    );
+    return 1;
+  }
+  const readerGone = quietWhenReaderLeaves(io);
+  try {
+    const { run } = await row.load();
+    return await Promise.race([run(rest, io), readerGone]);
+  } catch (error) {
+    io.stderr.write(`sluice ${row.name}: ${messageOf(error, io)}\n`);
+    return error instanceof CliError ? error.exitCode : 1;
+  }
+}
+
+/** `sluice … | head` ends when head does, with no complaint. */
+function quietWhenReaderLeaves(io: Io): Promise<number> {
+  io.stderr.on("error", () => {});
+  return new Promise((resolve) => {
+    io.stdout.on("error", () => resolve(0));
+  });
+}
+
+function messageOf(error: unknown, io: Io): string {
+  if (!(error instanceof Error)) return String(error);
+  if (io.env.SLUICE_DEBUG) return error.stack ?? error.message;
+  return error.message.split("\n")[0] || error.name;
+}
