@@ -1,4 +1,5 @@
 export * from "./clock.js";
+export * from "./dummy-port.js";
 export * from "./host/host.js";
 export * from "./host/probe.js";
 export * from "./host/respond.js";

@@ -9,6 +9,8 @@ export interface Socket {
   receive(frame: Uint8Array): void;
   /** The cable tells where the frames that this socket sends go; undefined when it is pulled out. */
   plug(send: Deliver | undefined): void;
+  /** Told when the cable is cut and mended. */
+  carrier?(isUp: boolean): void;
 }
 
 export interface LinkOptions {
@@ -43,6 +45,7 @@ export class Link {
   loss: number;
   readonly counters = { carried: 0, lost: 0, overrun: 0, cut: 0 };
   readonly #options: LinkOptions;
+  readonly #ends: readonly Socket[];
   readonly #lanes: Record<Direction, Lane>;
   #isCut = false;
 
@@ -51,6 +54,7 @@ export class Link {
     this.latencyMs = options.latencyMs ?? 0;
     this.loss = options.loss ?? 0;
     this.#lanes = { "a-to-b": { to: b, queue: [] }, "b-to-a": { to: a, queue: [] } };
+    this.#ends = [a, b];
     a.plug((frame) => this.#send("a-to-b", frame));
     b.plug((frame) => this.#send("b-to-a", frame));
   }
@@ -61,15 +65,25 @@ export class Link {
 
   /** Frames under way are lost, and those sent until `mend`. */
   cut(): void {
+    if (this.#isCut) return;
     this.#isCut = true;
     for (const lane of Object.values(this.#lanes)) {
       this.counters.cut += lane.queue.length;
       for (const { timer } of lane.queue.splice(0)) timer.cancel();
     }
+    for (const end of this.#ends) end.carrier?.(false);
   }
 
   mend(): void {
+    if (!this.#isCut) return;
     this.#isCut = false;
+    for (const end of this.#ends) end.carrier?.(true);
+  }
+
+  /** Pulls the cable out of both sockets for good. */
+  remove(): void {
+    this.cut();
+    for (const end of this.#ends) end.plug(undefined);
   }
 
   #send(direction: Direction, frame: Uint8Array): void {
