@@ -1,1 +1,10 @@
-export {};
+export * from "./apps/hub.js";
+export * from "./apps/index.js";
+export * from "./apps/learning-switch.js";
+export * from "./apps/mac-table.js";
+export * from "./framework/app.js";
+export * from "./framework/controller.js";
+export { Datapath } from "./framework/datapath.js";
+export type { ControllerEvents } from "./framework/dispatch.js";
+export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
+export * from "./testing/fake-switch.js";

@@ -1,0 +1,172 @@
+import { OFPP } from "@sluice/openflow-codec";
+import { VirtualClock } from "@sluice/runtime";
+import { ETH_TYPE, ethernet, LLDP_MAC } from "@sluice/wire";
+import { beforeEach, describe, expect, test } from "vitest";
+import { FakeSwitch } from "../testing/fake-switch.js";
+import { LEARNED_COOKIE, type LearningSwitchOptions, learningSwitch } from "./learning-switch.js";
+
+const [A, B, C] = ["00:00:00:00:00:0a", "00:00:00:00:00:0b", "00:00:00:00:00:0c"];
+const frame = (src: string, dst?: string, vid?: number): Uint8Array =>
+  ethernet({ src, dst, vlans: vid === undefined ? [] : [{ vid }], eth_type: 0x88b5 }, new Uint8Array(46));
+
+let clock: VirtualClock;
+let sw: FakeSwitch;
+const start = (options: LearningSwitchOptions = {}): FakeSwitch =>
+  new FakeSwitch([learningSwitch({ clock, ...options })]);
+beforeEach(() => {
+  clock = new VirtualClock();
+  sw = start();
+});
+const learned = () => sw.flows.filter((flow) => flow.cookie === LEARNED_COOKIE);
+
+/** A at port 1 and B at port 2 have talked. */
+function conversation(vid?: number): void {
+  expect(sw.receive(1, frame(A, B, vid))).toEqual([2, 3, 4]);
+  expect(sw.receive(2, frame(B, A, vid))).toEqual([1]);
+  expect(sw.receive(1, frame(A, B, vid))).toEqual([2]);
+}
+
+test("what is unknown is flooded, without a flow", () => {
+  expect(sw.receive(1, frame(A, B))).toEqual([2, 3, 4]);
+  expect(sw.receive(1, frame(A))).toEqual([2, 3, 4]);
+  expect(sw.receive(1, frame(A, "01:00:5e:00:00:01"))).toEqual([2, 3, 4]);
+  expect(learned()).toEqual([]);
+});
+
+test("a conversation gets a flow each way, and then passes without the controller", () => {
+  conversation();
+  const before = sw.packetIns;
+  expect(sw.receive(1, frame(A, B))).toEqual([2]);
+  expect(sw.receive(2, frame(B, A))).toEqual([1]);
+  expect(sw.packetIns).toBe(before);
+  expect(learned().map(({ match, idle_timeout, priority }) => ({ match, idle_timeout, priority }))).toEqual([
+    { match: { in_port: 2, eth_dst: A, eth_src: B, vlan_vid: 0 }, idle_timeout: 60, priority: 1 },
+    { match: { in_port: 1, eth_dst: B, eth_src: A, vlan_vid: 0 }, idle_timeout: 60, priority: 1 },
+  ]);
+});
+
+test("the flow is sent before the packet, so that the next packet finds it", () => {
+  conversation();
+  expect(sw.sent.slice(-2).map((message) => message.type)).toEqual(["OFPT_FLOW_MOD", "OFPT_PACKET_OUT"]);
+});
+
+describe("a host that moves", () => {
+  test("is followed by the traffic to it at once, without a packet-in", () => {
+    conversation();
+    expect(sw.receive(3, frame(B, C))).toEqual([1, 2, 4]);
+    const before = sw.packetIns;
+    expect(sw.receive(1, frame(A, B))).toEqual([3]);
+    expect(sw.packetIns).toBe(before);
+  });
+
+  test("is noticed again when it moves back", () => {
+    conversation();
+    expect(sw.receive(3, frame(B, A))).toEqual([1]);
+    expect(sw.receive(1, frame(A, B))).toEqual([3]);
+    expect(sw.receive(2, frame(B, A))).toEqual([1]);
+    expect(sw.receive(1, frame(A, B))).toEqual([2]);
+  });
+
+  test("leaves no flow of its old port behind", () => {
+    conversation();
+    sw.receive(3, frame(B, A));
+    expect(learned().filter((flow) => flow.match.in_port === 2)).toEqual([]);
+  });
+
+  test("to the port of its peer stays out of it", () => {
+    conversation();
+    sw.receive(1, frame(B));
+    expect(sw.receive(1, frame(A, B))).toEqual([]);
+  });
+});
+
+test("VLANs do not know each other's hosts", () => {
+  conversation(10);
+  expect(sw.receive(1, frame(A, B, 20))).toEqual([2, 3, 4]);
+  expect(sw.receive(1, frame(A, B))).toEqual([2, 3, 4]);
+  expect(sw.receive(3, frame(B, A, 20))).toEqual([1]);
+  expect(sw.receive(1, frame(A, B, 10))).toEqual([2]);
+  expect(sw.receive(1, frame(A, B, 20))).toEqual([3]);
+});
+
+test("a port that goes down is forgotten with the flows from and to it", () => {
+  conversation();
+  sw.setPort(2, false);
+  expect(learned()).toEqual([]);
+  expect(sw.receive(1, frame(A, B))).toEqual([3, 4]);
+  sw.setPort(2, true);
+  expect(sw.receive(2, frame(B, A))).toEqual([1]);
+});
+
+test.each([
+  ["LLDP", { dst: LLDP_MAC, eth_type: ETH_TYPE.LLDP }],
+  ["LLDP to another address", { dst: "ff:ff:ff:ff:ff:ff", eth_type: ETH_TYPE.LLDP }],
+  ["spanning tree", { dst: "01:80:c2:00:00:00", eth_type: 38 }],
+])("%s is not forwarded", (_name, head) => {
+  expect(sw.receive(1, ethernet({ src: A, ...head }, new Uint8Array(46)))).toEqual([]);
+});
+
+test("a group address as the source is not learned, a frame cut short does no harm", () => {
+  sw.receive(1, frame("01:00:5e:00:00:01", B));
+  expect(sw.receive(2, frame(B, "01:00:5e:00:00:01"))).toEqual([1, 3, 4]);
+  expect(sw.receive(1, new Uint8Array(13))).toEqual([]);
+});
+
+test("two hosts behind one port are left to themselves", () => {
+  sw.receive(1, frame(A));
+  sw.receive(1, frame(B));
+  expect(sw.receive(1, frame(A, B))).toEqual([]);
+  expect(learned()).toHaveLength(1);
+});
+
+test("a host silent for 300 s is forgotten", () => {
+  sw.receive(1, frame(A));
+  clock.advance(300_000);
+  expect(sw.receive(2, frame(B, A))).toEqual([1]);
+  clock.advance(1);
+  expect(sw.receive(3, frame(C, A))).toEqual([1, 2, 4]);
+});
+
+test("a switch that comes back starts without learned flows, and with all others", () => {
+  conversation();
+  sw.send({ type: "OFPT_FLOW_MOD", command: "OFPFC_ADD", priority: 9, match: { in_port: 4 } });
+  sw.reconnect();
+  expect(sw.flows.map((flow) => flow.priority)).toEqual([9, 0]);
+  conversation();
+});
+
+test("without flows every packet passes through the controller", () => {
+  sw = start({ noFlow: true });
+  conversation();
+  expect(learned()).toEqual([]);
+  sw.receive(3, frame(B, A));
+  expect(sw.receive(1, frame(A, B))).toEqual([3]);
+  expect(sw.sent.filter((message) => message.type === "OFPT_FLOW_MOD")).toHaveLength(2);
+});
+
+test("max-idle 0 means flows that stay", () => {
+  sw = start({ maxIdle: 0 });
+  conversation();
+  expect(learned().map((flow) => flow.idle_timeout)).toEqual([0, 0]);
+});
+
+test("a packet that the switch has buffered goes out by the flow itself", () => {
+  const app = learningSwitch({ clock });
+  sw = new FakeSwitch([app]);
+  const packetIn = (in_port: number, data: Uint8Array) =>
+    app.events.packet_in!(sw, {
+      type: "OFPT_PACKET_IN",
+      xid: 0,
+      buffer_id: 7,
+      total_len: data.length,
+      reason: "OFPR_NO_MATCH",
+      table_id: 0,
+      cookie: 0n,
+      match: { in_port },
+      data,
+    });
+  expect(packetIn(1, frame(A, B))).toMatchObject([
+    { type: "OFPT_PACKET_OUT", buffer_id: 7, actions: [{ port: OFPP.FLOOD }] },
+  ]);
+  expect(packetIn(2, frame(B, A))).toMatchObject([{ type: "OFPT_FLOW_MOD", buffer_id: 7 }]);
+});

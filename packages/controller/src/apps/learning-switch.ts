@@ -1,0 +1,159 @@
+// Hot path: `onPacketIn` runs for each packet-in.
+import {
+  type Match,
+  type MessageOf,
+  OFP_NO_BUFFER,
+  OFPG,
+  OFPP,
+  OFPPC,
+  OFPPS,
+  OFPVID,
+  type OfMessageInit,
+} from "@sluice/openflow-codec";
+import { type Clock, realClock } from "@sluice/runtime";
+import { macFromNumber } from "@sluice/wire";
+import type { App, Switch } from "../framework/app.js";
+import { inPortOf, packetOut, tableMissToController } from "./flows.js";
+import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
+import { MacTable, type MacTableOptions } from "./mac-table.js";
+
+export interface LearningSwitchOptions extends MacTableOptions {
+  /** Seconds without a packet after which a learned flow goes; 0 keeps it. 60 unless given. */
+  maxIdle?: number;
+  /** Install no flows: every packet passes through the controller. */
+  noFlow?: boolean;
+  clock?: Clock;
+}
+
+/** Tells the flows of this app from other apps' and people's ("learn" in ASCII). */
+export const LEARNED_COOKIE = 0x6c6561726en;
+const EXACTLY = 0xffff_ffff_ffff_ffffn;
+const PRIORITY = 1;
+const OFPPS_DOWN = OFPPS.LINK_DOWN;
+const OFPPC_DOWN = OFPPC.PORT_DOWN;
+
+type PacketIn = MessageOf<"OFPT_PACKET_IN">;
+type PortStatus = MessageOf<"OFPT_PORT_STATUS">;
+
+/** Forwards by the addresses that it has seen, apart for each VLAN. A flow is installed for what goes between two
+ *  known hosts; its match names the source and its port as well, so that a host which speaks up elsewhere is
+ *  noticed. What is flooded gets no flow. */
+export function learningSwitch(options: LearningSwitchOptions = {}): App {
+  const clock = options.clock ?? realClock;
+  const tables = new Map<bigint, MacTable>();
+  const tableOf = (dp: Switch): MacTable => {
+    let table = tables.get(dp.dpid);
+    if (table === undefined) {
+      table = new MacTable(options);
+      tables.set(dp.dpid, table);
+    }
+    return table;
+  };
+  return {
+    name: "learning-switch",
+    events: {
+      datapath_up: () => [forget({}), tableMissToController],
+      datapath_down: (dp) => void tables.delete(dp.dpid),
+      packet_in: (dp, message) => onPacketIn(tableOf(dp), message, clock.now(), options),
+      port_status: (dp, message) => onPortStatus(tableOf(dp), message),
+    },
+  };
+}
+
+/** What to answer to a packet-in. Learns from it. */
+export function onPacketIn(
+  table: MacTable,
+  message: PacketIn,
+  now: number,
+  options: LearningSwitchOptions = {},
+): OfMessageInit[] {
+  const inPort = inPortOf(message);
+  const head = readFrameHead(message.data);
+  if (inPort === undefined || head === undefined) return [];
+  if (isLinkLocal(head))
+    return message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message, inPort, undefined)];
+  const { src, dst, vlan } = head;
+  const answer: OfMessageInit[] = [];
+  if (!isMulticast(src)) {
+    const learned = table.learn(vlan, src, inPort, now);
+    if (learned.kind === "moved" && !options.noFlow)
+      answer.push(...followMove(src, vlan, learned.port, inPort));
+  }
+  const port = isMulticast(dst) ? undefined : table.lookup(vlan, dst, now);
+  if (port === undefined) answer.push(packetOut(message, inPort, OFPP.FLOOD));
+  // Both hosts are behind the same port: the packet has reached its destination without us.
+  else if (options.noFlow) answer.push(packetOut(message, inPort, port === inPort ? undefined : port));
+  else {
+    answer.push(learnedFlow(head, inPort, port, message.buffer_id, options.maxIdle ?? 60));
+    if (message.buffer_id === OFP_NO_BUFFER && port !== inPort) answer.push(packetOut(message, inPort, port));
+  }
+  return answer;
+}
+
+const vlanMatch = (vlan: number): number => (vlan < 0 ? OFPVID.NONE : OFPVID.PRESENT | vlan);
+
+const outputTo = (inPort: number | undefined, port: number) =>
+  port === inPort
+    ? []
+    : [{ type: "OFPIT_APPLY_ACTIONS", actions: [{ type: "OFPAT_OUTPUT", port, max_len: 0 }] } as const];
+
+/** The flow for packets like the one of `head`; the switch applies it to the packet where it has buffered it. */
+const learnedFlow = (
+  head: FrameHead,
+  inPort: number,
+  port: number,
+  buffer_id: number,
+  idle_timeout: number,
+): OfMessageInit => ({
+  type: "OFPT_FLOW_MOD",
+  command: "OFPFC_ADD",
+  cookie: LEARNED_COOKIE,
+  priority: PRIORITY,
+  idle_timeout,
+  buffer_id,
+  match: {
+    in_port: inPort,
+    eth_dst: macFromNumber(head.dst),
+    eth_src: macFromNumber(head.src),
+    vlan_vid: vlanMatch(head.vlan),
+  },
+  instructions: outputTo(inPort, port),
+});
+
+/** Takes away the learned flows that match. */
+const forget = (match: Match, outPort: number = OFPP.ANY): OfMessageInit => ({
+  type: "OFPT_FLOW_MOD",
+  command: "OFPFC_DELETE",
+  cookie: LEARNED_COOKIE,
+  cookie_mask: EXACTLY,
+  out_port: outPort,
+  out_group: OFPG.ANY,
+  match,
+});
+
+/** A host moved: flows towards it lead to its new port at once, with no gap; flows for what it sent from the old
+ *  port go, so that it is noticed should it move back. */
+function followMove(address: number, vlan: number, from: number, to: number): OfMessageInit[] {
+  const host = macFromNumber(address);
+  const vlan_vid = vlanMatch(vlan);
+  return [
+    {
+      type: "OFPT_FLOW_MOD",
+      command: "OFPFC_MODIFY",
+      cookie: LEARNED_COOKIE,
+      cookie_mask: EXACTLY,
+      match: { eth_dst: host, vlan_vid },
+      instructions: outputTo(undefined, to),
+    },
+    forget({ in_port: from, eth_src: host, vlan_vid }),
+  ];
+}
+
+/** What to answer to a port's change: a port that is gone or down is forgotten with all flows from and to it. */
+export function onPortStatus(table: MacTable, message: PortStatus): OfMessageInit[] {
+  const { port_no, config, state } = message.desc;
+  const isDown = (config & OFPPC_DOWN) !== 0 || (state & OFPPS_DOWN) !== 0;
+  if (message.reason !== "OFPPR_DELETE" && !isDown) return [];
+  table.flushPort(port_no);
+  return [forget({ in_port: port_no }), forget({}, port_no)];
+}

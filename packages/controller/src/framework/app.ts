@@ -1,0 +1,49 @@
+import type { MessageOf, OfMessage, OfMessageInit, Port } from "@sluice/openflow-codec";
+import type { Log } from "@sluice/runtime";
+import type { ReplyTo } from "./requests.js";
+
+/** A connected switch, as an app sees it. */
+export interface Switch {
+  readonly dpid: bigint;
+  /** The dpid as 16 hexadecimal digits, as ovs-vsctl writes it. */
+  readonly id: string;
+  readonly ports: ReadonlyMap<number, Port>;
+  readonly log: Log;
+  /** Sends, without waiting for an outcome; a refusal comes as the event `error`. False when the switch is gone
+   *  or leaves too much unread. */
+  send(message: OfMessageInit): boolean;
+  /** Sends, and resolves with the reply (a multipart's parts joined), or, for a message that has none, once a
+   *  barrier confirms it. Rejects with OfpRequestError where the switch refuses. */
+  request<const I extends OfMessageInit>(message: I): Promise<ReplyTo<I>>;
+  /** Resolves when the switch has carried out everything sent before. */
+  barrier(): Promise<void>;
+}
+
+/** What an app answers to an event: messages to send to the switch, or nothing. */
+// biome-ignore lint/suspicious/noConfusingVoidType: a handler without an answer returns nothing.
+export type Answer = readonly OfMessageInit[] | void | Promise<readonly OfMessageInit[] | void>;
+
+/** The events that an app may declare a handler for, and what each gets. */
+export interface AppEvents {
+  /** A switch is connected; its ports are known. */
+  datapath_up(dp: Switch): Answer;
+  /** It is gone; nothing can be sent any more. */
+  datapath_down(dp: Switch, why: string): void;
+  /** Passed from app to app in their order until one answers (an empty list is an answer, too). */
+  packet_in(dp: Switch, message: MessageOf<"OFPT_PACKET_IN">): Answer;
+  /** `dp.ports` is already up to date. */
+  port_status(dp: Switch, message: MessageOf<"OFPT_PORT_STATUS">): Answer;
+  flow_removed(dp: Switch, message: MessageOf<"OFPT_FLOW_REMOVED">): Answer;
+  /** The switch refused something that was sent, not requested. */
+  error(dp: Switch, message: MessageOf<"OFPT_ERROR">): Answer;
+  /** Anything else that no request waited for. */
+  other(dp: Switch, message: OfMessage): Answer;
+}
+
+/** One application: what it does at which event. State belongs in the closure that makes it. */
+export interface App {
+  readonly name: string;
+  readonly events: Partial<AppEvents>;
+  /** Called when the controller lets go of the app. */
+  stop?(): void;
+}

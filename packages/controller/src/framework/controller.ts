@@ -1,0 +1,186 @@
+import type { Socket } from "node:net";
+import type { OfMessage } from "@sluice/openflow-codec";
+import {
+  type Clock,
+  createLog,
+  type Listener,
+  type Log,
+  type LogRegistry,
+  listen,
+  openStream,
+  Reconnect,
+  realClock,
+  type TlsOptions,
+} from "@sluice/runtime";
+import type { EventEmitter } from "eventemitter3";
+import type { App } from "./app.js";
+import { Datapath } from "./datapath.js";
+import { type ControllerEvents, Dispatcher } from "./dispatch.js";
+import { Outbox } from "./outbox.js";
+
+export interface ControllerOptions {
+  /** Asked in this order. */
+  apps: readonly App[];
+  clock?: Clock;
+  log?: LogRegistry;
+  /** Silence of a switch before an echo request, and again before it counts as dead; 0 never asks. 5 s unless given. */
+  probeIntervalMs?: number;
+  /** For the handshake, and for each request. 10 s unless given. */
+  timeoutMs?: number;
+  /** A second connection with the dpid of a first: `replace` (unless given) ends the first, which is what a switch
+   *  that restarted needs; `refuse` ends the second. */
+  duplicate?: "replace" | "refuse";
+  tls?: TlsOptions;
+}
+
+/** Which event of the apps a message is. */
+const EVENT = {
+  OFPT_PACKET_IN: "packet_in",
+  OFPT_PORT_STATUS: "port_status",
+  OFPT_FLOW_REMOVED: "flow_removed",
+  OFPT_ERROR: "error",
+} as const;
+
+/** An OpenFlow 1.3 controller: takes connections of switches (and makes them), runs the apps over them. */
+export class Controller {
+  readonly #options: ControllerOptions;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #dispatcher: Dispatcher;
+  readonly #outbox = new Outbox();
+  readonly #datapaths = new Map<bigint, Datapath>();
+  readonly #all = new Set<Datapath>();
+  readonly #listeners: Listener[] = [];
+  readonly #active: Reconnect[] = [];
+
+  constructor(options: ControllerOptions) {
+    this.#options = options;
+    this.#clock = options.clock ?? realClock;
+    this.#log = (options.log ?? createLog({ clock: this.#clock })).module("controller");
+    this.#dispatcher = new Dispatcher(options.apps, this.#log);
+  }
+
+  /** The switches that are up, by dpid. */
+  get datapaths(): ReadonlyMap<bigint, Datapath> {
+    return this.#datapaths;
+  }
+
+  /** The apps' events, for who only watches. */
+  get events(): EventEmitter<ControllerEvents> {
+    return this.#dispatcher.watchers;
+  }
+
+  /** Listens for switches on `ptcp:[PORT][:IP]`, `pssl:…` or `punix:PATH`. Rejects with StreamError. */
+  async listen(target: string): Promise<Listener> {
+    const listener = await listen(target, (socket, peer) => void this.accept(socket, peer), {
+      ...this.#options.tls,
+      onPeerError: (line) => this.#log.warn(line),
+    });
+    this.#listeners.push(listener);
+    this.#log.info(`listening on ${listener.target}`);
+    return listener;
+  }
+
+  /** Keeps a connection to a switch that listens itself (`tcp:HOST[:PORT]`, `ssl:…`, `unix:PATH`). */
+  connect(target: string): void {
+    let current: Datapath | undefined;
+    let attempt: AbortController | undefined;
+    const reconnect = new Reconnect({
+      clock: this.#clock,
+      log: this.#log,
+      name: target,
+      // The switch's own connection probes; this one only tries again.
+      probeIntervalMs: 0,
+      probe: () => {},
+      connect: () => {
+        const mine = new AbortController();
+        attempt = mine;
+        openStream(target, { ...this.#options.tls, signal: mine.signal }).then(
+          (socket) => {
+            if (mine.signal.aborted) {
+              socket.destroy();
+              return;
+            }
+            reconnect.connected();
+            const dp = this.accept(socket, target, (why) => {
+              if (current === dp) reconnect.disconnected(why);
+            });
+            current = dp;
+          },
+          (error: Error) => {
+            if (!mine.signal.aborted) reconnect.disconnected(error.message);
+          },
+        );
+      },
+      disconnect: () => {
+        attempt?.abort();
+        const dp = current;
+        current = undefined;
+        dp?.close("controller stops");
+      },
+    });
+    this.#active.push(reconnect);
+    reconnect.enable();
+  }
+
+  /** Serves a connection that is already there. `onEnd` is told why it ended. */
+  accept(socket: Socket, peer: string, onEnd: (why: string) => void = () => {}): Datapath {
+    const dp = new Datapath({
+      socket,
+      peer,
+      clock: this.#clock,
+      log: this.#log,
+      outbox: this.#outbox,
+      probeIntervalMs: this.#options.probeIntervalMs ?? 5000,
+      timeoutMs: this.#options.timeoutMs ?? 10_000,
+      handlers: {
+        up: this.#onUp,
+        message: this.#onMessage,
+        down: (gone, why) => {
+          this.#onDown(gone, why);
+          onEnd(why);
+        },
+      },
+    });
+    this.#all.add(dp);
+    return dp;
+  }
+
+  /** Lets go of all switches and stops listening. */
+  async stop(): Promise<void> {
+    for (const reconnect of this.#active.splice(0)) reconnect.disable();
+    for (const dp of [...this.#all]) dp.close("controller stops");
+    await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
+    for (const app of this.#dispatcher.apps) app.stop?.();
+  }
+
+  readonly #onUp = (dp: Datapath): void => {
+    const other = this.#datapaths.get(dp.dpid);
+    if (other) {
+      const both = `two connections with dpid ${dp.id}, from ${other.peer} and ${dp.peer}`;
+      if (this.#options.duplicate === "refuse") {
+        dp.close(`${both}; the later is refused`);
+        return;
+      }
+      other.close(`${both}; the later replaces the earlier`);
+    }
+    this.#datapaths.set(dp.dpid, dp);
+    this.#log.info(`switch ${dp.id} connected from ${dp.peer}, ${dp.ports.size} ports`);
+    this.#dispatcher.dispatch("datapath_up", dp);
+  };
+
+  readonly #onMessage = (dp: Datapath, message: OfMessage): void => {
+    if (this.#datapaths.get(dp.dpid) !== dp) return;
+    const event =
+      (EVENT as Readonly<Record<string, (typeof EVENT)[keyof typeof EVENT]>>)[message.type] ?? "other";
+    this.#dispatcher.dispatch(event, dp, message as never);
+  };
+
+  readonly #onDown = (dp: Datapath, why: string): void => {
+    this.#all.delete(dp);
+    const wasUp = this.#datapaths.get(dp.dpid) === dp;
+    if (wasUp) this.#datapaths.delete(dp.dpid);
+    this.#log.info(`${wasUp ? `switch ${dp.id}` : dp.peer} disconnected: ${why}`);
+    if (wasUp) this.#dispatcher.dispatch("datapath_down", dp, why);
+  };
+}

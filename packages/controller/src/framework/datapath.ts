@@ -1,0 +1,164 @@
+import type { MessageOf, OfMessage, OfMessageInit, Port } from "@sluice/openflow-codec";
+import type { Log } from "@sluice/runtime";
+import type { Switch } from "./app.js";
+import { Connection, type ConnectionCounters, type ConnectionOptions } from "./connection.js";
+import { REPLY_TYPE, type ReplyTo, Requests } from "./requests.js";
+
+export interface DatapathHandlers {
+  /** Features and ports are known. */
+  up(dp: Datapath): void;
+  message(dp: Datapath, message: OfMessage): void;
+  /** Told once, whether or not it had been up. */
+  down(dp: Datapath, why: string): void;
+}
+
+export interface DatapathOptions extends Omit<ConnectionOptions, "handlers"> {
+  handlers: DatapathHandlers;
+  /** For the handshake as a whole, and for each request. */
+  timeoutMs: number;
+}
+
+type Features = MessageOf<"OFPT_FEATURES_REPLY">;
+
+/** One switch on its connection: the handshake (OpenFlow 1.3.5 §6.3.1: HELLO, FEATURES, then its ports), then
+ *  requests, ports kept up to date, and everything else handed on. */
+export class Datapath implements Switch {
+  readonly log: Log;
+  readonly #connection: Connection;
+  readonly #requests: Requests;
+  readonly #handlers: DatapathHandlers;
+  readonly #ports = new Map<number, Port>();
+  readonly #handshakeTimer;
+  #features: Features | undefined;
+  #isUp = false;
+
+  constructor(options: DatapathOptions) {
+    this.log = options.log;
+    this.#handlers = options.handlers;
+    this.#requests = new Requests(options.clock, options.timeoutMs);
+    this.#handshakeTimer = options.clock.setTimeout(
+      () => this.close(`no handshake in ${options.timeoutMs / 1000} s`),
+      options.timeoutMs,
+    );
+    this.#connection = new Connection({
+      ...options,
+      handlers: {
+        ready: () => void this.#handshake(),
+        message: this.#onMessage,
+        malformed: (xid, error) => void this.#requests.fail(xid, error),
+        closed: this.#onClosed,
+      },
+    });
+  }
+
+  get dpid(): bigint {
+    return this.#features?.datapath_id ?? 0n;
+  }
+
+  get id(): string {
+    return this.dpid.toString(16).padStart(16, "0");
+  }
+
+  /** The switch's address. */
+  get peer(): string {
+    return this.#connection.peer;
+  }
+
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /** What the switch told of itself; known once it is up. */
+  get features(): Features | undefined {
+    return this.#features;
+  }
+
+  get ports(): ReadonlyMap<number, Port> {
+    return this.#ports;
+  }
+
+  get counters(): Readonly<ConnectionCounters> {
+    return this.#connection.counters;
+  }
+
+  /** Bytes that the switch has yet to read. */
+  get queuedBytes(): number {
+    return this.#connection.queuedBytes;
+  }
+
+  send(message: OfMessageInit): boolean {
+    return this.#connection.send(message);
+  }
+
+  request<const I extends OfMessageInit>(message: I): Promise<ReplyTo<I>> {
+    return this.#request(message) as Promise<ReplyTo<I>>;
+  }
+
+  async barrier(): Promise<void> {
+    await this.request({ type: "OFPT_BARRIER_REQUEST" });
+  }
+
+  close(why: string): void {
+    this.#connection.close(why);
+  }
+
+  async #request(message: OfMessageInit): Promise<OfMessage | undefined> {
+    if (this.#requests.isFull)
+      throw new Error(`${message.type}: too many requests wait for switch ${this.id}`);
+    const xid = this.#connection.nextXid();
+    if (!this.#connection.send(message, xid))
+      throw new Error(`${message.type}: switch ${this.id} cannot take it`);
+    const outcome = this.#requests.wait(xid, message);
+    if (!(message.type in REPLY_TYPE)) {
+      // The error of a message without a reply comes before the reply of the barrier that follows it (§6.2).
+      this.barrier().then(
+        () => this.#requests.confirm(xid),
+        (error: Error) => void this.#requests.fail(xid, error),
+      );
+    }
+    return outcome;
+  }
+
+  async #handshake(): Promise<void> {
+    try {
+      const features = await this.request({ type: "OFPT_FEATURES_REQUEST" });
+      if (features.auxiliary_id !== 0) {
+        this.close("auxiliary connections are not used");
+        return;
+      }
+      this.#features = features;
+      const { body } = await this.request({
+        type: "OFPT_MULTIPART_REQUEST",
+        body: { type: "OFPMP_PORT_DESC" },
+      });
+      for (const port of body.entries) this.#ports.set(port.port_no, port);
+      this.#handshakeTimer.cancel();
+      this.#isUp = true;
+      this.#handlers.up(this);
+    } catch (error) {
+      this.close(`handshake failed: ${(error as Error).message}`);
+    }
+  }
+
+  readonly #onMessage = (message: OfMessage): void => {
+    // A status before the list of ports is in the list, too; packets before the apps are ready have nobody.
+    if (message.type === "OFPT_PACKET_IN") {
+      if (this.#isUp) this.#handlers.message(this, message);
+      return;
+    }
+    if (this.#requests.take(message) || !this.#isUp) return;
+    if (message.type === "OFPT_PORT_STATUS") {
+      if (message.reason === "OFPPR_DELETE") this.#ports.delete(message.desc.port_no);
+      else this.#ports.set(message.desc.port_no, message.desc);
+    } else if (message.type === "OFPT_ERROR") {
+      this.log.warn(`switch ${this.id} refused a message: ${message.error_type} ${message.error_code}`);
+    }
+    this.#handlers.message(this, message);
+  };
+
+  readonly #onClosed = (why: string): void => {
+    this.#handshakeTimer.cancel();
+    this.#requests.failAll(new Error(`switch ${this.id} is gone: ${why}`));
+    this.#handlers.down(this, why);
+  };
+}

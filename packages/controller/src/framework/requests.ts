@@ -1,0 +1,127 @@
+import { type MessageOf, MultipartJoiner, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
+import type { Clock, Timer } from "@sluice/runtime";
+
+/** Requests that have a reply of their own (OpenFlow 1.3.5 §7.3). */
+export const REPLY_TYPE = {
+  OFPT_ECHO_REQUEST: "OFPT_ECHO_REPLY",
+  OFPT_FEATURES_REQUEST: "OFPT_FEATURES_REPLY",
+  OFPT_GET_CONFIG_REQUEST: "OFPT_GET_CONFIG_REPLY",
+  OFPT_MULTIPART_REQUEST: "OFPT_MULTIPART_REPLY",
+  OFPT_BARRIER_REQUEST: "OFPT_BARRIER_REPLY",
+  OFPT_QUEUE_GET_CONFIG_REQUEST: "OFPT_QUEUE_GET_CONFIG_REPLY",
+  OFPT_ROLE_REQUEST: "OFPT_ROLE_REPLY",
+  OFPT_GET_ASYNC_REQUEST: "OFPT_GET_ASYNC_REPLY",
+} as const;
+
+type ReplyTypes = typeof REPLY_TYPE;
+type MultipartReply = MessageOf<"OFPT_MULTIPART_REPLY">;
+
+/** What `request` gives for a message: its reply, for multiparts with the body of the same type and whole; nothing
+ *  for a message without a reply, which a barrier confirms. */
+export type ReplyTo<I> = I extends { type: "OFPT_MULTIPART_REQUEST"; body: { type: infer B } }
+  ? MultipartReply & { body: Extract<MultipartReply["body"], { type: B }> }
+  : I extends { type: infer T extends keyof ReplyTypes }
+    ? MessageOf<ReplyTypes[T]>
+    : undefined;
+
+/** A switch refused a request, with the error that it sent. */
+export class OfpRequestError extends Error {
+  readonly error_type: string | number;
+  readonly error_code: string | number;
+  readonly request: OfMessageInit;
+
+  constructor(request: OfMessageInit, error: MessageOf<"OFPT_ERROR">) {
+    super(`${request.type} refused: ${error.error_type} ${error.error_code}`);
+    this.name = "OfpRequestError";
+    this.error_type = error.error_type;
+    this.error_code = error.error_code;
+    this.request = request;
+  }
+}
+
+interface Pending {
+  request: OfMessageInit;
+  /** The reply awaited; undefined where a barrier with another xid confirms. */
+  replyType: string | undefined;
+  joiner: MultipartJoiner | undefined;
+  timer: Timer;
+  resolve: (reply: OfMessage | undefined) => void;
+  reject: (error: Error) => void;
+}
+
+/** The requests of one connection that wait for their outcome: at most `limit`, each for at most `timeoutMs`. */
+export class Requests {
+  readonly #clock: Clock;
+  readonly #timeoutMs: number;
+  readonly #limit: number;
+  readonly #pending = new Map<number, Pending>();
+
+  constructor(clock: Clock, timeoutMs: number, limit = 1024) {
+    this.#clock = clock;
+    this.#timeoutMs = timeoutMs;
+    this.#limit = limit;
+  }
+
+  get count(): number {
+    return this.#pending.size;
+  }
+
+  get isFull(): boolean {
+    return this.#pending.size >= this.#limit;
+  }
+
+  /** Waits for what comes of the request sent with `xid`. */
+  wait(xid: number, request: OfMessageInit): Promise<OfMessage | undefined> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => {
+        this.fail(xid, new Error(`${request.type}: no answer in ${this.#timeoutMs / 1000} s`));
+      };
+      this.#pending.set(xid, {
+        request,
+        replyType: (REPLY_TYPE as Readonly<Record<string, string>>)[request.type],
+        joiner: request.type === "OFPT_MULTIPART_REQUEST" ? new MultipartJoiner() : undefined,
+        timer: this.#clock.setTimeout(late, this.#timeoutMs),
+        resolve,
+        reject,
+      });
+    });
+  }
+
+  /** Takes a message from the switch; true when a request had waited for it. Throws what the joiner throws. */
+  take(message: OfMessage): boolean {
+    const pending = this.#pending.get(message.xid);
+    if (!pending) return false;
+    if (message.type === "OFPT_ERROR")
+      return this.fail(message.xid, new OfpRequestError(pending.request, message));
+    if (message.type !== pending.replyType) return false;
+    if (pending.joiner && message.type === "OFPT_MULTIPART_REPLY") {
+      const whole = pending.joiner.push(message);
+      if (whole) this.confirm(message.xid, whole);
+    } else this.confirm(message.xid, message);
+    return true;
+  }
+
+  /** The request of `xid` succeeded. */
+  confirm(xid: number, reply?: OfMessage): void {
+    this.#remove(xid)?.resolve(reply);
+  }
+
+  /** The request of `xid` failed; false when there is none. */
+  fail(xid: number, error: Error): boolean {
+    const pending = this.#remove(xid);
+    pending?.reject(error);
+    return pending !== undefined;
+  }
+
+  /** No answer will come any more. */
+  failAll(error: Error): void {
+    for (const xid of [...this.#pending.keys()]) this.fail(xid, error);
+  }
+
+  #remove(xid: number): Pending | undefined {
+    const pending = this.#pending.get(xid);
+    pending?.timer.cancel();
+    this.#pending.delete(xid);
+    return pending;
+  }
+}
