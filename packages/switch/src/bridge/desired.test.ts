@@ -65,6 +65,7 @@ describe("configuration rows", () => {
         probeIntervalMs: 5000,
         limits: { queueSize: 100, rate: 0, burst: 0 },
         isAsyncEnabled: true,
+        tls: {},
       },
     ]);
   });

@@ -51,7 +51,6 @@ export interface ConfigRows {
 
 export interface DesiredSwitch {
   readonly bridges: ReadonlyMap<string, DesiredBridge>;
-  readonly tls: TlsOptions;
   /** Lines for the log: settings that make no sense and were passed over. */
   readonly complaints: readonly string[];
 }
@@ -107,7 +106,7 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
     const bridge = desiredBridge(uuid, rows, complaints);
     if (bridge) bridges.set(bridge.name, bridge);
   }
-  return { bridges, tls: desiredTls(rows), complaints };
+  return { bridges, complaints };
 }
 
 function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): DesiredBridge | undefined {
@@ -249,6 +248,7 @@ function desiredController(uuid: string, rows: ConfigRows): DesiredController[] 
         burst: row.controller_burst_limit ?? (row.controller_rate_limit ?? 0) / 4,
       },
       isAsyncEnabled: row.enable_async_messages ?? true,
+      tls: desiredTls(rows),
       ...(row.type === undefined ? {} : { type: row.type }),
     },
   ];

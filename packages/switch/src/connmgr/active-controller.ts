@@ -83,7 +83,10 @@ export class ActiveController implements ControllerTarget {
     const attempt = new AbortController();
     this.#attempt = attempt;
     try {
-      const stream = await openStream(this.#config.target, { ...this.#host.tls, signal: attempt.signal });
+      const stream = await openStream(this.#config.target, {
+        ...this.#config.tls,
+        signal: attempt.signal,
+      });
       if (attempt.signal.aborted) return void stream.destroy();
       this.#agent = this.#host.adopt({
         stream,

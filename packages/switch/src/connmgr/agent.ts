@@ -14,6 +14,7 @@ import { type AsyncConfig, type AsyncKind, DEFAULT_ASYNC, wants } from "./async.
 import { Connection } from "./connection.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
+import { BundleError } from "./onf-error.js";
 import type { PacketBuffers } from "./packet-buffers.js";
 import { PacketInQueue } from "./packet-in-queue.js";
 import { mayRequest, type Role } from "./roles.js";
@@ -144,9 +145,9 @@ export class Agent {
       message = decode(bytes);
       const pending = this.#handle(message, bytes);
       if (pending === undefined) return;
-      return pending.catch((error: unknown) => this.#refuse(error, bytes));
+      return pending.catch((error: unknown) => this.refuse(error, bytes));
     } catch (error) {
-      this.#refuse(error, bytes);
+      this.refuse(error, bytes);
     }
   }
 
@@ -177,19 +178,19 @@ export class Agent {
   }
 
   /** Answers a request with the error that `error` stands for; an error that stands for none is a bug of ours. */
-  #refuse(error: unknown, bytes: Uint8Array): void {
-    if (error instanceof OfDecodeError || error instanceof OfpError) {
-      this.state.log.dbg(`${this.name}: ${error.message}`);
-    } else {
-      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      this.state.log.err(`${this.name}: request failed: ${text}`);
-    }
+  refuse(error: unknown, request: Uint8Array): void {
+    const { log } = this.state;
     // An error is never answered with an error, lest two peers never stop.
-    if (bytes[1] === OFPT_ERROR) return;
-    const known =
-      error instanceof OfDecodeError || error instanceof OfpError
-        ? error
-        : refuse("OFPBRC_EPERM", "internal error");
-    this.send(errorFor(known, bytes));
+    const isAnswered = request[1] !== OFPT_ERROR;
+    if (error instanceof OfDecodeError || error instanceof OfpError) {
+      log.dbg(`${this.name}: ${error.message}`);
+      if (isAnswered) this.send(errorFor(error, request));
+    } else if (error instanceof BundleError) {
+      log.dbg(`${this.name}: ${error.message}`);
+      this.send(error.toMessage(request));
+    } else {
+      log.err(`${this.name}: request failed: ${error instanceof Error ? error.stack : String(error)}`);
+      if (isAnswered) this.send(errorFor(refuse("OFPBRC_EPERM"), request));
+    }
   }
 }

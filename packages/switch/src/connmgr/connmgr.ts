@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { Clock, Log, Timer, TlsOptions } from "@sluice/runtime";
+import type { MessageInitOf } from "@sluice/openflow-codec";
+import type { Clock, Log, Timer } from "@sluice/runtime";
 import type { Ofproto } from "../ofproto/ofproto.js";
 import type { FlowRemovedEvent, PacketInEvent, PortStatusEvent } from "../ofproto/types.js";
 import { ActiveController } from "./active-controller.js";
@@ -20,6 +21,9 @@ import { DEFAULT_LIMITS } from "./packet-in-queue.js";
 import { PassiveController } from "./passive-controller.js";
 import { Snoop } from "./snoop.js";
 
+type FlowRemoved = MessageInitOf<"OFPT_FLOW_REMOVED">;
+type PortStatus = MessageInitOf<"OFPT_PORT_STATUS">;
+
 export interface ConnMgrOptions {
   ofproto: Ofproto;
   clock: Clock;
@@ -33,6 +37,7 @@ const SERVICE: Omit<ControllerConfig, "target"> = {
   maxBackoffMs: 8000,
   probeIntervalMs: 0,
   limits: DEFAULT_LIMITS,
+  tls: {},
   isAsyncEnabled: true,
   type: "service",
 };
@@ -54,7 +59,6 @@ export class ConnMgr {
   readonly #snoop = new Snoop();
   readonly #clock: Clock;
   #service: PassiveController | undefined;
-  #tls: TlsOptions = {};
   #lost: Timer | undefined;
   #isLost = false;
   readonly counters = { packetIns: 0, packetInsUnwanted: 0 };
@@ -87,8 +91,7 @@ export class ConnMgr {
   }
 
   /** Makes the set of controllers what it should be: keeps, adds, removes by target. */
-  async setControllers(configs: readonly ControllerConfig[], tls: TlsOptions = {}): Promise<void> {
-    this.#tls = tls;
+  async setControllers(configs: readonly ControllerConfig[]): Promise<void> {
     const wanted = new Map(configs.map((config) => [config.target, config]));
     for (const [target, controller] of this.#targets) {
       const config = wanted.get(target);
@@ -157,9 +160,6 @@ export class ConnMgr {
     get log() {
       return manager.#log;
     },
-    get tls() {
-      return manager.#tls;
-    },
     adopt: (options) => manager.#adopt(options),
     changed: () => {
       manager.#updateFailMode();
@@ -217,14 +217,23 @@ export class ConnMgr {
   };
 
   readonly #onFlowRemoved = (event: FlowRemovedEvent): void => {
+    // OpenFlow 1.3 has no reason for a deleted meter (§7.4.2): the flow was deleted.
+    const reason = (
+      event.reason === "OFPRR_METER_DELETE" ? "OFPRR_DELETE" : event.reason
+    ) as FlowRemoved["reason"];
+    const match = event.match as FlowRemoved["match"];
     for (const agent of this.#agents) {
-      if (agent.wants("flow_removed", event.reason)) agent.send({ type: "OFPT_FLOW_REMOVED", ...event });
+      if (agent.wants("flow_removed", reason)) {
+        agent.send({ ...event, type: "OFPT_FLOW_REMOVED", reason, match });
+      }
     }
   };
 
-  readonly #onPortStatus = (event: PortStatusEvent): void => {
+  readonly #onPortStatus = ({ reason, desc }: PortStatusEvent): void => {
     for (const agent of this.#agents) {
-      if (agent.wants("port_status", event.reason)) agent.send({ type: "OFPT_PORT_STATUS", ...event });
+      if (agent.wants("port_status", reason)) {
+        agent.send({ type: "OFPT_PORT_STATUS", reason: reason as PortStatus["reason"], desc });
+      }
     }
   };
 }

@@ -12,6 +12,8 @@ export interface ControllerConfig {
   readonly probeIntervalMs: number;
   readonly limits: PacketInLimits;
   readonly isAsyncEnabled: boolean;
+  /** For ssl: and pssl: targets. */
+  readonly tls: TlsOptions;
   /** Controller.type; by default active targets are primary controllers and passive ones are service. */
   readonly type?: "primary" | "service";
 }
@@ -40,7 +42,6 @@ export interface ControllerTarget {
 export interface TargetHost {
   readonly clock: Clock;
   readonly log: Log;
-  readonly tls: TlsOptions;
   /** Registers a new connection and gives its agent; not started yet. */
   adopt(options: AdoptOptions): Agent;
   /** A status that OVSDB shows has changed. */

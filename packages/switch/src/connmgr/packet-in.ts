@@ -1,10 +1,23 @@
-import { OFP_NO_BUFFER, OFPCML, type OfMessageInit } from "@sluice/openflow-codec";
+import { type MessageInitOf, OFP_NO_BUFFER, OFPCML, type OfMessageInit } from "@sluice/openflow-codec";
 import type { PacketInEvent } from "../ofproto/types.js";
 import type { Agent } from "./agent.js";
 
-/** The OFPT_PACKET_IN for one connection (§7.4.1): cut to the length that the action, or else the connection,
- *  asked for; the whole packet then stays in a buffer. OFPCML_NO_BUFFER asks for all of it and no buffer. */
+type PacketIn = MessageInitOf<"OFPT_PACKET_IN">;
+
+const REASON_NUMBER: Readonly<Record<string, number>> = {
+  OFPR_NO_MATCH: 0,
+  OFPR_ACTION: 1,
+  OFPR_INVALID_TTL: 2,
+};
+
+/** The packet-in for one connection, in the format that it asked for. */
 export function packetInFor(event: PacketInEvent, agent: Agent): OfMessageInit {
+  return agent.packetInFormat === "nxt2" ? niciraPacketIn2(event, agent) : standardPacketIn(event, agent);
+}
+
+/** OFPT_PACKET_IN (§7.4.1): cut to the length that the action, or else the connection, asked for; the whole packet
+ *  then stays in a buffer. OFPCML_NO_BUFFER asks for all of it and no buffer. */
+function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
   const { reason, table_id, cookie, match, total_len, data } = event;
   const maxLen = event.max_len ?? agent.miss_send_len;
   let buffer_id: number | undefined;
@@ -15,11 +28,30 @@ export function packetInFor(event: PacketInEvent, agent: Agent): OfMessageInit {
   return {
     type: "OFPT_PACKET_IN",
     buffer_id: buffer_id ?? OFP_NO_BUFFER,
-    total_len,
-    reason,
+    total_len: Math.min(total_len, 0xffff),
+    reason: reason as PacketIn["reason"],
     table_id,
     cookie,
-    match,
+    match: match as PacketIn["match"],
     data: buffer_id === undefined ? data : data.subarray(0, maxLen),
-  } as OfMessageInit;
+  };
+}
+
+/** NXT_PACKET_IN2: properties, for whoever has asked for them with NXT_SET_PACKET_IN_FORMAT. Not buffered. */
+function niciraPacketIn2(event: PacketInEvent, agent: Agent): OfMessageInit {
+  const { reason, table_id, cookie, match, total_len, data, userdata } = event;
+  const maxLen = event.max_len ?? agent.miss_send_len;
+  const packet = maxLen === OFPCML.NO_BUFFER ? data : data.subarray(0, maxLen);
+  return {
+    type: "NXT_PACKET_IN2",
+    properties: [
+      { type: "NXPINT_PACKET", packet },
+      ...(packet.length < total_len ? [{ type: "NXPINT_FULL_LEN", full_len: total_len } as const] : []),
+      { type: "NXPINT_TABLE_ID", table_id },
+      { type: "NXPINT_COOKIE", cookie },
+      { type: "NXPINT_REASON", reason: REASON_NUMBER[reason] ?? 1 },
+      { type: "NXPINT_METADATA", metadata: match as PacketIn["match"] },
+      ...(userdata === undefined ? [] : [{ type: "NXPINT_USERDATA", userdata } as const]),
+    ],
+  };
 }

@@ -66,7 +66,7 @@ export class PassiveController implements ControllerTarget {
   }
 
   async #listen(): Promise<void> {
-    const { log, clock, tls } = this.#host;
+    const { log, clock } = this.#host;
     try {
       this.#listener = await listen(
         this.#config.target,
@@ -85,7 +85,7 @@ export class PassiveController implements ControllerTarget {
           this.#agents.set(agent, this.#probeFor(agent));
           agent.start();
         },
-        { ...tls, maxConnections: MAX_CONNECTIONS, onPeerError: (line) => log.info(line) },
+        { ...this.#config.tls, maxConnections: MAX_CONNECTIONS, onPeerError: (line) => log.info(line) },
       );
       this.#error = "";
     } catch (error) {

@@ -1,4 +1,10 @@
-import { MultipartJoiner, OFPMPF, type OfMessage, splitMultipart } from "@sluice/openflow-codec";
+import {
+  type MessageInitOf,
+  MultipartJoiner,
+  OFPMPF,
+  type OfMessage,
+  splitMultipart,
+} from "@sluice/openflow-codec";
 import { refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
 import type { HandlerTable } from "./handler.js";
@@ -32,6 +38,12 @@ export const multipart: HandlerTable = {
     }
   },
 
-  OFPT_QUEUE_GET_CONFIG_REQUEST: (agent, { xid, port }) =>
-    agent.send({ type: "OFPT_QUEUE_GET_CONFIG_REPLY", xid, ...agent.state.ofproto.queueGetConfig(port) }),
+  OFPT_QUEUE_GET_CONFIG_REQUEST: (agent, { xid, port }) => {
+    const config = agent.state.ofproto.queueGetConfig(port);
+    agent.send({
+      ...config,
+      type: "OFPT_QUEUE_GET_CONFIG_REPLY",
+      xid,
+    } as MessageInitOf<"OFPT_QUEUE_GET_CONFIG_REPLY">);
+  },
 };

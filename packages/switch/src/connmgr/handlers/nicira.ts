@@ -1,9 +1,53 @@
 import { refuse } from "../../ofproto/error.js";
+import { type AsyncConfig, type AsyncKind, fromAsyncFields } from "../async.js";
 import type { HandlerTable } from "./handler.js";
+
+/** OpenFlow 1.4's properties, by the masks that they set: [kind, 0 for master and equal, 1 for slave]. */
+const PROPERTY: Readonly<Record<string, readonly [AsyncKind, 0 | 1]>> = {
+  OFPACPT_PACKET_IN_SLAVE: ["packet_in", 1],
+  OFPACPT_PACKET_IN_MASTER: ["packet_in", 0],
+  OFPACPT_PORT_STATUS_SLAVE: ["port_status", 1],
+  OFPACPT_PORT_STATUS_MASTER: ["port_status", 0],
+  OFPACPT_FLOW_REMOVED_SLAVE: ["flow_removed", 1],
+  OFPACPT_FLOW_REMOVED_MASTER: ["flow_removed", 0],
+};
 
 /** Extensions that the OVS tools speak over OpenFlow 1.3. */
 export const nicira: HandlerTable = {
   OFPT_EXPERIMENTER: (_agent, { experimenter }) => {
     throw refuse("OFPBRC_BAD_EXPERIMENTER", `experimenter 0x${experimenter.toString(16)}`);
+  },
+
+  NXT_SET_PACKET_IN_FORMAT: (agent, { format }) => {
+    if (format === "NXPIF_STANDARD") agent.packetInFormat = "standard";
+    else if (format === "NXPIF_NXT_PACKET_IN2") agent.packetInFormat = "nxt2";
+    // NXT_PACKET_IN is OpenFlow 1.0's; whoever asks for it here takes the refusal and the standard form.
+    else throw refuse("OFPBRC_EPERM", `packet-in format ${format}`);
+  },
+
+  NXT_SET_CONTROLLER_ID: (agent, { controller_id }) => {
+    agent.controllerId = controller_id;
+  },
+
+  NXT_SET_ASYNC_CONFIG: (agent, message) => {
+    agent.async = fromAsyncFields(message);
+  },
+
+  NXT_SET_ASYNC_CONFIG2: (agent, { properties }) => {
+    const config: Record<AsyncKind, [number, number]> = {
+      packet_in: [...agent.async.packet_in],
+      port_status: [...agent.async.port_status],
+      flow_removed: [...agent.async.flow_removed],
+    };
+    for (const property of properties) {
+      const place = PROPERTY[property.type];
+      if (place !== undefined && "mask" in property) config[place[0]][place[1]] = property.mask;
+    }
+    agent.async = config satisfies AsyncConfig;
+  },
+
+  // Packet-ins carry no continuation, so there is nothing that could be resumed.
+  NXT_RESUME: () => {
+    throw refuse("OFPBRC_EPERM", "no packet waits to be resumed");
   },
 };

@@ -1,0 +1,153 @@
+import type { Timer } from "@sluice/runtime";
+import type { DpPortEvent } from "../dpif/dpif.js";
+import type { DpBacker } from "../ofproto/backer.js";
+import { Bridge, type BridgeContext } from "./bridge.js";
+import type { DesiredSwitch } from "./desired.js";
+import { diff, type Step } from "./diff.js";
+
+export interface ReconfigureOptions extends BridgeContext {
+  /** Opens the datapath that serves a datapath_type, or gives the one that is open. Rejects with one line. */
+  backerFor(datapathType: string): Promise<DpBacker>;
+  /** No bridge uses it any more. */
+  releaseBacker(backer: DpBacker): Promise<void>;
+}
+
+/** How long a port that could not be had is left alone before it is tried again. */
+const RETRY_MS = 1_000;
+
+/** The bridges that run, and how they become what the configuration says. */
+export class Bridges {
+  readonly #options: ReconfigureOptions;
+  readonly #bridges = new Map<string, Bridge>();
+  readonly #backers = new Map<Bridge, DpBacker>();
+  readonly #watched = new Map<DpBacker, (event: DpPortEvent) => void>();
+  readonly #complaints = new Set<string>();
+  #desired: DesiredSwitch = { bridges: new Map(), complaints: [] };
+  #retry: Timer | undefined;
+  #work: Promise<void> = Promise.resolve();
+  #isClosed = false;
+  readonly counters = { reconfigurations: 0, retries: 0 };
+
+  constructor(options: ReconfigureOptions) {
+    this.#options = options;
+  }
+
+  get running(): ReadonlyMap<string, Bridge> {
+    return this.#bridges;
+  }
+
+  /** Makes it so; resolves when all of it is in force, or is known to have failed. One at a time. */
+  apply(desired: DesiredSwitch): Promise<void> {
+    return this.#serially(async () => {
+      this.#desired = desired;
+      this.#complain(desired.complaints);
+      await this.#carryOut();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#retry?.cancel();
+    await this.#serially(async () => {
+      for (const name of [...this.#bridges.keys()]) await this.#removeBridge(name);
+    });
+  }
+
+  #serially(work: () => Promise<void>): Promise<void> {
+    this.#work = this.#work.then(work, work);
+    return this.#work;
+  }
+
+  async #carryOut(): Promise<void> {
+    this.counters.reconfigurations++;
+    const log = this.#options.log("bridge");
+    for (const step of diff(this.#bridges, this.#desired)) {
+      try {
+        await this.#step(step);
+      } catch (error) {
+        const name = typeof step.bridge === "string" ? step.bridge : step.bridge.name;
+        log.err(`bridge ${name}: ${step.op}: ${(error as Error).message}`);
+      }
+    }
+    for (const [name, bridge] of this.#bridges) {
+      bridge.desired = this.#desired.bridges.get(name) ?? bridge.desired;
+      bridge.forgetErrors();
+    }
+    this.#armRetry();
+  }
+
+  async #step(step: Step): Promise<void> {
+    if (step.op === "addBridge") {
+      const backer = await this.#options.backerFor(step.bridge.datapathType);
+      this.#watch(backer);
+      const bridge = new Bridge(step.bridge, backer, this.#options);
+      this.#bridges.set(step.bridge.name, bridge);
+      this.#backers.set(bridge, backer);
+      return bridge.open();
+    }
+    if (step.op === "removeBridge") return this.#removeBridge(step.bridge);
+    const bridge = this.#bridges.get(typeof step.bridge === "string" ? step.bridge : step.bridge.name);
+    if (!bridge) return;
+    if (step.op === "set") return bridge.set(step.setting, step.bridge);
+    if (step.op === "removePort") return bridge.removePort(step.port);
+    if (step.op === "addPort") return bridge.addPort(step.port);
+    return bridge.updatePort(step.port, step.change);
+  }
+
+  async #removeBridge(name: string): Promise<void> {
+    const bridge = this.#bridges.get(name);
+    if (!bridge) return;
+    this.#bridges.delete(name);
+    const backer = this.#backers.get(bridge)!;
+    this.#backers.delete(bridge);
+    await bridge.close();
+    if ([...this.#backers.values()].includes(backer)) return;
+    backer.dpif.events.off("port", this.#watched.get(backer));
+    this.#watched.delete(backer);
+    await this.#options.releaseBacker(backer);
+  }
+
+  #complain(complaints: readonly string[]): void {
+    for (const complaint of complaints) {
+      if (!this.#complaints.has(complaint)) this.#options.log("bridge").warn(complaint);
+    }
+    this.#complaints.clear();
+    for (const complaint of complaints) this.#complaints.add(complaint);
+  }
+
+  /** A device may come later: ports without one are tried again for as long as they are wanted. */
+  #armRetry(): void {
+    this.#retry?.cancel();
+    this.#retry = undefined;
+    const isMissing = [...this.#bridges.values()].some((bridge) => bridge.errors.size > 0);
+    if (!isMissing || this.#isClosed) return;
+    this.#retry = this.#options.clock.setTimeout(() => {
+      this.counters.retries++;
+      void this.#serially(async () => {
+        if (this.#isClosed) return;
+        await this.#carryOut();
+        this.#options.changed();
+      });
+    }, RETRY_MS);
+  }
+
+  #watch(backer: DpBacker): void {
+    if (this.#watched.has(backer)) return;
+    const onPort = (event: DpPortEvent): void => {
+      if (event.gone) void this.#serially(() => this.#lostPort(backer, event.odpPort));
+      this.#options.changed();
+    };
+    this.#watched.set(backer, onPort);
+    backer.dpif.events.on("port", onPort);
+  }
+
+  async #lostPort(backer: DpBacker, odpPort: number): Promise<void> {
+    for (const [bridge, itsBacker] of this.#backers) {
+      if (itsBacker !== backer) continue;
+      const info = bridge.ofproto.ports().find((port) => port.odpPort === odpPort);
+      if (info) await bridge.lostPort(info.name);
+    }
+    this.#armRetry();
+    this.#options.changed();
+  }
+}
