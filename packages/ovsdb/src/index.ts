@@ -1,1 +1,16 @@
-export {};
+export { duplexPair } from "./client/pipe.js";
+export * from "./engine/database.js";
+export * from "./engine/transact.js";
+export type { Change, Changes, Commit } from "./engine/transaction.js";
+export { loadDatabase } from "./file/load.js";
+export * from "./file/open.js";
+export { DatabaseFileError } from "./file/record.js";
+export * from "./schema/atom.js";
+export * from "./schema/datum.js";
+export * from "./schema/declare.js";
+export * from "./schema/error.js";
+export * from "./schema/schema.js";
+export * from "./schema/types.js";
+export * from "./server/server.js";
+export * from "./vswitch/schema.js";
+export * from "./vswitch/server-schema.js";

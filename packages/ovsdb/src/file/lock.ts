@@ -1,0 +1,76 @@
+import { closeSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { DatabaseFileError } from "./record.js";
+
+/** OVS's name of the file that guards a database against a second server. */
+export const lockPath = (path: string): string => join(dirname(path), `.${basename(path)}.~lock~`);
+
+/** Locks the database file for this process; the result unlocks it. Throws DatabaseFileError where a living server has
+ *  it: one of ours by the process id in the lock file, ovsdb-server by the lock that the kernel lists (Linux). A lock
+ *  whose holder is gone is taken over. */
+export const lockDatabase = (path: string): (() => void) => {
+  const file = lockPath(path);
+  const me = `${process.pid} ${startOf(process.pid)}\n`;
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const fd = openSync(file, "wx", 0o600);
+      writeSync(fd, me);
+      closeSync(fd);
+      break;
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException;
+      if (code !== "EEXIST") throw new DatabaseFileError(path, `cannot be locked: ${file}: ${code}`);
+      const holder = holderOf(file);
+      if (holder !== undefined || attempt === 3)
+        throw new DatabaseFileError(path, `is in use by another server${holder ? ` (pid ${holder})` : ""}`);
+      unlinkSync(file);
+    }
+  }
+  return () => {
+    try {
+      if (readFileSync(file, "latin1") === me) unlinkSync(file);
+    } catch {
+      // Somebody removed it; there is nothing left to unlock.
+    }
+  };
+};
+
+/** The id of the living process that holds the lock. */
+const holderOf = (file: string): number | undefined => {
+  try {
+    const { ino } = statSync(file);
+    // "1: POSIX  ADVISORY  WRITE 1234 08:01:5678 0 EOF"
+    const kernelLock = read("/proc/locks")
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/))
+      .find((fields) => fields[1] === "POSIX" && fields[5]?.endsWith(`:${ino}`));
+    if (kernelLock) return Number(kernelLock[4]);
+    const [pid, start] = readFileSync(file, "latin1").trim().split(" ");
+    const isAlive = Number(pid) > 0 && startOf(Number(pid)) === start;
+    return isAlive ? Number(pid) : undefined;
+  } catch {
+    return undefined;
+  }
+};
+
+const read = (path: string): string => {
+  try {
+    return readFileSync(path, "latin1");
+  } catch {
+    return "";
+  }
+};
+
+/** When the process started, in the kernel's ticks: tells it from a later one with the same id. "" when it is gone;
+ *  "?" where the system does not say. */
+const startOf = (pid: number): string => {
+  const stat = read(`/proc/${pid}/stat`);
+  if (stat) return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "?";
+  if (read("/proc/self/stat")) return "";
+  try {
+    process.kill(pid, 0);
+    return "?";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM" ? "?" : "";
+  }
+};

@@ -1,0 +1,122 @@
+import { createHash } from "node:crypto";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { parseJson } from "@sluice/runtime";
+
+// The append-only file of ovsdb(5): records of a header line `OVSDB JSON <length> <sha1>` and `length` bytes of JSON with
+// its newline. The first holds the schema, each other one a transaction.
+
+export const MAGIC = "OVSDB JSON ";
+const HEADER = /^OVSDB (JSON|CLUSTER) (\d{1,15}) ([0-9a-f]{40})\n/;
+const HEADER_MAX = 80;
+
+/** A file that cannot be used as a database: one line that names it. */
+export class DatabaseFileError extends Error {
+  readonly path: string;
+
+  constructor(path: string, why: string) {
+    super(`${path}: ${why}`);
+    this.name = "DatabaseFileError";
+    this.path = path;
+  }
+}
+
+/** A record as bytes, of its JSON text in parts. */
+export const encodeRecord = (...parts: readonly string[]): Buffer[] => {
+  const hash = createHash("sha1");
+  const body = parts.map((part, i) => Buffer.from(i === parts.length - 1 ? `${part}\n` : part));
+  let size = 0;
+  for (const part of body) {
+    hash.update(part);
+    size += part.length;
+  }
+  return [Buffer.from(`${MAGIC}${size} ${hash.digest("hex")}\n`), ...body];
+};
+
+export interface FileRecord {
+  readonly json: unknown;
+  /** Where the record ends in the file. */
+  readonly end: number;
+}
+
+export interface LogContents {
+  /** Bytes up to the end of the last whole record. */
+  readonly end: number;
+  /** Why the rest of the file was left out: the last record was not written to its end. */
+  readonly torn: string | undefined;
+}
+
+/** Calls `take` with each record. Throws DatabaseFileError where the file is none of ours, or is damaged anywhere but
+ *  at its end. */
+export const readLog = (path: string, take: (json: unknown, index: number) => void): LogContents => {
+  const fd = openSync(path, "r");
+  try {
+    const { size } = fstatSync(fd);
+    if (size === 0) throw new DatabaseFileError(path, "the file is empty, not a database");
+    let at = 0;
+    for (let index = 0; at < size; index++) {
+      const record = readRecord(fd, path, at, size, index === 0);
+      if (typeof record === "string") {
+        if (index === 0) throw new DatabaseFileError(path, `not a database: ${record}`);
+        if (hasRecordAfter(fd, at + 1, size))
+          throw new DatabaseFileError(path, `damaged at byte ${at}: ${record}, and whole records follow`);
+        return { end: at, torn: `${record} at byte ${at}; ${size - at} bytes at the end are dropped` };
+      }
+      take(record.json, index);
+      at = record.end;
+    }
+    return { end: at, torn: undefined };
+  } finally {
+    closeSync(fd);
+  }
+};
+
+/** The record at `at`, or what is wrong with it. */
+const readRecord = (
+  fd: number,
+  path: string,
+  at: number,
+  size: number,
+  isFirst: boolean,
+): FileRecord | string => {
+  const head = read(fd, at, Math.min(HEADER_MAX, size - at)).toString("latin1");
+  const header = HEADER.exec(head);
+  if (!header) return isFirst ? "it does not begin with an OVSDB record" : "no record header";
+  if (header[1] === "CLUSTER")
+    throw new DatabaseFileError(path, "is a clustered database; only standalone ones can be opened");
+  const start = at + header[0].length;
+  const length = Number(header[2]);
+  if (start + length > size) return `a record of ${length} bytes ends after ${size - start}`;
+  const body = read(fd, start, length);
+  if (createHash("sha1").update(body).digest("hex") !== header[3])
+    return "the record's contents do not have its checksum";
+  try {
+    return { json: parseJson(body.toString("utf8")), end: start + length };
+  } catch (error) {
+    return `the record is ${(error as Error).message}`;
+  }
+};
+
+const read = (fd: number, at: number, length: number): Buffer => {
+  const buffer = Buffer.allocUnsafe(length);
+  let filled = 0;
+  while (filled < length) {
+    const count = readSync(fd, buffer, filled, length - filled, at + filled);
+    if (count === 0) break;
+    filled += count;
+  }
+  return buffer.subarray(0, filled);
+};
+
+const SCAN_SIZE = 1024 * 1024;
+
+/** Is there a whole record anywhere from `at` on? Then what is broken before it is damage, not a torn end. */
+const hasRecordAfter = (fd: number, at: number, size: number): boolean => {
+  for (let from = at; from < size; from += SCAN_SIZE) {
+    const window = read(fd, from, Math.min(SCAN_SIZE + HEADER_MAX, size - from));
+    for (let i = window.indexOf(MAGIC); i >= 0 && i < SCAN_SIZE; i = window.indexOf(MAGIC, i + 1)) {
+      const record = readRecord(fd, "", from + i, size, false);
+      if (typeof record !== "string") return true;
+    }
+  }
+  return false;
+};

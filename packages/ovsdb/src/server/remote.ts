@@ -1,0 +1,168 @@
+import type { Duplex } from "node:stream";
+import {
+  type Listener,
+  listen,
+  OVSDB_PORT,
+  openStream,
+  parseTarget,
+  Reconnect,
+  StreamError,
+  type TlsOptions,
+} from "@sluice/runtime";
+import type { ServerCore } from "./server.js";
+import type { Session } from "./session.js";
+
+export interface RemoteOptions {
+  tls: () => TlsOptions;
+  readOnly?: boolean;
+  probeIntervalMs?: number;
+  maxBackoffMs?: number;
+}
+
+/** What a remote tells of itself, for the Manager table's columns. */
+export interface RemoteStatus {
+  readonly isConnected: boolean;
+  readonly connections: number;
+  readonly state: string;
+  readonly lastError: string | undefined;
+  readonly boundPort: number | undefined;
+}
+
+/** A way for clients to reach the server: a port it listens on, or a peer it connects to. */
+export interface Remote {
+  /** The target, with the real port. */
+  readonly target: string;
+  status(): RemoteStatus;
+  stop(): Promise<void>;
+}
+
+const DEFAULT_PROBE_MS = 5000;
+
+/** Starts a remote. `onChange`: its status may be another. Rejects with StreamError. */
+export const startRemote = async (
+  server: ServerCore,
+  target: string,
+  options: RemoteOptions,
+  onChange: () => void = () => {},
+): Promise<Remote> => {
+  const parsed = parseTarget(target, OVSDB_PORT);
+  // A unix socket's peer cannot vanish unseen.
+  const probeIntervalMs = options.probeIntervalMs ?? (parsed.kind === "unix" ? 0 : DEFAULT_PROBE_MS);
+  const sessions = new Set<Session>();
+  const attach = (stream: Duplex, name: string): Session => {
+    const session = server.attach(stream, { name, probeIntervalMs, readOnly: options.readOnly ?? false });
+    sessions.add(session);
+    stream.once("close", () => {
+      sessions.delete(session);
+      onChange();
+    });
+    onChange();
+    return session;
+  };
+  const tls = parsed.kind === "ssl" ? options.tls() : {};
+  return parsed.passive
+    ? passiveRemote(server, target, tls, sessions, attach)
+    : activeRemote(server, target, tls, options, sessions, attach, onChange);
+};
+
+const passiveRemote = async (
+  server: ServerCore,
+  target: string,
+  tls: TlsOptions,
+  sessions: ReadonlySet<Session>,
+  attach: (stream: Duplex, name: string) => Session,
+): Promise<Remote> => {
+  let lastError: string | undefined;
+  const listener: Listener = await listen(target, (stream, peer) => attach(stream, peer), {
+    ...tls,
+    defaultPort: OVSDB_PORT,
+    onPeerError: (line) => {
+      lastError = line;
+      server.log.warn(line);
+    },
+  });
+  const bound = parseTarget(listener.target, OVSDB_PORT);
+  return {
+    target: listener.target,
+    status: () => ({
+      isConnected: sessions.size > 0,
+      connections: sessions.size,
+      state: "LISTENING",
+      lastError,
+      boundPort: bound.kind === "unix" ? undefined : bound.port,
+    }),
+    stop: async () => {
+      for (const session of [...sessions]) session.close("the remote was removed");
+      await listener.close();
+    },
+  };
+};
+
+const STATES: Readonly<Record<string, string>> = {
+  off: "VOID",
+  backoff: "BACKOFF",
+  connecting: "CONNECTING",
+  active: "ACTIVE",
+  idle: "IDLE",
+};
+
+const activeRemote = (
+  server: ServerCore,
+  target: string,
+  tls: TlsOptions,
+  options: RemoteOptions,
+  sessions: ReadonlySet<Session>,
+  attach: (stream: Duplex, name: string) => Session,
+  onChange: () => void,
+): Remote => {
+  let attempt: AbortController | undefined;
+  let session: Session | undefined;
+  let lastError: string | undefined;
+  const reconnect = new Reconnect({
+    clock: server.clock,
+    log: server.log,
+    name: target,
+    // The session probes; this only keeps the connection up.
+    probeIntervalMs: 0,
+    ...(options.maxBackoffMs !== undefined && { maxBackoffMs: options.maxBackoffMs }),
+    probe: () => {},
+    connect: () => {
+      attempt = new AbortController();
+      openStream(target, { ...tls, defaultPort: OVSDB_PORT, signal: attempt.signal }).then(
+        (stream) => {
+          session = attach(stream, target);
+          reconnect.connected();
+          stream.once("close", () => {
+            session = undefined;
+            reconnect.disconnected("connection closed");
+          });
+        },
+        (error: unknown) => {
+          lastError = error instanceof StreamError ? error.message : String(error);
+          reconnect.disconnected(lastError);
+          onChange();
+        },
+      );
+    },
+    disconnect: () => {
+      attempt?.abort();
+      session?.close("disconnected");
+    },
+  });
+  reconnect.enable();
+  return {
+    target,
+    status: () => ({
+      isConnected: sessions.size > 0,
+      connections: sessions.size,
+      state: STATES[reconnect.state],
+      lastError,
+      boundPort: undefined,
+    }),
+    stop: async () => {
+      reconnect.disable();
+      attempt?.abort();
+      session?.close("the remote was removed");
+    },
+  };
+};
