@@ -1,5 +1,5 @@
 import type { Timer } from "@sluice/runtime";
-import type { DpPortEvent } from "../dpif/dpif.js";
+import type { Dpif, DpPortEvent } from "../dpif/dpif.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import { Bridge, type BridgeContext } from "./bridge.js";
 import type { DesiredSwitch } from "./desired.js";
@@ -34,6 +34,11 @@ export class Bridges {
 
   get running(): ReadonlyMap<string, Bridge> {
     return this.#bridges;
+  }
+
+  /** The datapath that serves a running bridge. */
+  dpifOf(bridge: Bridge): Dpif {
+    return this.#backers.get(bridge)!.dpif;
   }
 
   /** Makes it so; resolves when all of it is in force, or is known to have failed. One at a time. */

@@ -12,6 +12,7 @@ import { OfpError, refuse } from "../ofproto/error.js";
 import type { Ofproto } from "../ofproto/ofproto.js";
 import { type AsyncConfig, type AsyncKind, DEFAULT_ASYNC, wants } from "./async.js";
 import { Connection } from "./connection.js";
+import { FlowMonitors } from "./flow-monitor.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
 import { BundleError } from "./onf-error.js";
@@ -61,6 +62,9 @@ export class Agent {
   readonly #options: AgentOptions;
   #isOpen = false;
   #role: Role = "OFPCR_ROLE_EQUAL";
+  readonly flowMonitors = new FlowMonitors();
+  /** The request that is being handled, for events that it causes. */
+  currentXid: number | undefined;
   /** What handlers keep for the connection's life, by handler file (bundles, monitors). */
   readonly memory = new Map<symbol, unknown>();
   async: AsyncConfig = DEFAULT_ASYNC;
@@ -155,6 +159,7 @@ export class Agent {
     if (!mayRequest(this.#role, message.type)) throw refuse("OFPBRC_IS_SLAVE");
     const handler = handlers[message.type];
     if (handler === undefined) throw refuse("OFPBRC_BAD_TYPE", `${message.type} is not for a switch`);
+    this.currentXid = message.xid;
     return handler(this, message, bytes);
   }
 

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { MessageInitOf } from "@sluice/openflow-codec";
 import type { Clock, Log, Timer } from "@sluice/runtime";
 import type { Ofproto } from "../ofproto/ofproto.js";
-import type { FlowRemovedEvent, PacketInEvent, PortStatusEvent } from "../ofproto/types.js";
+import type { FlowRemovedEvent, FlowUpdateEvent, PacketInEvent, PortStatusEvent } from "../ofproto/types.js";
 import { ActiveController } from "./active-controller.js";
 import { Agent, type SwitchState } from "./agent.js";
 import {
@@ -15,6 +15,7 @@ import {
   isService,
   type TargetHost,
 } from "./controller.js";
+import { monitorReply } from "./flow-monitor.js";
 import { PacketBuffers } from "./packet-buffers.js";
 import { packetInFor } from "./packet-in.js";
 import { DEFAULT_LIMITS } from "./packet-in-queue.js";
@@ -80,6 +81,7 @@ export class ConnMgr {
     events.on("packet_in", this.#onPacketIn);
     events.on("flow_removed", this.#onFlowRemoved);
     events.on("port_status", this.#onPortStatus);
+    events.on("flow_update", this.#onFlowUpdate);
   }
 
   /** Opens RUNDIR/BRIDGE.mgmt and RUNDIR/BRIDGE.snoop. Rejects with one line. */
@@ -122,6 +124,22 @@ export class ConnMgr {
     }));
   }
 
+  /** Event counters of the bridge's connections, for coverage/show. */
+  allCounters(): Record<string, number> {
+    const { buffers } = this.#state;
+    const { copied, missed } = this.#snoop.counters;
+    const packetIns = [...this.#agents].map((agent) => agent.packetIns.counters);
+    return {
+      packet_in: this.counters.packetIns,
+      packet_in_unwanted: this.counters.packetInsUnwanted,
+      packet_in_dropped: packetIns.reduce((sum, { dropped }) => sum + dropped, 0),
+      packet_buffered: buffers.counters.stored,
+      packet_buffers_full: buffers.counters.full,
+      snoop_copied: copied,
+      snoop_missed: missed,
+    };
+  }
+
   /** The target of a passive controller with the port really taken. */
   boundTarget(target: string): string | undefined {
     const controller = this.#targets.get(target);
@@ -138,6 +156,7 @@ export class ConnMgr {
     events.off("packet_in", this.#onPacketIn);
     events.off("flow_removed", this.#onFlowRemoved);
     events.off("port_status", this.#onPortStatus);
+    events.off("flow_update", this.#onFlowUpdate);
     this.#lost?.cancel();
     const targets = [...this.#targets.values()];
     this.#targets.clear();
@@ -226,6 +245,14 @@ export class ConnMgr {
       if (agent.wants("flow_removed", reason)) {
         agent.send({ ...event, type: "OFPT_FLOW_REMOVED", reason, match });
       }
+    }
+  };
+
+  readonly #onFlowUpdate = (event: FlowUpdateEvent): void => {
+    for (const agent of this.#agents) {
+      if (agent.flowMonitors.isEmpty) continue;
+      const update = agent.flowMonitors.update(event, agent === event.owner ? agent.currentXid : undefined);
+      if (update) agent.send(monitorReply([update]));
     }
   };
 

@@ -2,6 +2,7 @@ import type { OfMessage } from "@sluice/openflow-codec";
 import type { Agent } from "../agent.js";
 import { bundle } from "./bundle.js";
 import { modify } from "./modify.js";
+import { monitor } from "./monitor.js";
 import { multipart } from "./multipart.js";
 import { nicira } from "./nicira.js";
 import { session } from "./session.js";
@@ -9,6 +10,6 @@ import { session } from "./session.js";
 type AnyHandler = (agent: Agent, message: OfMessage, bytes: Uint8Array) => void | Promise<void>;
 
 /** Every message that a switch takes. Each handler gets messages of the type that it stands under. */
-export const handlers = { ...session, ...modify, ...multipart, ...nicira, ...bundle } as Readonly<
+export const handlers = { ...session, ...modify, ...multipart, ...nicira, ...bundle, ...monitor } as Readonly<
   Record<string, AnyHandler | undefined>
 >;

@@ -8,6 +8,7 @@ import {
 import { refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
 import type { HandlerTable } from "./handler.js";
+import { startMonitors } from "./monitor.js";
 
 type MultipartRequest = Extract<OfMessage, { type: "OFPT_MULTIPART_REQUEST" }>;
 
@@ -30,6 +31,10 @@ export const multipart: HandlerTable = {
     if (request === undefined) return;
     const isWrite = request.body.type === "OFPMP_TABLE_FEATURES" && request.body.entries.length > 0;
     if (isWrite && agent.role === "OFPCR_ROLE_SLAVE") throw refuse("OFPBRC_IS_SLAVE");
+    if (request.body.type === "ONFMP_FLOW_MONITOR") return startMonitors(agent, request.body, message.xid);
+    if (request.body.type === "OFPMP_EXPERIMENTER") {
+      throw refuse("OFPBRC_BAD_EXPERIMENTER", `experimenter 0x${request.body.experimenter.toString(16)}`);
+    }
     const body = await agent.state.ofproto.multipart(request.body);
     const reply = { type: "OFPT_MULTIPART_REPLY", xid: message.xid, flags: 0, body } as OfMessage;
     for (const part of splitMultipart(reply)) {

@@ -1,0 +1,98 @@
+import { type ControlServer, type LogRegistry, registerLogCommands } from "@sluice/runtime";
+import type { Bridge } from "../bridge/bridge.js";
+import type { Bridges } from "../bridge/reconfigure.js";
+import { coverage, memory } from "./counters.js";
+import { datapaths } from "./datapaths.js";
+import { fdbShow, fdbStats } from "./fdb.js";
+import { dumpFlows } from "./flows.js";
+
+/** What the commands look at. */
+export interface Inspected {
+  bridges: Bridges;
+  logs: LogRegistry;
+  /** Ends the daemon. */
+  exit: () => void;
+}
+
+interface Command {
+  name: string;
+  usage: string;
+  args: readonly [min: number, max: number];
+  run: (inspected: Inspected, args: readonly string[]) => string | Promise<string>;
+}
+
+function bridgeOf({ bridges }: Inspected, name: string): Bridge {
+  const bridge = bridges.running.get(name);
+  if (bridge) return bridge;
+  const names = [...bridges.running.keys()].join(", ");
+  throw new Error(`no such bridge "${name}"${names === "" ? "" : ` (there are ${names})`}`);
+}
+
+const chosen = (inspected: Inspected, name: string | undefined): Bridge[] =>
+  name === undefined ? [...inspected.bridges.running.values()] : [bridgeOf(inspected, name)];
+
+/** ovs-appctl's commands of ovs-vswitchd, under its names (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). */
+const COMMANDS: readonly Command[] = [
+  {
+    name: "exit",
+    usage: "[--cleanup]",
+    args: [0, 1],
+    run: ({ exit }) => {
+      exit();
+      return "";
+    },
+  },
+  {
+    name: "ofproto/list",
+    usage: "",
+    args: [0, 0],
+    run: ({ bridges }) => [...bridges.running.keys()].map((name) => `${name}\n`).join(""),
+  },
+  {
+    name: "fdb/show",
+    usage: "bridge",
+    args: [1, 1],
+    run: (inspected, [name]) => fdbShow(bridgeOf(inspected, name!)),
+  },
+  {
+    name: "fdb/flush",
+    usage: "[bridge]",
+    args: [0, 1],
+    run: (inspected, [name]) => {
+      for (const bridge of chosen(inspected, name)) bridge.ofproto.flushMacs();
+      return "table successfully flushed\n";
+    },
+  },
+  {
+    name: "fdb/stats-show",
+    usage: "bridge",
+    args: [1, 1],
+    run: (inspected, [name]) => fdbStats(bridgeOf(inspected, name!)),
+  },
+  { name: "dpif/show", usage: "", args: [0, 0], run: ({ bridges }) => datapaths(bridges) },
+  {
+    name: "bridge/dump-flows",
+    usage: "bridge",
+    args: [1, 1],
+    run: (inspected, [name]) => dumpFlows(bridgeOf(inspected, name!)),
+  },
+  {
+    name: "bridge/reconnect",
+    usage: "[bridge]",
+    args: [0, 1],
+    run: (inspected, [name]) => {
+      for (const bridge of chosen(inspected, name)) bridge.connmgr.reconnect();
+      return "";
+    },
+  },
+  { name: "coverage/show", usage: "", args: [0, 0], run: ({ bridges, logs }) => coverage(bridges, logs) },
+  { name: "memory/show", usage: "", args: [0, 0], run: ({ bridges }) => memory(bridges) },
+];
+
+/** Puts the switch's commands on a control socket. */
+export function registerSwitchCommands(server: ControlServer, inspected: Inspected): void {
+  registerLogCommands(server, inspected.logs);
+  for (const { name, usage, args, run } of COMMANDS) {
+    server.register(name, usage, args[0], args[1], (given) => run(inspected, given));
+  }
+}

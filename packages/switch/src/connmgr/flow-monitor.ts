@@ -1,0 +1,151 @@
+import {
+  type MessageInitOf,
+  type MessageOf,
+  OFPFMF,
+  OFPG,
+  OFPP,
+  OFPTT,
+  type OfMessageInit,
+} from "@sluice/openflow-codec";
+import { refuse } from "../ofproto/error.js";
+import { parseMatch } from "../ofproto/match.js";
+import type { FlowUpdateEvent } from "../ofproto/types.js";
+
+/** Flow monitors (ONF extension 187, as Open vSwitch has it in OpenFlow 1.3): a connection is told of the flows that
+ *  are added, modified and removed. A peer that does not read what it is told is not paused but, like any other that
+ *  is hopelessly behind, disconnected: it begins anew with the flows there are. */
+
+type Body<T> = T extends { body: infer B } ? Extract<B, { type: "ONFMP_FLOW_MONITOR" }> : never;
+type Request = Body<MessageOf<"OFPT_MULTIPART_REQUEST">>["entries"][number];
+export type FlowUpdate = Body<MessageInitOf<"OFPT_MULTIPART_REPLY">>["entries"] extends
+  | readonly (infer U)[]
+  | undefined
+  ? U
+  : never;
+
+const MAX_MONITORS = 64;
+
+interface Monitor {
+  readonly request: Request;
+  readonly key: Uint32Array;
+  readonly mask: Uint32Array;
+}
+
+/** A rule or a flow statistics entry: what a monitor looks at. */
+type Rule = FlowUpdateEvent["rule"];
+
+const EVENT = { added: "OFPFME_ADDED", modified: "OFPFME_MODIFIED", removed: "OFPFME_REMOVED" } as const;
+const FLAG = { added: OFPFMF.ADD, modified: OFPFMF.MODIFY, removed: OFPFMF.REMOVED } as const;
+
+/** Reasons of removal by number (§7.4.2). */
+const REASON: Readonly<Record<string, number>> = {
+  OFPRR_IDLE_TIMEOUT: 0,
+  OFPRR_HARD_TIMEOUT: 1,
+  OFPRR_DELETE: 2,
+  OFPRR_GROUP_DELETE: 3,
+  OFPRR_METER_DELETE: 4,
+};
+
+/** The monitors of one connection. */
+export class FlowMonitors {
+  readonly #monitors = new Map<number, Monitor>();
+
+  get isEmpty(): boolean {
+    return this.#monitors.size === 0;
+  }
+
+  /** Takes new monitors; gives those of them that ask for the flows there are. Throws OfpError. */
+  add(requests: readonly Request[]): Monitor[] {
+    const added: Monitor[] = [];
+    for (const request of requests) {
+      const { monitor_id, command } = request;
+      if (command === "OFPFMC_DELETE") {
+        this.cancel(monitor_id);
+        continue;
+      }
+      if (this.#monitors.has(monitor_id) && command === "OFPFMC_ADD") {
+        throw refuse("OFPBRC_EPERM", `flow monitor ${monitor_id} exists`);
+      }
+      if (this.#monitors.size >= MAX_MONITORS) {
+        throw refuse("OFPBRC_EPERM", `${MAX_MONITORS} flow monitors on a connection at most`);
+      }
+      const monitor = { request, ...parseMatch(request.match) };
+      this.#monitors.set(monitor_id, monitor);
+      added.push(monitor);
+    }
+    return added.filter(({ request }) => (request.flags & OFPFMF.INITIAL) !== 0);
+  }
+
+  /** Whether there was such a monitor. */
+  cancel(id: number): boolean {
+    return this.#monitors.delete(id);
+  }
+
+  /** What to tell of one change; undefined: nothing. `ownXid`: it was this connection's own request. */
+  update(event: FlowUpdateEvent, ownXid: number | undefined): FlowUpdate | undefined {
+    let flags = 0;
+    for (const monitor of this.#monitors.values()) {
+      const { request } = monitor;
+      if ((request.flags & FLAG[event.kind]) === 0) continue;
+      if ((request.flags & OFPFMF.ONLY_OWN) !== 0 && ownXid === undefined) continue;
+      if (concerns(monitor, event.rule)) flags |= request.flags;
+    }
+    if (flags === 0) return undefined;
+    if (ownXid !== undefined && (flags & OFPFMF.NO_ABBREV) === 0) {
+      return { type: "OFPFME_ABBREV", xid: ownXid };
+    }
+    const reason = event.kind === "removed" ? (REASON[event.reason] ?? 2) : 0;
+    return fullUpdate(EVENT[event.kind], event.rule, flags, reason);
+  }
+}
+
+/** A flow that there is, as the first answer tells of it. */
+export const initialUpdate = (rule: Rule, flags: number): FlowUpdate =>
+  fullUpdate("OFPFME_INITIAL", rule, flags, 0);
+
+function fullUpdate(
+  type: "OFPFME_INITIAL" | "OFPFME_ADDED" | "OFPFME_MODIFIED" | "OFPFME_REMOVED",
+  rule: Rule,
+  flags: number,
+  reason: number,
+): FlowUpdate {
+  const { table_id, priority, cookie, idle_timeout, hard_timeout, match, instructions } = rule;
+  const shown = (flags & OFPFMF.INSTRUCTIONS) !== 0 ? instructions : [];
+  return {
+    type,
+    table_id,
+    reason,
+    priority,
+    cookie,
+    idle_timeout,
+    hard_timeout,
+    match,
+    instructions: shown,
+  } as FlowUpdate;
+}
+
+/** Whether a rule is one of those that the monitor selects: its match is at least as specific. */
+export function concerns({ request, key, mask }: Monitor, rule: Rule): boolean {
+  if (request.table_id !== OFPTT.ALL && request.table_id !== rule.table_id) return false;
+  if (request.out_port !== OFPP.ANY && !hasOutput(rule.instructions, "port", request.out_port)) return false;
+  if (request.out_group !== OFPG.ANY && !hasOutput(rule.instructions, "group_id", request.out_group))
+    return false;
+  const its = parseMatch(rule.match);
+  return mask.every(
+    (bits, lane) => (bits & ~its.mask[lane]!) === 0 && ((its.key[lane]! ^ key[lane]!) & bits) === 0,
+  );
+}
+
+const OUTPUT = { port: "OFPAT_OUTPUT", group_id: "OFPAT_GROUP" } as const;
+
+const hasOutput = (instructions: readonly unknown[], field: "port" | "group_id", value: number): boolean =>
+  (instructions as readonly { actions?: readonly Record<string, unknown>[] }[]).some(({ actions }) =>
+    actions?.some((action) => action.type === OUTPUT[field] && action[field] === value),
+  );
+
+/** Updates as a message. */
+export const monitorReply = (entries: readonly FlowUpdate[], xid = 0): OfMessageInit => ({
+  type: "OFPT_MULTIPART_REPLY",
+  xid,
+  body: { type: "ONFMP_FLOW_MONITOR", entries },
+});
