@@ -1,9 +1,17 @@
+export { codecSource, decode, encode, encodeInto, fromJson, toJson } from "./codec.js";
+export { errorFor } from "./error-reply.js";
+export { Framer } from "./framer.js";
+export { MultipartJoiner, splitMultipart } from "./multipart.js";
 export type { Infer, Init } from "./schema/declare.js";
 export { EncodeError, type ErrorRef, OfDecodeError } from "./schema/error.js";
+export { type Json, JsonError } from "./schema/json.js";
 export type { Masked, OxmField } from "./schema/oxm-field.js";
 export type { Action, ActionInit } from "./v13/actions.js";
 export * from "./v13/errors.js";
 export type { Instruction, InstructionInit } from "./v13/instructions.js";
 export { type Match, oxmField, oxmFields } from "./v13/match.js";
 export * from "./v13/messages.js";
+export type * from "./v13/multipart.js";
 export * from "./v13/numbers.js";
+export type { Bucket, BucketInit, MeterBand, MeterBandInit, Port, PortInit } from "./v13/structs.js";
+export type { TableFeatures, TableFeaturesInit } from "./v13/table-features.js";

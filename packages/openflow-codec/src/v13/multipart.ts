@@ -91,7 +91,8 @@ export const multipartRequestBody = body(
     11: bare("OFPMP_METER_FEATURES", "§7.3.5.14"),
     12: entries("OFPMP_TABLE_FEATURES", "§7.3.5.5", tableFeaturesStruct),
     13: bare("OFPMP_PORT_DESC", "§7.3.5.7"),
-    65535: union("ofp_experimenter_multipart_request", [experimenterBody(), onfFlowMonitorRequest], {
+    65535: union("ofp_experimenter_multipart_request", [onfFlowMonitorRequest], {
+      fallback: experimenterBody(),
       unknown: BAD_MULTIPART,
       error: BAD_LEN,
       align: 1,
@@ -259,7 +260,8 @@ export const multipartReplyBody = body(
     }),
     12: entries("OFPMP_TABLE_FEATURES", "§7.3.5.5", tableFeaturesStruct),
     13: entries("OFPMP_PORT_DESC", "§7.3.5.7", portStruct),
-    65535: union("ofp_experimenter_multipart_reply", [experimenterBody(), onfFlowMonitorReply], {
+    65535: union("ofp_experimenter_multipart_reply", [onfFlowMonitorReply], {
+      fallback: experimenterBody(),
       unknown: BAD_MULTIPART,
       error: BAD_LEN,
       align: 1,

@@ -1,0 +1,63 @@
+import { compile } from "./schema/compile.js";
+import { BAD_LEN } from "./schema/declare.js";
+import { EncodeError } from "./schema/error.js";
+import { type Json, jsonCodec } from "./schema/json.js";
+import { fail } from "./schema/runtime.js";
+import { actionUnion } from "./v13/actions.js";
+import { oxmFields } from "./v13/match.js";
+import { BAD_VERSION } from "./v13/message.js";
+import { messageUnion, type OfMessage, type OfMessageInit } from "./v13/messages.js";
+import { OFP_HEADER_SIZE, OFP_MAX_LENGTH, OFP_VERSION } from "./v13/numbers.js";
+
+const compiled = compile(messageUnion, oxmFields, new Map([["ofp_action", actionUnion]]));
+
+/** The generated source, to read and to print. */
+export const codecSource: string = compiled.source;
+
+/** Reads one whole message. Throws OfDecodeError, and nothing else, when the bytes are not one. */
+export function decode(given: Uint8Array): OfMessage {
+  // A Buffer's slice() shares memory and stays a Buffer: read through a plain view.
+  const bytes =
+    given.constructor === Uint8Array
+      ? given
+      : new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+  if (bytes.length < OFP_HEADER_SIZE)
+    fail(BAD_LEN, 0, `${bytes.length} bytes, not at least ${OFP_HEADER_SIZE}`);
+  const length = (bytes[2]! << 8) | bytes[3]!;
+  if (length !== bytes.length) fail(BAD_LEN, 2, `length ${length} of a message of ${bytes.length} bytes`);
+  // HELLO and ERROR are 0 and 1 in every version.
+  if (bytes[0] !== OFP_VERSION && bytes[1]! > 1)
+    fail(BAD_VERSION, 0, `version ${bytes[0]} is not ${OFP_VERSION}`);
+  return compiled.decode(bytes, 0, bytes.length) as OfMessage;
+}
+
+/** Writes a message at `at`; answers where it ends. Throws EncodeError for a value that has no encoding, and
+ *  RangeError when the target is too small (bytes from `at` on are then undefined). */
+export function encodeInto(message: OfMessageInit, target: Uint8Array, at = 0): number {
+  const end = compiled.encode(target, at, message);
+  if (end - at > OFP_MAX_LENGTH) {
+    throw new EncodeError("length", `the message takes ${end - at} bytes, of at most ${OFP_MAX_LENGTH}`);
+  }
+  if (end > target.length) throw new RangeError(`the message ends at ${end}, the target at ${target.length}`);
+  return end;
+}
+
+// Only within one call: encode copies out of it before it returns.
+const scratch = new Uint8Array(2 * OFP_MAX_LENGTH);
+
+/** The message's bytes. Throws EncodeError. */
+export function encode(message: OfMessageInit): Uint8Array {
+  const end = compiled.encode(scratch, 0, message);
+  if (end > OFP_MAX_LENGTH) {
+    throw new EncodeError("length", `the message takes ${end} bytes, of at most ${OFP_MAX_LENGTH}`);
+  }
+  return scratch.slice(0, end);
+}
+
+const json = jsonCodec(messageUnion, oxmFields, new Map([["ofp_action", actionUnion]]));
+
+/** A message as JSON: no bigint, no bytes, names where numbers have names. */
+export const toJson = (message: OfMessageInit): Json => json.toJson(message);
+
+/** The message that JSON tells of. Throws JsonError, with the path. Values are checked by `encode`. */
+export const fromJson = (value: unknown): OfMessageInit => json.fromJson(value) as OfMessageInit;

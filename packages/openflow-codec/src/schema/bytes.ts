@@ -1,0 +1,128 @@
+// Hot path. No allocation beyond the results; no closures; checks by the caller.
+import { hexByte } from "@sluice/wire";
+
+/** Reads and writes of the scalars that one expression does not do. Writers answer whether the value was
+ *  good; the caller knows the path for the error. */
+
+const halves = new Uint32Array(2);
+const whole = new BigUint64Array(halves.buffer);
+const LOW = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1 ? 0 : 1;
+const HIGH = 1 - LOW;
+
+export function read64(b: Uint8Array, p: number): bigint {
+  halves[HIGH] = (b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!;
+  halves[LOW] = (b[p + 4]! << 24) | (b[p + 5]! << 16) | (b[p + 6]! << 8) | b[p + 7]!;
+  return whole[0]!;
+}
+
+export function write64(b: Uint8Array, p: number, value: unknown): boolean {
+  if (typeof value !== "bigint") return false;
+  whole[0] = value;
+  if (whole[0] !== value) return false;
+  const high = halves[HIGH]!;
+  const low = halves[LOW]!;
+  b[p] = high >>> 24;
+  b[p + 1] = high >>> 16;
+  b[p + 2] = high >>> 8;
+  b[p + 3] = high;
+  b[p + 4] = low >>> 24;
+  b[p + 5] = low >>> 16;
+  b[p + 6] = low >>> 8;
+  b[p + 7] = low;
+  return true;
+}
+
+export const read128 = (b: Uint8Array, p: number): bigint => (read64(b, p) << 64n) | read64(b, p + 8);
+
+export function write128(b: Uint8Array, p: number, value: unknown): boolean {
+  if (typeof value !== "bigint" || value < 0n || value >> 128n !== 0n) return false;
+  write64(b, p, value >> 64n);
+  return write64(b, p + 8, value & 0xffff_ffff_ffff_ffffn);
+}
+
+/** The value of a hex digit's character code, or -1. */
+function digit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  if (code >= 0x61 && code <= 0x66) return code - 0x57;
+  if (code >= 0x41 && code <= 0x46) return code - 0x37;
+  return -1;
+}
+
+/** "xx:xx:xx:xx:xx:xx" with two digits a byte. */
+export function writeMacText(b: Uint8Array, p: number, value: unknown): boolean {
+  if (typeof value !== "string" || value.length !== 17) return false;
+  for (let i = 0; i < 6; i++) {
+    const high = digit(value.charCodeAt(i * 3));
+    const low = digit(value.charCodeAt(i * 3 + 1));
+    if (high < 0 || low < 0 || (i < 5 && value.charCodeAt(i * 3 + 2) !== 0x3a)) return false;
+    b[p + i] = (high << 4) | low;
+  }
+  return true;
+}
+
+export function writeIpv4Text(b: Uint8Array, p: number, value: unknown): boolean {
+  if (typeof value !== "string") return false;
+  let octet = -1;
+  let index = 0;
+  for (let i = 0; i < value.length; i++) {
+    const code = value.charCodeAt(i) - 0x30;
+    if (code >= 0 && code <= 9) {
+      octet = octet < 0 ? code : octet * 10 + code;
+      if (octet > 255) return false;
+    } else if (code === -2 && octet >= 0 && index < 3) {
+      b[p + index++] = octet;
+      octet = -1;
+    } else {
+      return false;
+    }
+  }
+  if (index !== 3 || octet < 0) return false;
+  b[p + 3] = octet;
+  return true;
+}
+
+/** Zeros in [from, to). */
+export function zero(b: Uint8Array, from: number, to: number): void {
+  for (let i = from; i < to; i++) b[i] = 0;
+}
+
+const decoder = new TextDecoder("utf-8");
+const encoder = new TextEncoder();
+
+/** A NUL-padded string of at most `size` bytes. */
+export function readText(b: Uint8Array, p: number, size: number): string {
+  let end = p;
+  let ascii = true;
+  while (end < p + size && b[end] !== 0) if (b[end++]! >= 0x80) ascii = false;
+  if (!ascii) return decoder.decode(b.subarray(p, end));
+  let text = "";
+  for (let i = p; i < end; i++) text += String.fromCharCode(b[i]!);
+  return text;
+}
+
+/** Answers false when the text is longer than `size` bytes or holds a NUL. */
+export function writeText(b: Uint8Array, p: number, size: number, value: unknown): boolean {
+  if (typeof value !== "string" || value.includes("\0")) return false;
+  const bytes = encoder.encode(value);
+  if (bytes.length > size) return false;
+  b.set(bytes.subarray(0, Math.max(0, b.length - p)), p);
+  zero(b, p + bytes.length, p + size);
+  return true;
+}
+
+/** Copies `value` to `p`. A target that is too small gets what fits: its owner finds out from the end. */
+export function writeBytes(b: Uint8Array, p: number, value: Uint8Array): void {
+  if (p + value.length <= b.length) b.set(value, p);
+}
+
+/** Whether a value of `size` bytes at `p` has ones where the mask behind it has zeros. */
+export function strays(b: Uint8Array, p: number, size: number): boolean {
+  for (let i = 0; i < size; i++) if (b[p + i]! & ~b[p + size + i]!) return true;
+  return false;
+}
+
+export const hexDump = (b: Uint8Array, from: number, to: number): string => {
+  let text = "";
+  for (let i = from; i < to; i++) text += hexByte(b[i]!);
+  return text;
+};
