@@ -1,5 +1,23 @@
-import type { OfprotoCommon } from "./types.js";
-import type { Dpif } from "../dpif/dpif.js";
+import type { Clock, Timer } from "@sluice/runtime";
+import type { OdpAction } from "../dpif/actions.js";
+import type { Dpif, DpPort, DpPortEvent, DpPortSpec, Offload, Upcall } from "../dpif/dpif.js";
+import { extract, Layers } from "../flow/extract.js";
+import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
+import { Megaflows } from "./megaflows.js";
+import type { Action } from "./of.js";
+import type { OfPort } from "./ofport.js";
+import type { OfprotoCommon, OfprotoLog } from "./types.js";
+import type { Effect, Recorder } from "./xlate/context.js";
+import {
+  ContentTable,
+  type Frozen,
+  frozenText,
+  type PacketInContext,
+  packetInText,
+} from "./xlate/contexts.js";
+import { translate, type XlateInput, type XlateResult } from "./xlate/pipeline.js";
+import type { XBridge, XContexts } from "./xlate/world.js";
 
 export interface BackerOptions extends OfprotoCommon {
   dpif: Dpif;
@@ -9,10 +27,276 @@ export interface BackerOptions extends OfprotoCommon {
   maxIdle?: number;
 }
 
-/** Bridges of one datapath_type share one datapath: the backer owns its megaflows and knows whose each port is. */
-export declare class DpBacker {
-  constructor(options: BackerOptions);
+/** What the backer needs of a bridge beyond what translation sees. */
+export interface BackedBridge extends XBridge {
+  /** A packet for the controllers. */
+  packetIn(context: PacketInContext, packet: Uint8Array, totalLen: number): void;
+  portChanged(port: OfPort, change: DpPortEvent): void;
+  heard(effect: Effect & { type: "mac" }, usedMs: number): void;
+  /** Drops what has aged; says whether something has. */
+  age(): boolean;
+}
+
+const FLOW_LIMIT = 200_000;
+const MAX_IDLE_MS = 10_000;
+/** Different packet-ins, and different recirculations, that megaflows may refer to at a time. */
+const MAX_CONTEXTS = 100_000;
+/** ms between rounds of statistics, ageing and expiry. */
+const ROUND_MS = 500;
+/** Megaflows translated again before others have their turn. */
+const SLICE = 500;
+
+/** # The backer
+ *
+ *  **What.** Bridges of one datapath_type share one datapath. The backer knows whose each datapath port is, answers
+ *  the datapath's upcalls, owns its megaflows and keeps them true.
+ *
+ *  **Order.** An upcall installs its megaflow before the packet is executed, so that an answer to the packet finds it
+ *  there. A change is in force when `barrier` resolves; without a barrier, soon after. */
+export class DpBacker {
   readonly dpif: Dpif;
+  readonly megaflows: Megaflows;
+  readonly #clock: Clock;
+  readonly #log: OfprotoLog;
+  readonly #bridges = new Set<BackedBridge>();
+  readonly #ports = new Map<number, OfPort>();
+  readonly #byName = new Map<string, OfPort>();
+  readonly #packetIns = new ContentTable<PacketInContext>(MAX_CONTEXTS, packetInText);
+  readonly #frozen = new ContentTable<Frozen>(MAX_CONTEXTS, frozenText);
+  readonly #layers = new Layers();
+  readonly #round: Timer;
+  #revalidation: Timer | undefined;
+  #nextMeter = 1;
+  readonly #freeMeters: number[] = [];
+  maxIdle: number;
+  readonly counters = { upcalls: 0, upcallsUnknownPort: 0, packetIns: 0, packetInsStale: 0, xlateErrors: 0 };
+
+  /** Numbers for what actions refer to. */
+  readonly contexts: XContexts = {
+    packetIn: (context) => this.#packetIns.idOf(context),
+    freeze: (state) => this.#frozen.idOf(state),
+  };
+
+  constructor(options: BackerOptions) {
+    this.dpif = options.dpif;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.maxIdle = options.maxIdle ?? MAX_IDLE_MS;
+    this.megaflows = new Megaflows(
+      options.dpif,
+      {
+        translate: (key) => this.translateKey(key),
+        ref: (actions) => this.#forEachContext(actions, "ref"),
+        unref: (actions) => this.#forEachContext(actions, "unref"),
+        apply: (effects, usedMs) => this.#apply(effects, usedMs),
+      },
+      options.flowLimit ?? FLOW_LIMIT,
+    );
+    this.dpif.events.on("upcall", this.#onUpcall);
+    this.dpif.events.on("port", this.#onPort);
+    this.#round = this.#clock.setInterval(() => void this.#maintain(), ROUND_MS);
+  }
+
   /** Stops timers; the bridges are destroyed before. Does not destroy the dpif. */
-  close(): void;
+  close(): void {
+    this.#round.cancel();
+    this.#revalidation?.cancel();
+    this.dpif.events.off("upcall", this.#onUpcall);
+    this.dpif.events.off("port", this.#onPort);
+    this.megaflows.close();
+  }
+
+  /** Open_vSwitch other_config flow-limit and max-idle (ms). */
+  configure(config: { flowLimit?: number; maxIdle?: number }): void {
+    this.megaflows.limit = config.flowLimit ?? FLOW_LIMIT;
+    this.maxIdle = config.maxIdle ?? MAX_IDLE_MS;
+  }
+
+  attach(bridge: BackedBridge): void {
+    this.#bridges.add(bridge);
+  }
+
+  detach(bridge: BackedBridge): void {
+    this.#bridges.delete(bridge);
+  }
+
+  /** Opens a port in the datapath. */
+  openPort(spec: DpPortSpec): Promise<DpPort> {
+    return this.dpif.portAdd(spec);
+  }
+
+  /** Makes a port known: packets from it go to its bridge, patch ports that name it find it. */
+  adopt(port: OfPort): void {
+    if (port.odpPort !== undefined) this.#ports.set(port.odpPort, port);
+    this.#byName.set(port.name, port);
+    this.connectPatches();
+    this.changed();
+  }
+
+  /** Forgets a port. Its megaflows are gone, and the datapath's port too, when this resolves. */
+  async release(port: OfPort): Promise<void> {
+    if (this.#byName.get(port.name) === port) this.#byName.delete(port.name);
+    this.connectPatches();
+    this.changed();
+    if (port.odpPort === undefined) return;
+    this.#ports.delete(port.odpPort);
+    this.megaflows.revalidateAll();
+    await this.dpif.portDel(port.odpPort);
+  }
+
+  /** Joins patch ports that name each other. */
+  connectPatches(): void {
+    for (const port of this.#byName.values()) {
+      if (port.peerName === undefined) continue;
+      const other = this.#byName.get(port.peerName);
+      const peer = other?.peerName === port.name ? other : undefined;
+      if (peer === port.peer) continue;
+      port.peer = peer;
+      this.changed();
+    }
+  }
+
+  portNamed(name: string): OfPort | undefined {
+    return this.#byName.get(name);
+  }
+
+  portByOdp(odpPort: number): OfPort | undefined {
+    return this.#ports.get(odpPort);
+  }
+
+  /** Something that translations depend on has changed. */
+  changed(): void {
+    this.megaflows.changed();
+    if (this.megaflows.size > 0) this.#revalidation ??= this.#clock.setTimeout(this.#revalidate, 0);
+  }
+
+  /** Resolves when every change so far is in force for the next packet. */
+  async barrier(): Promise<void> {
+    this.megaflows.revalidateAll();
+    await this.dpif.barrier();
+  }
+
+  /** Resolves when all counters are current. */
+  syncStats(): Promise<void> {
+    return this.megaflows.syncStats();
+  }
+
+  /** A number for a meter in the datapath, which the bridges share. */
+  takeMeter(): number {
+    return this.#freeMeters.pop() ?? this.#nextMeter++;
+  }
+
+  returnMeter(dpId: number): void {
+    this.dpif.meterSet(dpId, null);
+    this.#freeMeters.push(dpId);
+  }
+
+  /** What the bridges would do with a packet of this flow; undefined when its port is nobody's. */
+  translateKey(key: FlowKey, record?: Recorder): XlateResult | undefined {
+    const start = this.#startOf(key);
+    if (!start) return undefined;
+    const result = translate({ ...start, key, record });
+    if (result.error) {
+      this.counters.xlateErrors++;
+      this.#log.warn(`${start.bridge.name}: translation gave up: ${result.error}`);
+    }
+    return result;
+  }
+
+  /** The flow of a packet, as the datapath would extract it. */
+  keyOf(packet: Uint8Array, odpPort: number): FlowKey {
+    const key = newFlowKey();
+    extract(packet, 0, packet.length, key, this.#layers);
+    key[LANE_IN_PORT] = odpPort;
+    return key;
+  }
+
+  /** Carries out actions on a packet that no port has brought (1.3.5 §7.3.7). */
+  packetOut(
+    bridge: XBridge,
+    packet: Uint8Array,
+    in_port: number,
+    actions: readonly Action[],
+    record?: Recorder,
+  ): XlateResult {
+    const inPort = bridge.portMap.get(in_port);
+    const odpPort = inPort?.odpPort ?? 0;
+    const key = this.keyOf(packet, odpPort);
+    const result = translate({ bridge, inPort, in_port, key, start: { actions }, record });
+    if (!record) this.#carryOut(packet, odpPort, key, result, undefined);
+    return result;
+  }
+
+  readonly #onUpcall = (upcall: Upcall): void => {
+    if (upcall.kind === "action") {
+      const context = this.#packetIns.get(upcall.cookie);
+      this.counters[context ? "packetIns" : "packetInsStale"]++;
+      if (context) (context.bridge as BackedBridge).packetIn(context, upcall.packet, upcall.totalLen);
+      return;
+    }
+    this.counters.upcalls++;
+    const result = this.translateKey(upcall.key);
+    if (!result) {
+      this.counters.upcallsUnknownPort++;
+      return;
+    }
+    this.megaflows.install(upcall.key, result, this.#clock.now());
+    this.#carryOut(upcall.packet, upcall.odpPort, upcall.key, result, upcall.offload);
+  };
+
+  #carryOut(
+    packet: Uint8Array,
+    odpPort: number,
+    key: FlowKey,
+    result: XlateResult,
+    offload: Offload | undefined,
+  ): void {
+    const now = this.#clock.now();
+    for (const sink of result.sinks) sink.credit(1, packet.length, now);
+    this.#apply(result.effects, now);
+    if (result.actions.length > 0) this.dpif.execute(packet, odpPort, result.actions, key, offload);
+  }
+
+  #startOf(key: FlowKey): Pick<XlateInput, "bridge" | "inPort" | "in_port" | "start"> | undefined {
+    const recirc = key[LANE_RECIRC_ID]!;
+    if (recirc === 0) {
+      const inPort = this.#ports.get(key[LANE_IN_PORT]!);
+      return inPort && { bridge: inPort.bridge, inPort, in_port: inPort.ofport, start: "tables" };
+    }
+    const frozen = this.#frozen.get(recirc);
+    if (!frozen || !this.#bridges.has(frozen.bridge as BackedBridge)) return undefined;
+    const { bridge, in_port } = frozen;
+    return { bridge, inPort: bridge.portMap.get(in_port), in_port, start: { frozen } };
+  }
+
+  #apply(effects: readonly Effect[], usedMs: number): void {
+    for (const effect of effects) {
+      if (effect.type === "mac") (effect.heard.bridge as BackedBridge).heard(effect, usedMs);
+    }
+  }
+
+  readonly #onPort = (change: DpPortEvent): void => {
+    const port = this.#ports.get(change.odpPort);
+    if (port) (port.bridge as BackedBridge).portChanged(port, change);
+  };
+
+  readonly #revalidate = (): void => {
+    this.#revalidation = undefined;
+    if (this.megaflows.revalidate(SLICE)) this.#revalidation = this.#clock.setTimeout(this.#revalidate, 0);
+  };
+
+  async #maintain(): Promise<void> {
+    await this.syncStats();
+    this.megaflows.expire(this.#clock.now() - this.maxIdle);
+    for (const bridge of this.#bridges) if (bridge.age()) this.changed();
+  }
+
+  #forEachContext(actions: readonly OdpAction[], change: "ref" | "unref"): void {
+    for (const action of actions) {
+      if (action.type === "userspace") this.#packetIns[change](action.cookie);
+      else if (action.type === "recirc") this.#frozen[change](action.id);
+      else if (action.type === "clone" || action.type === "sample")
+        this.#forEachContext(action.actions, change);
+    }
+  }
 }

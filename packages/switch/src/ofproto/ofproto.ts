@@ -1,6 +1,37 @@
-import type { EventEmitter } from "eventemitter3";
-import type { DpBacker } from "./backer.js";
-import type { FlowMod, GroupMod, MeterMod, MultipartBody, PacketOut, Port, PortMod, TableMod } from "./of.js";
+import type { Clock } from "@sluice/runtime";
+import { macFromNumber } from "@sluice/wire";
+import { EventEmitter } from "eventemitter3";
+import type { DpPort, DpPortEvent } from "../dpif/dpif.js";
+import { flowField, newFlowKey } from "../flow/flow-key.js";
+import { LANE_IN_PORT } from "../flow/lanes.js";
+import type { BackedBridge, DpBacker } from "./backer.js";
+import { type CheckContext, checkActionList } from "./check.js";
+import { OfpError, refuse } from "./error.js";
+import { type FailState, failActions } from "./fail-mode.js";
+import { FlowStore } from "./flow-store.js";
+import { GroupTable } from "./group-table.js";
+import { type LearnedMac, MacLearning } from "./mac-learning.js";
+import { formatKey } from "./match.js";
+import { MeterTable } from "./meter-table.js";
+import { answerMultipart } from "./multipart.js";
+import type {
+  FlowMod,
+  GroupMod,
+  Instruction,
+  Match,
+  MeterMod,
+  MultipartReplyBody,
+  MultipartRequestBody,
+  PacketOut,
+  Port,
+  PortMod,
+  TableMod,
+} from "./of.js";
+import { OfPort } from "./ofport.js";
+import { N_TABLES, type OfTable } from "./oftable.js";
+import { PortTable } from "./port-table.js";
+import { outputsOf } from "./rule.js";
+import { type Transaction, transact } from "./transaction.js";
 import type {
   FailMode,
   MacEntry,
@@ -8,10 +39,17 @@ import type {
   OfprotoCommon,
   OfprotoEvents,
   OfprotoIdentity,
+  OfprotoLog,
   PortInfo,
   PortSpec,
   VlanConfig,
 } from "./types.js";
+import { scramble } from "./xlate/buckets.js";
+import type { Effect } from "./xlate/context.js";
+import type { PacketInContext } from "./xlate/contexts.js";
+import { restorePipeline } from "./xlate/field.js";
+import { OFPP, OFPTT } from "./xlate/reserved.js";
+import { OFPPC, type XContexts, type XPort } from "./xlate/world.js";
 
 export interface OfprotoOptions extends OfprotoCommon {
   name: string;
@@ -21,13 +59,122 @@ export interface OfprotoOptions extends OfprotoCommon {
   identity?: Partial<OfprotoIdentity>;
 }
 
-/** One OpenFlow switch: a bridge's tables, groups, meters and ports. Requests are the codec's values; a request
- *  that the specification refuses throws OfpError with the type and code to answer. */
-export declare class Ofproto {
+/** What a bundle may hold. */
+export type BundledMessage =
+  | ({ readonly type: "OFPT_FLOW_MOD" } & FlowMod)
+  | ({ readonly type: "OFPT_GROUP_MOD" } & GroupMod)
+  | ({ readonly type: "OFPT_PORT_MOD" } & PortMod)
+  | ({ readonly type: "OFPT_PACKET_OUT" } & PacketOut);
+
+/** A bundle was refused; nothing of it was done. */
+export class BundleError extends OfpError {
+  constructor(
+    cause: OfpError,
+    /** Which message was refused. */
+    readonly index: number,
+  ) {
+    super(cause.error_type, cause.error_code, cause.message);
+  }
+}
+
+/** OFPC_* (1.3.5 §7.3.1): FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS, QUEUE_STATS. */
+const CAPABILITIES = 0x4f;
+const OFPC_FRAG_DROP = 1;
+const ETHERNET_HEADER = 14;
+const DEFAULT_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
+const PORT_CONFIG = OFPPC.PORT_DOWN | OFPPC.NO_RECV | OFPPC.NO_FWD | OFPPC.NO_PACKET_IN;
+
+/** One OpenFlow switch: a bridge's tables, groups, meters and ports. Requests are the codec's values; a request that
+ *  the specification refuses throws OfpError with the type and code to answer. */
+export class Ofproto implements BackedBridge {
   readonly name: string;
-  readonly events: EventEmitter<OfprotoEvents>;
+  readonly events = new EventEmitter<OfprotoEvents>();
+  readonly identity: OfprotoIdentity;
   datapathId: bigint;
-  constructor(options: OfprotoOptions);
+  forwardBpdu = false;
+  fragments = 0;
+  readonly macLearning: MacLearning<XPort>;
+  readonly contexts: XContexts;
+  floodVlans: ReadonlySet<number> = new Set();
+  readonly #clock: Clock;
+  readonly #log: OfprotoLog;
+  readonly #backer: DpBacker;
+  readonly #flows: FlowStore;
+  readonly #groups: GroupTable;
+  readonly #meters: MeterTable;
+  readonly #ports = new PortTable();
+  readonly #check: CheckContext;
+  #fail: FailState = { mode: "standalone", configured: false, connected: false };
+
+  constructor(options: OfprotoOptions) {
+    this.name = options.name;
+    this.datapathId = options.datapathId;
+    this.#clock = options.clock;
+    this.#log = options.log;
+    this.#backer = options.backer;
+    this.contexts = options.backer.contexts;
+    this.identity = {
+      mfr_desc: "Sluice contributors",
+      hw_desc: "Sluice",
+      sw_desc: "0.1.0",
+      serial_num: "None",
+      dp_desc: options.name,
+      ...withoutUndefined(options.identity ?? {}),
+    };
+    this.macLearning = new MacLearning(options.clock);
+    const changed = (): void => this.#backer.changed();
+    this.#check = {
+      hasGroup: (group_id) => this.groups.has(group_id),
+      hasMeter: (meter_id) => this.meters.has(meter_id),
+      tables: N_TABLES,
+    };
+    this.#flows = new FlowStore(options.clock, {
+      ...this.#check,
+      changed,
+      flowRemoved: (event) => this.events.emit("flow_removed", event),
+      flowUpdate: (event) => this.events.emit("flow_update", event),
+      isMonitored: () => this.events.listenerCount("flow_update") > 0,
+      syncStats: () => this.#backer.syncStats(),
+    });
+    this.#groups = new GroupTable(options.clock, {
+      check: this.#check,
+      changed,
+      removeFlowsTo: (group_id, transaction) =>
+        this.#removeFlows(sendsTo(group_id), "OFPRR_GROUP_DELETE", transaction),
+    });
+    this.#meters = new MeterTable(options.clock, options.backer, {
+      changed,
+      removeFlowsWith: (meter_id, transaction) =>
+        this.#removeFlows(uses(meter_id), "OFPRR_DELETE", transaction),
+    });
+    this.#backer.attach(this);
+    this.#enterFailState(undefined, this.#fail);
+  }
+
+  get tables(): readonly OfTable[] {
+    return this.#flows.tables;
+  }
+
+  get flows(): FlowStore {
+    return this.#flows;
+  }
+
+  get groups(): GroupTable["groups"] {
+    return this.#groups.groups;
+  }
+
+  get meters(): MeterTable["meters"] {
+    return this.#meters.meters;
+  }
+
+  /** Ports by OpenFlow number, as translation sees them. */
+  get portMap(): ReadonlyMap<number, OfPort> {
+    return this.#ports.byNumber;
+  }
+
+  get backer(): DpBacker {
+    return this.#backer;
+  }
 
   /** The body of OFPT_FEATURES_REPLY. */
   features(): {
@@ -36,52 +183,396 @@ export declare class Ofproto {
     n_tables: number;
     auxiliary_id: number;
     capabilities: number;
-  };
+  } {
+    return {
+      datapath_id: this.datapathId,
+      n_buffers: 0,
+      n_tables: N_TABLES,
+      auxiliary_id: 0,
+      capabilities: CAPABILITIES,
+    };
+  }
+
   /** OFPT_GET_CONFIG_REPLY's flags (fragments); miss_send_len belongs to each connection. */
-  getConfig(): { flags: number };
-  setConfig(config: { flags: number }): void;
-  /** `owner` marks who asked, for flow monitors. buffer_id is the connection's affair: it sends the buffered
-   *  packet to OFPP_TABLE with packetOut after this returns. */
-  flowMod(message: FlowMod, owner?: unknown): void;
-  groupMod(message: GroupMod, owner?: unknown): void;
-  meterMod(message: MeterMod, owner?: unknown): void;
-  portMod(message: PortMod): void;
-  tableMod(message: TableMod): void;
-  /** All or nothing, in order: what a bundle commit carries out. On refusal nothing is changed and the OfpError
-   *  has the index of the message that was refused in `index`. */
-  bundle(messages: readonly (FlowMod | GroupMod | PortMod)[], owner?: unknown): void;
-  packetOut(message: PacketOut): void;
+  getConfig(): { flags: number } {
+    return { flags: this.fragments };
+  }
+
+  setConfig(config: { flags?: number }): void {
+    const flags = config.flags ?? 0;
+    if (flags > OFPC_FRAG_DROP)
+      throw refuse("OFPSCFC_BAD_FLAGS", `switch configuration flags 0x${flags.toString(16)}: normal or drop`);
+    this.fragments = flags;
+    this.#backer.changed();
+  }
+
+  /** `owner` marks who asked, for flow monitors. buffer_id is the connection's affair: it sends the buffered packet
+   *  to OFPP_TABLE with packetOut after this returns. */
+  flowMod(message: FlowMod, owner?: unknown): void {
+    transact((transaction) => this.#flows.apply(message, owner, transaction));
+  }
+
+  groupMod(message: GroupMod, owner?: unknown): void {
+    transact((transaction) => this.#groups.apply(message, transaction));
+    this.events.emit("modified", { ...message, type: "OFPT_GROUP_MOD" }, owner);
+  }
+
+  meterMod(message: MeterMod, owner?: unknown): void {
+    transact((transaction) => this.#meters.apply(message, transaction));
+    this.events.emit("modified", { ...message, type: "OFPT_METER_MOD" }, owner);
+  }
+
+  /** All or nothing, in order. Throws BundleError, with nothing changed. */
+  bundle(messages: readonly BundledMessage[], owner?: unknown): void {
+    transact((transaction) => {
+      messages.forEach((message, index) => {
+        try {
+          this.#applyBundled(message, owner, transaction);
+        } catch (error) {
+          throw error instanceof OfpError ? new BundleError(error, index) : error;
+        }
+      });
+    });
+  }
+
+  #applyBundled(message: BundledMessage, owner: unknown, transaction: Transaction): void {
+    switch (message.type) {
+      case "OFPT_FLOW_MOD":
+        this.#flows.apply(message, owner, transaction);
+        return;
+      case "OFPT_GROUP_MOD":
+        this.#groups.apply(message, transaction);
+        return;
+      case "OFPT_PORT_MOD": {
+        this.#checkPortMod(message);
+        transaction.onCommit(() => this.portMod(message));
+        return;
+      }
+      case "OFPT_PACKET_OUT":
+        this.#checkPacketOut(message);
+        transaction.onCommit(() => this.packetOut(message));
+        return;
+    }
+  }
+
+  portMod(message: PortMod): void {
+    const port = this.#checkPortMod(message);
+    const mask = message.mask ?? 0;
+    port.config = (port.config & ~mask) | ((message.config ?? 0) & mask);
+    if ((mask & OFPPC.PORT_DOWN) !== 0 && port.odpPort !== undefined) {
+      this.#backer.dpif
+        .portSet(port.odpPort, { up: (port.config & OFPPC.PORT_DOWN) === 0 })
+        .catch((error: Error) => this.#log.warn(`${this.name}: ${port.name}: ${error.message}`));
+    }
+    port.update({});
+    this.#backer.changed();
+    this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+  }
+
+  #checkPortMod(message: PortMod): OfPort {
+    const port = this.portMap.get(message.port_no);
+    if (!port) throw refuse("OFPPMFC_BAD_PORT", `there is no port ${message.port_no}`);
+    if (message.hw_addr.toLowerCase() !== port.mac)
+      throw refuse("OFPPMFC_BAD_HW_ADDR", `port ${message.port_no} has ${port.mac}, not ${message.hw_addr}`);
+    const bits = (message.config ?? 0) | (message.mask ?? 0);
+    if ((bits & ~PORT_CONFIG) !== 0) throw refuse("OFPPMFC_BAD_CONFIG", `port config 0x${bits.toString(16)}`);
+    return port;
+  }
+
+  tableMod(message: TableMod): void {
+    const config = message.config ?? 0;
+    if (message.table_id !== OFPTT.ALL && !this.tables[message.table_id])
+      throw refuse("OFPTMFC_BAD_TABLE", `table ${message.table_id}`);
+    if ((config & ~3) !== 0) throw refuse("OFPTMFC_BAD_CONFIG", `table config 0x${config.toString(16)}`);
+    for (const table of this.tables)
+      if (message.table_id === OFPTT.ALL || table.table_id === message.table_id) table.config = config;
+  }
+
+  packetOut(message: PacketOut): void {
+    this.#checkPacketOut(message);
+    this.#backer.packetOut(this, message.data ?? new Uint8Array(), message.in_port, message.actions ?? []);
+  }
+
+  #checkPacketOut(message: PacketOut): void {
+    const { in_port } = message;
+    if (in_port === 0 || (in_port >= OFPP.MAX && in_port < OFPP.CONTROLLER))
+      throw refuse("OFPBRC_BAD_PORT", `in_port 0x${in_port.toString(16)}`);
+    checkActionList(message.actions ?? [], this.#check, "unknown", true);
+    if ((message.data?.length ?? 0) < ETHERNET_HEADER)
+      throw refuse("OFPBRC_BAD_LEN", `a frame of ${message.data?.length ?? 0} bytes`);
+  }
+
   /** Whole; the connection splits it. */
-  multipart(body: MultipartBody): Promise<MultipartBody>;
+  multipart(body: MultipartRequestBody): Promise<MultipartReplyBody> {
+    return answerMultipart(this, this.#clock, body);
+  }
+
   /** Queues of OFPT_QUEUE_GET_CONFIG_REPLY. */
-  queueGetConfig(port: number): { port: number; queues: readonly unknown[] };
+  queueGetConfig(port: number): { port: number; queues: [] } {
+    if (port !== OFPP.ANY && !this.portMap.has(port))
+      throw refuse("OFPQOFC_BAD_PORT", `there is no port ${port}`);
+    return { port, queues: [] };
+  }
+
   /** Resolves when every request so far is in force for the next packet. */
-  barrier(): Promise<void>;
+  barrier(): Promise<void> {
+    return this.#backer.barrier();
+  }
 
   /** Adds a port; resolves with its OpenFlow number, rejects with one line for Interface.error. */
-  addPort(spec: PortSpec): Promise<number>;
-  removePort(ofport: number): Promise<void>;
+  async addPort(spec: PortSpec): Promise<number> {
+    if (this.#ports.named(spec.name)) throw new Error(`${spec.name}: the bridge has a port of this name`);
+    const { name, type } = spec;
+    let opened: DpPort | undefined;
+    if (type !== "patch") {
+      const { mac, mtu } = spec;
+      opened = await this.#backer.openPort({
+        name,
+        type,
+        options: spec.options ?? {},
+        ...withoutUndefined({ mac, mtu }),
+      });
+    }
+    const ofport = name === this.name ? OFPP.LOCAL : this.#ports.allocate(spec.ofportRequest);
+    if (ofport === undefined) {
+      if (opened) await this.#backer.dpif.portDel(opened.odpPort);
+      throw new Error(`${name}: all port numbers of ${this.name} are in use`);
+    }
+    const port = new OfPort({
+      bridge: this,
+      ofport,
+      name,
+      type,
+      mac: opened?.mac ?? spec.mac ?? macFor(`${this.name}/${name}`),
+      vlan: { ...DEFAULT_VLAN, ...spec.vlan },
+      peerName: spec.patchPeer,
+      nowMs: this.#clock.now(),
+    });
+    port.odpPort = opened?.odpPort;
+    port.update(opened ?? { link: true });
+    port.linkResets = 0;
+    this.#ports.byNumber.set(ofport, port);
+    this.#backer.adopt(port);
+    this.events.emit("port_status", { reason: "OFPPR_ADD", desc: port.desc() });
+    return ofport;
+  }
+
+  async removePort(ofport: number): Promise<void> {
+    const port = this.portMap.get(ofport);
+    if (!port) return;
+    this.#ports.byNumber.delete(ofport);
+    this.macLearning.flush((entry) => entry.port === port);
+    this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
+    await this.#backer.release(port);
+  }
+
   /** Changes what may change while the port lives. */
-  updatePort(
+  async updatePort(
     ofport: number,
     change: { vlan?: Partial<VlanConfig>; patchPeer?: string; mac?: string; mtu?: number; noFlood?: boolean },
-  ): Promise<void>;
-  /** Live ports, LOCAL included, by number. */
-  ports(): PortInfo[];
-  port(nameOrNumber: string | number): PortInfo | undefined;
-  /** As OFPMP_PORT_DESC describes them. */
-  portDescs(): Port[];
-  /** OVSDB Interface.statistics: rx_packets, tx_packets, rx_bytes, … */
-  portStatistics(ofport: number): Promise<Record<string, number>>;
+  ): Promise<void> {
+    const port = this.portMap.get(ofport);
+    if (!port) throw new Error(`${this.name} has no port ${ofport}`);
+    if (change.vlan) {
+      port.vlan = { ...port.vlan, ...change.vlan };
+      this.macLearning.flush((entry) => entry.port === port);
+    }
+    if (change.patchPeer !== undefined) port.peerName = change.patchPeer;
+    if (change.noFlood !== undefined)
+      port.config = change.noFlood ? port.config | OFPPC.NO_FLOOD : port.config & ~OFPPC.NO_FLOOD;
+    this.#backer.connectPatches();
+    this.#backer.changed();
+    const device = withoutUndefined({ mac: change.mac, mtu: change.mtu });
+    if (Object.keys(device).length === 0) return;
+    if (port.odpPort !== undefined) await this.#backer.dpif.portSet(port.odpPort, device);
+    if (port.update(device)) this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+  }
 
-  setFailMode(mode: FailMode): void;
-  /** Told by the connection manager: whether controllers are configured and one is connected. */
-  setControllerState(state: { configured: boolean; connected: boolean }): void;
-  setMacTable(config: MacTableConfig): void;
-  setFloodVlans(vlans: readonly number[]): void;
-  macs(): MacEntry[];
-  flushMacs(): void;
+  /** Live ports, LOCAL included, by number. */
+  ports(): PortInfo[] {
+    return this.#ports.sorted().map((port) => port.info());
+  }
+
+  port(nameOrNumber: string | number): PortInfo | undefined {
+    const port =
+      typeof nameOrNumber === "number" ? this.portMap.get(nameOrNumber) : this.#ports.named(nameOrNumber);
+    return port?.info();
+  }
+
+  /** As OFPMP_PORT_DESC describes them. */
+  portDescs(): Port[] {
+    return this.#ports.sorted().map((port) => port.desc());
+  }
+
+  /** OVSDB Interface.statistics: rx_packets, tx_packets, rx_bytes, … */
+  async portStatistics(ofport: number): Promise<Record<string, number>> {
+    const port = this.portMap.get(ofport);
+    if (!port) throw new Error(`${this.name} has no port ${ofport}`);
+    if (port.odpPort !== undefined) return { ...(await this.#backer.dpif.portStats(port.odpPort)) };
+    await this.#backer.syncStats();
+    const { rx, tx } = port;
+    return { rx_packets: rx.packets, tx_packets: tx.packets, rx_bytes: rx.bytes, tx_bytes: tx.bytes };
+  }
+
+  setFailMode(mode: FailMode): void {
+    this.#setFailState({ ...this.#fail, mode });
+  }
+
+  /** Told by the connection manager: whether controllers are configured, and one is there. */
+  setControllerState(state: { configured: boolean; connected: boolean }): void {
+    this.#setFailState({ ...this.#fail, ...state });
+  }
+
+  #setFailState(after: FailState): void {
+    const before = this.#fail;
+    this.#fail = after;
+    this.#enterFailState(before, after);
+  }
+
+  #enterFailState(before: FailState | undefined, after: FailState): void {
+    const { flush, add, hidden } = failActions(before, after);
+    transact((transaction) => {
+      if (flush) this.#removeFlows(() => true, "OFPRR_DELETE", transaction);
+      if (add) this.#flows.apply(add, undefined, transaction);
+      const standing = [...this.tables[0]!.rules].find((rule) => rule.hidden);
+      if (hidden && !standing) this.#flows.apply(hidden, undefined, transaction);
+      if (!hidden && standing) this.#flows.remove(standing, "OFPRR_DELETE", undefined, transaction);
+    });
+  }
+
+  setMacTable(config: MacTableConfig): void {
+    if (config.ageing !== undefined) this.macLearning.ageingMs = config.ageing * 1000;
+    if (config.size !== undefined) this.macLearning.size = config.size;
+    if (this.age()) this.#backer.changed();
+  }
+
+  setFloodVlans(vlans: readonly number[]): void {
+    this.floodVlans = new Set(vlans);
+    this.macLearning.flush((entry) => this.floodVlans.has(entry.vlan));
+    this.#backer.changed();
+  }
+
+  setForwardBpdu(on: boolean): void {
+    this.forwardBpdu = on;
+    this.#backer.changed();
+  }
+
+  /** What NORMAL has learned. */
+  macs(): MacEntry[] {
+    const now = this.#clock.now();
+    return [...this.macLearning].map(({ port, vlan, mac, heardMs }) => ({
+      ofport: port.ofport,
+      vlan,
+      mac: macFromNumber(mac),
+      age: Math.floor((now - heardMs) / 1000),
+    }));
+  }
+
+  flushMacs(): void {
+    this.macLearning.flush();
+    this.#backer.changed();
+  }
 
   /** Removes all flows and ports. */
-  destroy(): Promise<void>;
+  async destroy(): Promise<void> {
+    for (const ofport of [...this.portMap.keys()]) await this.removePort(ofport);
+    this.#flows.close();
+    this.#meters.close();
+    this.#backer.detach(this);
+    this.#backer.changed();
+    this.events.removeAllListeners();
+  }
+
+  /** BackedBridge: a packet for the controllers. */
+  packetIn(context: PacketInContext, data: Uint8Array, total_len: number): void {
+    const { reason, table_id, cookie, max_len, controllerId, userdata } = context;
+    this.events.emit("packet_in", {
+      reason,
+      table_id,
+      cookie,
+      max_len,
+      controllerId,
+      ...(userdata ? { userdata } : {}),
+      match: pipelineMatch(context),
+      data,
+      total_len,
+    });
+  }
+
+  /** BackedBridge: the device changed. */
+  portChanged(port: OfPort, change: DpPortEvent): void {
+    const { link, admin, mac, mtu, speed, gone } = change;
+    if (!port.update({ link: link && !gone, admin, mac, mtu, speed })) return;
+    this.#backer.changed();
+    this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+  }
+
+  /** BackedBridge: a source address was heard. */
+  heard({ heard }: Effect & { type: "mac" }, usedMs: number): void {
+    if (this.portMap.get(heard.port.ofport) !== heard.port) return;
+    if (this.macLearning.learn(heard.vlan, heard.mac, heard.port, usedMs) !== "same") this.#backer.changed();
+    if (this.macLearning.count > this.macLearning.size) this.macLearning.expire();
+  }
+
+  /** BackedBridge: drops MACs that have aged. */
+  age(): boolean {
+    return this.macLearning.expire().length > 0;
+  }
+
+  /** What is learned about an address. */
+  macEntry(vlan: number, mac: number): LearnedMac<XPort> | undefined {
+    return this.macLearning.lookup(vlan, mac);
+  }
+
+  #removeFlows(
+    which: (instructions: readonly Instruction[]) => boolean,
+    reason: string,
+    transaction: Transaction,
+  ): void {
+    for (const rule of [...this.#flows.all()])
+      if (!rule.hidden && which(rule.instructions)) this.#flows.remove(rule, reason, undefined, transaction);
+  }
+}
+
+const sendsTo =
+  (group_id: number) =>
+  (instructions: readonly Instruction[]): boolean =>
+    [...outputsOf(instructions)].some((output) => output.group_id === group_id);
+
+const uses =
+  (meter_id: number) =>
+  (instructions: readonly Instruction[]): boolean =>
+    instructions.some(
+      (instruction) => instruction.type === "OFPIT_METER" && instruction.meter_id === meter_id,
+    );
+
+/** in_port and the pipeline's fields that are not zero (1.3.5 §7.4.1). */
+function pipelineMatch(context: PacketInContext): Match {
+  const key = newFlowKey();
+  const mask = newFlowKey();
+  restorePipeline(key, context.pipeline);
+  key[LANE_IN_PORT] = context.in_port;
+  for (let lane = 0; lane < key.length; lane++) if (key[lane] !== 0) mask[lane] = 0xffff_ffff;
+  // Both halves of a 64-bit field belong to it.
+  return formatKey(key, wholeFields(mask));
+}
+
+/** Un-masked halves of metadata and tunnel_id join the other. */
+function wholeFields(mask: Uint32Array): Uint32Array {
+  for (const name of ["metadata", "tunnel_id"] as const) {
+    const { lane } = flowField(name);
+    if (mask[lane] !== 0 || mask[lane + 1] !== 0) mask.fill(0xffff_ffff, lane, lane + 2);
+  }
+  return mask;
+}
+
+/** A locally administered unicast address that a name always gets. */
+function macFor(name: string): string {
+  let hash = 0;
+  for (const char of name) hash = scramble(hash ^ char.charCodeAt(0));
+  return macFromNumber(0x0200_0000_0000 + (scramble(hash + 1) & 0xff) * 0x1_0000_0000 + hash);
+}
+
+function withoutUndefined<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, part]) => part !== undefined)) as Partial<T>;
 }

@@ -1,0 +1,207 @@
+import { oxmField } from "@sluice/openflow-codec";
+import { refuse } from "./error.js";
+import type { Action, Instruction, Match } from "./of.js";
+import { settingOf } from "./xlate/field.js";
+import { isIp, isMpls } from "./xlate/header-actions.js";
+import { canExecute } from "./xlate/pipeline.js";
+import { OFPG, OFPP } from "./xlate/reserved.js";
+
+/** Whether instructions and actions may be installed: what is refused here has the error that 1.3.5 §7.4.4 asks
+ *  for, and translation need not check it again. */
+
+export interface CheckContext {
+  hasGroup(group_id: number): boolean;
+  hasMeter(meter_id: number): boolean;
+  /** Tables that goto may name: 0 to this one less 1. */
+  readonly tables: number;
+}
+
+/** What is known of the packet where an action stands: exact values of the fields that are prerequisites. */
+type Known = Map<string, number>;
+
+const ANY_VLAN = 0x1000;
+
+/** The order in which instructions are executed (1.3.5 §5.9). */
+const ORDER: readonly Instruction["type"][] = [
+  "OFPIT_METER",
+  "OFPIT_APPLY_ACTIONS",
+  "OFPIT_CLEAR_ACTIONS",
+  "OFPIT_WRITE_ACTIONS",
+  "OFPIT_WRITE_METADATA",
+  "OFPIT_GOTO_TABLE",
+];
+
+/** Refuses instructions that cannot be carried out for a flow with this match in this table; gives them back in
+ *  the order of execution. */
+export function checkInstructions(
+  match: Match,
+  table_id: number,
+  instructions: readonly Instruction[],
+  context: CheckContext,
+): readonly Instruction[] {
+  const known = knownOf(match);
+  const sorted =
+    instructions.length < 2
+      ? instructions
+      : [...instructions].sort((a, b) => ORDER.indexOf(a.type) - ORDER.indexOf(b.type));
+  sorted.forEach((instruction, i) => {
+    if (i > 0 && sorted[i - 1]!.type === instruction.type)
+      throw refuse("OFPBIC_UNSUP_INST", `two ${instruction.type}`);
+    checkInstruction(known, table_id, instruction, context);
+  });
+  return sorted;
+}
+
+function checkInstruction(
+  known: Known,
+  table_id: number,
+  instruction: Instruction,
+  context: CheckContext,
+): void {
+  switch (instruction.type) {
+    case "OFPIT_GOTO_TABLE":
+      if (instruction.table_id <= table_id || instruction.table_id >= context.tables)
+        throw refuse("OFPBIC_BAD_TABLE_ID", `goto_table:${instruction.table_id} in table ${table_id}`);
+      return;
+    case "OFPIT_METER":
+      if (!context.hasMeter(instruction.meter_id))
+        throw refuse("OFPMMFC_UNKNOWN_METER", `there is no meter ${instruction.meter_id}`);
+      return;
+    case "OFPIT_APPLY_ACTIONS":
+    case "OFPIT_WRITE_ACTIONS":
+      checkActions(known, instruction.actions ?? [], context, false);
+      return;
+    case "OFPIT_EXPERIMENTER":
+      throw refuse("OFPBIC_BAD_EXPERIMENTER", `experimenter 0x${instruction.experimenter.toString(16)}`);
+    default:
+  }
+}
+
+/** Refuses actions of a bucket (no match is known), or of a packet-out. */
+export function checkActionList(
+  actions: readonly Action[],
+  context: CheckContext,
+  match: Match | "unknown",
+  packetOut: boolean,
+): void {
+  checkActions(match === "unknown" ? undefined : knownOf(match), actions, context, packetOut);
+}
+
+function checkActions(
+  known: Known | undefined,
+  actions: readonly Action[],
+  context: CheckContext,
+  packetOut: boolean,
+): void {
+  for (const action of actions) checkAction(known, action, context, packetOut);
+}
+
+function inconsistent(action: Action, needs: string): Error {
+  return refuse("OFPBAC_MATCH_INCONSISTENT", `${action.type} needs a match on ${needs}`);
+}
+
+function checkAction(
+  known: Known | undefined,
+  action: Action,
+  context: CheckContext,
+  packetOut: boolean,
+): void {
+  switch (action.type) {
+    case "OFPAT_OUTPUT":
+      if (!isOutputPort(action.port, packetOut))
+        throw refuse("OFPBAC_BAD_OUT_PORT", `port ${action.port >>> 0}`);
+      return;
+    case "OFPAT_GROUP":
+      if (action.group_id > OFPG.MAX || !context.hasGroup(action.group_id))
+        throw refuse("OFPBAC_BAD_OUT_GROUP", `there is no group ${action.group_id}`);
+      return;
+    case "OFPAT_SET_FIELD":
+      checkSetField(known, action);
+      return;
+    case "OFPAT_PUSH_VLAN":
+      if (action.ethertype !== 0x8100 && action.ethertype !== 0x88a8) throw badEthertype(action);
+      known?.set("vlan_vid", ANY_VLAN);
+      return;
+    case "OFPAT_POP_VLAN":
+      if (known && !known.get("vlan_vid")) throw inconsistent(action, "vlan_vid");
+      return;
+    case "OFPAT_PUSH_MPLS":
+      if (!isMpls(action.ethertype)) throw badEthertype(action);
+      known?.set("eth_type", action.ethertype);
+      return;
+    case "OFPAT_POP_MPLS":
+      if (known && !isMpls(known.get("eth_type") ?? 0))
+        throw inconsistent(action, "eth_type 0x8847 or 0x8848");
+      known?.set("eth_type", action.ethertype);
+      return;
+    case "OFPAT_PUSH_PBB":
+      if (action.ethertype !== 0x88e7) throw badEthertype(action);
+      known?.set("eth_type", action.ethertype);
+      return;
+    case "OFPAT_POP_PBB":
+      if (known && known.get("eth_type") !== 0x88e7) throw inconsistent(action, "eth_type 0x88e7");
+      known?.delete("eth_type");
+      return;
+    case "OFPAT_SET_NW_TTL":
+    case "OFPAT_DEC_NW_TTL":
+      if (known && !isIp(known.get("eth_type") ?? 0)) throw inconsistent(action, "eth_type 0x0800 or 0x86dd");
+      return;
+    case "OFPAT_SET_MPLS_TTL":
+    case "OFPAT_DEC_MPLS_TTL":
+    case "OFPAT_COPY_TTL_OUT":
+    case "OFPAT_COPY_TTL_IN":
+      if (known && !isMpls(known.get("eth_type") ?? 0))
+        throw inconsistent(action, "eth_type 0x8847 or 0x8848");
+      break;
+    case "OFPAT_EXPERIMENTER":
+      throw refuse("OFPBAC_BAD_EXPERIMENTER", `experimenter 0x${action.experimenter.toString(16)}`);
+    default:
+  }
+  if (!canExecute(action.type))
+    throw refuse(
+      action.type.startsWith("NX") ? "OFPBAC_BAD_EXP_TYPE" : "OFPBAC_BAD_TYPE",
+      `${action.type} is not supported`,
+    );
+}
+
+const badEthertype = (action: { type: string; ethertype: number }): Error =>
+  refuse("OFPBAC_BAD_ARGUMENT", `${action.type} with ethertype 0x${action.ethertype.toString(16)}`);
+
+/** 0, ANY, numbers between MAX and the reserved ones, and TABLE outside of a packet-out are never valid. */
+function isOutputPort(port: number, packetOut: boolean): boolean {
+  if (port === OFPP.TABLE) return packetOut;
+  return port >= 1 && port !== OFPP.ANY && (port < OFPP.MAX || port >= OFPP.IN_PORT);
+}
+
+function checkSetField(known: Known | undefined, action: Action & { type: "OFPAT_SET_FIELD" }): void {
+  const entries = Object.entries(action.field).filter(([, value]) => value !== undefined);
+  if (entries.length !== 1) throw refuse("OFPBAC_BAD_SET_LEN", "set_field sets one field");
+  const [name] = entries[0]!;
+  const row = oxmField(name);
+  if (row && !row.settable) throw refuse("OFPBAC_BAD_SET_TYPE", `${name} cannot be set`);
+  const { value } = settingOf(action.field);
+  if (name === "vlan_vid" && (value & 0x1000n) === 0n)
+    throw refuse("OFPBAC_BAD_SET_ARGUMENT", "vlan_vid is set with OFPVID_PRESENT");
+  if (known && !holds(known, name)) throw inconsistent(action, `the prerequisites of ${name}`);
+}
+
+/** Whether the prerequisites of a field hold, and theirs. */
+function holds(known: Known, name: string): boolean {
+  const wanted = oxmField(name)?.prerequisites ?? {};
+  return Object.entries(wanted).every(([field, values]) => {
+    const value = known.get(field);
+    if (value === undefined) return false;
+    return (values.length === 0 ? value !== 0 : values.includes(value)) && holds(known, field);
+  });
+}
+
+function knownOf(match: Match): Known {
+  const known: Known = new Map();
+  for (const name of ["eth_type", "ip_proto", "icmpv6_type", "vlan_vid", "in_port"] as const) {
+    const value = match[name];
+    if (typeof value === "number") known.set(name, value);
+    else if (name === "vlan_vid" && typeof value === "object" && (Number(value.value) & 0x1000) !== 0)
+      known.set(name, ANY_VLAN);
+  }
+  return known;
+}

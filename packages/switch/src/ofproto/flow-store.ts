@@ -1,0 +1,326 @@
+import type { Clock, Timer } from "@sluice/runtime";
+import type { FlowKey, FlowMask } from "../flow/flow-key.js";
+import { type CheckContext, checkInstructions } from "./check.js";
+import { refuse } from "./error.js";
+import { formatKey, parseMatch } from "./match.js";
+import type { FlowMod, Match } from "./of.js";
+import { N_TABLES, OfTable } from "./oftable.js";
+import { duration, outputsOf, Rule } from "./rule.js";
+import { TimerWheel } from "./timer-wheel.js";
+import { type Transaction, transact } from "./transaction.js";
+import type { FlowRemovedEvent, FlowUpdateEvent } from "./types.js";
+import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
+
+/** Which rules a request is about (1.3.5 §6.4). */
+export interface FlowSelection {
+  table_id: number;
+  match: Match;
+  /** Set: strictly this priority and match. */
+  priority?: number;
+  cookie: bigint;
+  cookie_mask: bigint;
+  out_port: number;
+  out_group: number;
+}
+
+export interface FlowStoreHooks extends CheckContext {
+  /** Something changed that translations may have used. */
+  changed(): void;
+  flowRemoved(event: FlowRemovedEvent): void;
+  flowUpdate(event: FlowUpdateEvent): void;
+  /** Whether anybody listens to flowUpdate. */
+  isMonitored(): boolean;
+  /** Makes the counts of all rules current. */
+  syncStats(): Promise<void>;
+}
+
+type Command = (store: FlowStore, message: FlowMod, owner: unknown, transaction: Transaction) => void;
+
+/** ms between looks for rules that are due. */
+const EXPIRY_TICK_MS = 250;
+const KNOWN_FLAGS = 0x1f;
+/** Rules of a higher priority are the switch's own. */
+export const MAX_PRIORITY = 0xffff;
+
+/** The flow tables of a bridge: what flow_mod does to them, and timeouts. */
+export class FlowStore {
+  readonly tables: readonly OfTable[] = Array.from({ length: N_TABLES }, (_, id) => new OfTable(id));
+  readonly #clock: Clock;
+  readonly #hooks: FlowStoreHooks;
+  readonly #wheel = new TimerWheel<Rule>(EXPIRY_TICK_MS);
+  #timer: Timer | undefined;
+  /** Counters for coverage. */
+  readonly counters = { added: 0, modified: 0, removed: 0, expired: 0 };
+
+  constructor(clock: Clock, hooks: FlowStoreHooks) {
+    this.#clock = clock;
+    this.#hooks = hooks;
+  }
+
+  close(): void {
+    this.#timer?.cancel();
+  }
+
+  /** Carries out a flow_mod. */
+  apply(message: FlowMod, owner: unknown, transaction: Transaction): void {
+    const command = COMMANDS[message.command];
+    if (!command) throw refuse("OFPFMFC_BAD_COMMAND", `flow_mod command ${message.command}`);
+    if (((message.flags ?? 0) & ~KNOWN_FLAGS) !== 0)
+      throw refuse("OFPFMFC_BAD_FLAGS", `flow_mod flags 0x${(message.flags ?? 0).toString(16)}`);
+    command(this, message, owner, transaction);
+  }
+
+  add(message: FlowMod, owner: unknown, transaction: Transaction): void {
+    const table = this.#table(message);
+    const { key, mask } = parseMatch(message.match ?? {});
+    const priority = message.priority ?? 0x8000;
+    const flags = message.flags ?? 0;
+    const instructions = checkInstructions(
+      message.match ?? {},
+      table.table_id,
+      message.instructions ?? [],
+      this.#hooks,
+    );
+    if ((flags & OFPFF.CHECK_OVERLAP) !== 0) {
+      const other = table.rules.overlap(key, mask, priority);
+      if (other) throw refuse("OFPFMFC_OVERLAP", `a flow of priority ${priority} overlaps`);
+    }
+    const old = table.rules.find(key, mask, priority);
+    if (!old && table.rules.size >= table.limit)
+      throw refuse("OFPFMFC_TABLE_FULL", `table ${table.table_id} holds ${table.limit} flows`);
+    const rule = new Rule(
+      {
+        table_id: table.table_id,
+        priority,
+        cookie: message.cookie ?? 0n,
+        idle_timeout: message.idle_timeout ?? 0,
+        hard_timeout: message.hard_timeout ?? 0,
+        flags,
+        instructions,
+        hidden: priority > MAX_PRIORITY,
+      },
+      this.#clock.now(),
+    );
+    if (old) {
+      if ((flags & OFPFF.RESET_COUNTS) === 0) {
+        rule.packets = old.packets;
+        rule.bytes = old.bytes;
+      }
+      table.rules.replace(old, rule);
+      this.#forget(old);
+      transaction.onUndo(() => {
+        this.#forget(rule);
+        table.rules.replace(rule, old);
+        this.#watch(old);
+      });
+    } else {
+      table.rules.insert(rule, key, mask);
+      if (rule.hidden) table.hidden++;
+      transaction.onUndo(() => this.#takeOut(rule));
+    }
+    this.#watch(rule);
+    this.counters.added++;
+    this.#hooks.changed();
+    transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
+  }
+
+  /** Modifies the instructions of what is selected; counts, timeouts and cookie stay (1.3.5 §6.4). */
+  modify(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
+    const table = this.#table(message);
+    const instructions = checkInstructions(
+      message.match ?? {},
+      table.table_id,
+      message.instructions ?? [],
+      this.#hooks,
+    );
+    const resets = ((message.flags ?? 0) & OFPFF.RESET_COUNTS) !== 0;
+    for (const rule of this.select(selectionOf(message, strict, false))) {
+      const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
+      rule.instructions = instructions;
+      if (resets) {
+        rule.packets = 0;
+        rule.bytes = 0;
+      }
+      this.counters.modified++;
+      transaction.onUndo(() => Object.assign(rule, before));
+      transaction.onCommit(() => this.#tell("modified", rule, "", owner));
+    }
+    this.#hooks.changed();
+  }
+
+  /** Removes what is selected. */
+  delete(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
+    for (const rule of this.select(selectionOf(message, strict, true)))
+      this.remove(rule, "OFPRR_DELETE", owner, transaction);
+  }
+
+  /** Removes one rule and, on commit, tells whom it concerns. */
+  remove(rule: Rule, reason: string, owner: unknown, transaction: Transaction): void {
+    const table = this.tables[rule.table_id]!;
+    const key = table.rules.keyOf(rule);
+    const mask = rule.subtable!.mask;
+    const match = formatKey(key, mask);
+    this.#takeOut(rule);
+    this.counters.removed++;
+    transaction.onUndo(() => {
+      table.rules.insert(rule, key, mask);
+      if (rule.hidden) table.hidden++;
+      this.#watch(rule);
+    });
+    transaction.onCommit(() => {
+      if ((rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden) this.#tellRemoved(rule, match, reason);
+      if (this.#hooks.isMonitored())
+        this.#hooks.flowUpdate({ kind: "removed", rule: describe(rule, match), reason, owner });
+    });
+  }
+
+  /** The rules that a request means. Hidden ones are never among them. */
+  select(selection: FlowSelection): Rule[] {
+    const { key, mask } = parseMatch(selection.match);
+    const tables =
+      selection.table_id === OFPTT.ALL
+        ? this.tables
+        : this.tables.slice(selection.table_id, selection.table_id + 1);
+    if (tables.length === 0)
+      throw refuse("OFPFMFC_BAD_TABLE_ID", `table ${selection.table_id}; tables are 0 to ${N_TABLES - 1}`);
+    const rules: Rule[] = [];
+    for (const table of tables) {
+      if (table.rules.size === 0) continue;
+      for (const rule of candidates(table, key, mask, selection.priority)) {
+        if (!rule.hidden && passes(rule, selection)) rules.push(rule);
+      }
+    }
+    return rules;
+  }
+
+  matchOf(rule: Rule): Match {
+    return formatKey(this.tables[rule.table_id]!.rules.keyOf(rule), rule.subtable!.mask);
+  }
+
+  /** Every rule, hidden ones too. */
+  *all(): IterableIterator<Rule> {
+    for (const table of this.tables) if (table.rules.size > 0) yield* table.rules;
+  }
+
+  #table(message: FlowMod): OfTable {
+    const table = this.tables[message.table_id ?? 0];
+    if (!table)
+      throw refuse("OFPFMFC_BAD_TABLE_ID", `table ${message.table_id}; tables are 0 to ${N_TABLES - 1}`);
+    return table;
+  }
+
+  #takeOut(rule: Rule): void {
+    const table = this.tables[rule.table_id]!;
+    table.rules.remove(rule);
+    if (rule.hidden) table.hidden--;
+    this.#forget(rule);
+    this.#hooks.changed();
+  }
+
+  #tell(kind: "added" | "modified", rule: Rule, reason: string, owner: unknown): void {
+    if (!this.#hooks.isMonitored() || rule.hidden || rule.subtable === undefined) return;
+    this.#hooks.flowUpdate({ kind, rule: describe(rule, this.matchOf(rule)), reason, owner });
+  }
+
+  #tellRemoved(rule: Rule, match: Match, reason: string): void {
+    this.#hooks.flowRemoved({
+      cookie: rule.cookie,
+      priority: rule.priority,
+      reason,
+      table_id: rule.table_id,
+      ...duration(rule.createdMs, this.#clock.now()),
+      idle_timeout: rule.idle_timeout,
+      hard_timeout: rule.hard_timeout,
+      packet_count: BigInt(rule.packets),
+      byte_count: BigInt(rule.bytes),
+      match,
+    });
+  }
+
+  #watch(rule: Rule): void {
+    const deadline = rule.deadline();
+    if (deadline === Infinity) return;
+    this.#wheel.set(rule, deadline);
+    this.#timer ??= this.#clock.setInterval(() => void this.expire(), EXPIRY_TICK_MS);
+  }
+
+  #forget(rule: Rule): void {
+    this.#wheel.delete(rule);
+    if (this.#wheel.size > 0 || !this.#timer) return;
+    this.#timer.cancel();
+    this.#timer = undefined;
+  }
+
+  /** Removes the rules whose time has come. */
+  async expire(): Promise<void> {
+    if (this.#wheel.due(this.#clock.now()).length === 0) return;
+    await this.#hooks.syncStats();
+    const now = this.#clock.now();
+    for (const rule of this.#wheel.due(now)) {
+      const reason = rule.expiry(now);
+      if (reason) {
+        this.counters.expired++;
+        this.#expireRule(rule, reason);
+      } else this.#wheel.set(rule, rule.deadline());
+    }
+  }
+
+  #expireRule(rule: Rule, reason: string): void {
+    transact((transaction) => this.remove(rule, reason, undefined, transaction));
+  }
+}
+
+const COMMANDS: Readonly<Record<string | number, Command | undefined>> = {
+  OFPFC_ADD: (store, message, owner, transaction) => store.add(message, owner, transaction),
+  OFPFC_MODIFY: (store, message, owner, transaction) => store.modify(message, false, owner, transaction),
+  OFPFC_MODIFY_STRICT: (store, message, owner, transaction) =>
+    store.modify(message, true, owner, transaction),
+  OFPFC_DELETE: (store, message, owner, transaction) => store.delete(message, false, owner, transaction),
+  OFPFC_DELETE_STRICT: (store, message, owner, transaction) =>
+    store.delete(message, true, owner, transaction),
+};
+
+/** out_port and out_group narrow deletes only (1.3.5 §7.3.4.1). */
+const selectionOf = (message: FlowMod, strict: boolean, deletes: boolean): FlowSelection => ({
+  table_id: message.table_id ?? 0,
+  match: message.match ?? {},
+  priority: strict ? (message.priority ?? 0x8000) : undefined,
+  cookie: message.cookie ?? 0n,
+  cookie_mask: message.cookie_mask ?? 0n,
+  out_port: deletes ? (message.out_port ?? OFPP.ANY) : OFPP.ANY,
+  out_group: deletes ? (message.out_group ?? OFPG.ANY) : OFPG.ANY,
+});
+
+function candidates(
+  table: OfTable,
+  key: FlowKey,
+  mask: FlowMask,
+  priority: number | undefined,
+): Iterable<Rule> {
+  if (priority === undefined) return table.rules.looser(key, mask);
+  const rule = table.rules.find(key, mask, priority);
+  return rule ? [rule] : [];
+}
+
+function passes(rule: Rule, selection: FlowSelection): boolean {
+  if (((rule.cookie ^ selection.cookie) & selection.cookie_mask) !== 0n) return false;
+  const { out_port, out_group } = selection;
+  if (out_port === OFPP.ANY && out_group === OFPG.ANY) return true;
+  let toPort = out_port === OFPP.ANY;
+  let toGroup = out_group === OFPG.ANY;
+  for (const output of outputsOf(rule.instructions)) {
+    toPort ||= output.port === out_port;
+    toGroup ||= output.group_id === out_group;
+  }
+  return toPort && toGroup;
+}
+
+const describe = (rule: Rule, match: Match): FlowUpdateEvent["rule"] => ({
+  table_id: rule.table_id,
+  priority: rule.priority,
+  cookie: rule.cookie,
+  idle_timeout: rule.idle_timeout,
+  hard_timeout: rule.hard_timeout,
+  match,
+  instructions: rule.instructions,
+});

@@ -1,0 +1,63 @@
+import type { Group, GroupBucket } from "../group.js";
+import { OFPPC, OFPPS, type XBridge } from "./world.js";
+
+const OFPP_ANY = 0xffff_ffff;
+const OFPG_ANY = 0xffff_ffff;
+const MAX_WATCH_DEPTH = 32;
+
+/** Which buckets of a group a packet goes through (1.3.5 §5.6.1). */
+export function chooseBuckets(bridge: XBridge, group: Group, hash: () => number): readonly GroupBucket[] {
+  switch (group.group_type) {
+    case "OFPGT_ALL":
+    case "OFPGT_INDIRECT":
+      return group.buckets;
+    case "OFPGT_FF": {
+      const first = group.buckets.find((bucket) => isLive(bridge, bucket));
+      return first ? [first] : [];
+    }
+    case "OFPGT_SELECT": {
+      const bucket = selectBucket(bridge, group, hash);
+      return bucket ? [bucket] : [];
+    }
+  }
+}
+
+/** Weighted rendezvous hashing: each bucket draws a score from the flow's hash and the highest wins, so that a
+ *  flow stays where it is unless its own bucket dies or a better one is born. */
+function selectBucket(bridge: XBridge, group: Group, hash: () => number): GroupBucket | undefined {
+  const flow = hash();
+  let best: GroupBucket | undefined;
+  let bestScore = Number.NEGATIVE_INFINITY;
+  group.buckets.forEach((bucket, index) => {
+    if (bucket.weight === 0 || !isLive(bridge, bucket)) return;
+    const draw = (scramble(flow ^ Math.imul(index + 1, 0x9e37_79b1)) + 1) / 0x1_0000_0001;
+    const score = -bucket.weight / Math.log(draw);
+    if (score > bestScore) {
+      best = bucket;
+      bestScore = score;
+    }
+  });
+  return best;
+}
+
+/** Whether what the bucket watches is alive; one that watches nothing is. */
+export function isLive(bridge: XBridge, bucket: GroupBucket, depth = 0): boolean {
+  if (!bucket.watches) return true;
+  if (bucket.watch_port !== OFPP_ANY) {
+    const port = bridge.portMap.get(bucket.watch_port);
+    if (port && (port.config & OFPPC.PORT_DOWN) === 0 && (port.state & OFPPS.LINK_DOWN) === 0) return true;
+  }
+  if (bucket.watch_group !== OFPG_ANY && depth < MAX_WATCH_DEPTH) {
+    const group = bridge.groups.get(bucket.watch_group);
+    if (group?.buckets.some((member) => isLive(bridge, member, depth + 1))) return true;
+  }
+  return false;
+}
+
+/** A 32-bit finaliser in which every input bit moves every output bit. */
+export function scramble(word: number): number {
+  let h = word | 0;
+  h = Math.imul(h ^ (h >>> 16), 0x85eb_ca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2_ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}

@@ -1,0 +1,107 @@
+import type { Wildcards } from "../../classifier/classifier.js";
+import type { OdpAction } from "../../dpif/actions.js";
+import type { Action, FlowMod } from "../of.js";
+import type { Sink } from "../sink.js";
+import type { Step } from "./steps.js";
+import type { XBridge, XPort } from "./world.js";
+
+/** Bounds on one translation: what is beyond is dropped and counted. As in Open vSwitch. */
+export const MAX_DEPTH = 64;
+export const MAX_LOOKUPS = 4096;
+export const MAX_ACTIONS = 4096;
+
+/** A source address heard: who translates tells the bridge, packet by packet as they are counted. */
+export interface MacHeard {
+  readonly bridge: XBridge;
+  readonly vlan: number;
+  readonly mac: number;
+  readonly port: XPort;
+}
+
+/** What translation finds besides actions; applied when a packet was really seen. */
+export type Effect =
+  | { readonly type: "mac"; readonly heard: MacHeard }
+  | { readonly type: "learn"; readonly bridge: XBridge; readonly flow: FlowMod }
+  | { readonly type: "fin_timeout"; readonly rule: object; readonly idle: number; readonly hard: number };
+
+/** Tells what happens, for ofproto/trace. `depth` nests. */
+export type Recorder = (event: TraceEvent) => void;
+
+export interface TraceEvent {
+  readonly depth: number;
+  readonly kind: "bridge" | "table" | "action" | "note" | "drop";
+  readonly text: string;
+  /** The rule or action that the event is about. */
+  readonly subject?: unknown;
+}
+
+/** The state of one translation. */
+export interface Context {
+  bridge: XBridge;
+  inPort: XPort | undefined;
+  /** OpenFlow number of the port the packet came in by; may be reserved, as in a packet-out. */
+  in_port: number;
+  /** The flow as it is by now. */
+  key: Uint32Array;
+  readonly wildcards: Wildcards;
+  out: OdpAction[];
+  readonly sinks: Sink[];
+  readonly effects: Effect[];
+  table_id: number;
+  cookie: bigint;
+  /** Whether the rule that acts is a table-miss entry: its packet-ins say so. */
+  tableMiss: boolean;
+  actionSet: readonly Action[];
+  stack: Uint8Array[];
+  depth: number;
+  lookups: number;
+  actions: number;
+  /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
+  frozen: Step[] | undefined;
+  /** Whether "exit" was met. */
+  exited: boolean;
+  /** Why the translation failed as a whole. */
+  error: XlateError | undefined;
+  /** A packet-out may submit to the tables (OFPP_TABLE), a flow may not. */
+  readonly packetOut: boolean;
+  readonly record: Recorder | undefined;
+}
+
+export type XlateError =
+  | "too deep"
+  | "too many lookups"
+  | "too many actions"
+  | "too many contexts"
+  | "stack too deep"
+  | "unknown recirculation";
+
+export function fail(ctx: Context, error: XlateError): void {
+  ctx.error ??= error;
+  ctx.exited = true;
+  ctx.record?.({ depth: ctx.depth, kind: "drop", text: error });
+}
+
+/** Runs `body` on a copy of the packet: what it changes does not outlast it (a bucket, a peer bridge, a clone). */
+export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Context) => void): void {
+  const { key, out, bridge, inPort, in_port, table_id, cookie, tableMiss, actionSet, stack, exited } = ctx;
+  const fixed = ctx.wildcards.fixed;
+  ctx.key = key.slice();
+  ctx.wildcards.fixed = fixed.slice();
+  ctx.out = [];
+  ctx.stack = stack.slice();
+  ctx.depth++;
+  body();
+  if (ctx.frozen) finishFreeze(ctx);
+  ctx.depth--;
+  const inner = ctx.out;
+  // What was looked at is pinned for the original too.
+  for (let lane = 0; lane < fixed.length; lane++) fixed[lane]! |= ctx.wildcards.mask[lane]!;
+  ctx.wildcards.fixed = fixed;
+  if (ctx.error === undefined) ctx.exited = exited;
+  Object.assign(ctx, { key, out, bridge, inPort, in_port, table_id, cookie, tableMiss, actionSet, stack });
+  if (inner.every(leavesPacketAlone)) out.push(...inner);
+  else out.push({ type: "clone", actions: inner });
+}
+
+const leavesPacketAlone = (action: OdpAction): boolean =>
+  action.type === "output" || action.type === "userspace" || action.type === "clone";

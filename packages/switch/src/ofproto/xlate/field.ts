@@ -1,0 +1,95 @@
+import type { Wildcards } from "../../classifier/classifier.js";
+import {
+  DP_LANES,
+  type FlowField,
+  type FlowKey,
+  fieldLaneMask,
+  flowField,
+  getFieldBig,
+  setField,
+  setFieldBig,
+} from "../../flow/flow-key.js";
+import { type FlowMatch, FlowMatchError, flowFieldOf, matchToKey } from "../../flow/match.js";
+import { refuse } from "../error.js";
+import type { Match } from "../of.js";
+
+/** Fields as translation reads, sets and un-wildcards them. */
+
+/** Notes that a decision depends on the field. */
+export function look(wildcards: Wildcards, field: FlowField): void {
+  const { mask, fixed } = wildcards;
+  for (let i = 0; i < field.lanes; i++) {
+    const lane = field.lane + i;
+    const bits = fieldLaneMask(field, i);
+    mask[lane]! |= bits & ~fixed[lane]!;
+    fixed[lane]! |= bits;
+  }
+}
+
+/** Notes that the field's value (where `only` has ones, when given) does not depend on the packet any more. */
+export function pin(wildcards: Wildcards, field: FlowField, only?: bigint): void {
+  if (only === undefined) {
+    for (let i = 0; i < field.lanes; i++) wildcards.fixed[field.lane + i]! |= fieldLaneMask(field, i);
+    return;
+  }
+  setFieldBig(wildcards.fixed, field, getFieldBig(wildcards.fixed, field) | only);
+}
+
+/** Whether the field exists only in the pipeline: the datapath is not told when it changes. */
+export const isPipeline = (field: FlowField): boolean => field.lane >= DP_LANES;
+
+const inPort = flowField("in_port");
+
+/** A packet enters a bridge by `in_port`: the pipeline's own fields are zero. */
+export function enterPipeline(key: FlowKey, in_port: number): void {
+  key.fill(0, DP_LANES);
+  setField(key, inPort, in_port);
+}
+
+/** The pipeline's own fields never depend on the packet alone. */
+export function pinPipeline(wildcards: Wildcards): void {
+  wildcards.fixed.fill(0xffff_ffff, DP_LANES);
+}
+
+export const pipelineOf = (key: FlowKey): Uint32Array => key.slice(DP_LANES);
+export const restorePipeline = (key: FlowKey, pipeline: Uint32Array): void => key.set(pipeline, DP_LANES);
+
+/** A number as the bytes of a field, in network order. */
+export function bigToBytes(value: bigint, field: FlowField): Uint8Array {
+  const bytes = new Uint8Array((field.bits + 7) >>> 3);
+  let rest = value;
+  for (let i = bytes.length - 1; i >= 0; i--) {
+    bytes[i] = Number(rest & 0xffn);
+    rest >>= 8n;
+  }
+  return bytes;
+}
+
+/** What a set-field sets: the one field of `oxm`, its value, and the bits set when not all are. Refused when the
+ *  switch has no such field or the value does not fit. */
+export interface FieldSetting {
+  readonly field: FlowField;
+  readonly value: bigint;
+  readonly mask: bigint | undefined;
+}
+
+const settings = new WeakMap<object, FieldSetting>();
+
+export function settingOf(oxm: Match): FieldSetting {
+  const known = settings.get(oxm);
+  if (known) return known;
+  const [name] = Object.keys(oxm).filter((key) => (oxm as FlowMatch)[key] !== undefined);
+  const field = name === undefined ? undefined : flowFieldOf(name);
+  if (!field) throw refuse("OFPBAC_BAD_SET_TYPE", `the switch has no field ${name}`);
+  try {
+    const { key, mask } = matchToKey(oxm as FlowMatch);
+    const bits = getFieldBig(mask, field);
+    const isWhole = bits === (1n << BigInt(field.bits)) - 1n;
+    const setting = { field, value: getFieldBig(key, field), mask: isWhole ? undefined : bits };
+    settings.set(oxm, setting);
+    return setting;
+  } catch (error) {
+    if (error instanceof FlowMatchError) throw refuse("OFPBAC_BAD_SET_ARGUMENT", error.message);
+    throw error;
+  }
+}

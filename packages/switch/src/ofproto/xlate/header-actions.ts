@@ -1,0 +1,152 @@
+import {
+  type FlowField,
+  flowField,
+  getField,
+  getFieldBig,
+  setFieldBig,
+  setField as writeField,
+} from "../../flow/flow-key.js";
+import type { ActionOf, ActionType } from "../of.js";
+import type { Context } from "./context.js";
+import { bigToBytes, isPipeline, look, pin, settingOf } from "./field.js";
+
+/** Actions that change the packet's headers, in the flow as translation sees it and in the datapath.
+ *
+ *  A change is told to the datapath at once, so that the packet there always is what the flow says. What has been
+ *  set is `fixed`: looking it up later does not narrow the megaflow. Where the flow cannot say what the packet is
+ *  after a change (a header hidden so far comes up), `reparse` asks for recirculation. */
+
+const PBB = 0x88e7;
+export const isIp = (eth_type: number): boolean => eth_type === 0x0800 || eth_type === 0x86dd;
+export const isMpls = (eth_type: number): boolean => eth_type === 0x8847 || eth_type === 0x8848;
+
+export interface Hooks {
+  /** The rest has to wait until the datapath has parsed the packet again. */
+  reparse(ctx: Context): void;
+  /** The TTL ran out (1.3.5 §5.12): tells the controller and ends this packet's actions. */
+  ttlExpired(ctx: Context): void;
+}
+
+/** Reads a field of at most 32 bits that a decision depends on. */
+export function see(ctx: Context, name: string): number {
+  const field = flowField(name);
+  look(ctx.wildcards, field);
+  return getField(ctx.key, field);
+}
+
+/** Sets a field, in the flow and in the packet; where `mask` has a 0 the old bit stays. */
+export function setField(ctx: Context, field: FlowField, value: bigint, mask?: bigint): void {
+  const old = getFieldBig(ctx.key, field);
+  setFieldBig(ctx.key, field, mask === undefined ? value : (old & ~mask) | (value & mask));
+  pin(ctx.wildcards, field, mask);
+  if (isPipeline(field)) return;
+  const bytes = bigToBytes(value, field);
+  ctx.out.push(
+    mask === undefined
+      ? { type: "set_field", field: field.name, value: bytes }
+      : { type: "set_field", field: field.name, value: bytes, mask: bigToBytes(mask, field) },
+  );
+}
+
+type Handlers = { readonly [T in ActionType]?: (ctx: Context, action: ActionOf<T>, hooks: Hooks) => void };
+
+export const headerActions: Handlers = {
+  OFPAT_SET_FIELD(ctx, { field }) {
+    const setting = settingOf(field);
+    setField(ctx, setting.field, setting.value, setting.mask);
+  },
+
+  /** The new tag takes vid and pcp of the outer one, where there is one (1.3.5 §5.12.1). */
+  OFPAT_PUSH_VLAN(ctx, { ethertype }) {
+    const tci = see(ctx, "vlan_tci") | 0x1000;
+    const tpid = see(ctx, "vlan_tpid");
+    ctx.out.push({ type: "push_vlan", tpid: ethertype, tci: tci & 0xefff });
+    if (tpid !== 0) {
+      const third = see(ctx, "vlan2_tpid");
+      if (third !== 0) assume(ctx, "eth_type", third);
+      assume(ctx, "vlan2_tpid", tpid);
+      assume(ctx, "vlan2_tci", tci);
+    }
+    assume(ctx, "vlan_tpid", ethertype);
+    assume(ctx, "vlan_tci", tci);
+  },
+
+  OFPAT_POP_VLAN(ctx, _action, { reparse }) {
+    if ((see(ctx, "vlan_vid") & 0x1000) === 0) return;
+    const tpid = see(ctx, "vlan2_tpid");
+    const tci = see(ctx, "vlan2_tci");
+    ctx.out.push({ type: "pop_vlan" });
+    assume(ctx, "vlan_tpid", tpid);
+    assume(ctx, "vlan_tci", tpid === 0 ? 0 : tci | 0x1000);
+    assume(ctx, "vlan2_tpid", 0);
+    assume(ctx, "vlan2_tci", 0);
+    // A third tag may come up.
+    if (tpid !== 0) reparse(ctx);
+  },
+
+  /** Label, TC and TTL come from the outer label, or 0, 0 and the TTL of the IP header; BOS tells whether there
+   *  was a label before (1.3.5 §5.12.1). */
+  OFPAT_PUSH_MPLS(ctx, { ethertype }) {
+    const eth_type = see(ctx, "eth_type");
+    const stacked = isMpls(eth_type);
+    const label = stacked ? see(ctx, "mpls_label") : 0;
+    const tc = stacked ? see(ctx, "mpls_tc") : 0;
+    const ttl = stacked ? see(ctx, "mpls_ttl") : isIp(eth_type) ? see(ctx, "nw_ttl") : 64;
+    const bos = stacked ? 0 : 1;
+    ctx.out.push({ type: "push_mpls", ethertype, lse: ((label << 12) | (tc << 9) | (bos << 8) | ttl) >>> 0 });
+    assume(ctx, "eth_type", ethertype);
+    assume(ctx, "mpls_label", label);
+    assume(ctx, "mpls_tc", tc);
+    assume(ctx, "mpls_bos", bos);
+    assume(ctx, "mpls_ttl", ttl);
+  },
+
+  OFPAT_POP_MPLS(ctx, { ethertype }, { reparse }) {
+    if (!isMpls(see(ctx, "eth_type"))) return;
+    ctx.out.push({ type: "pop_mpls", ethertype });
+    assume(ctx, "eth_type", ethertype);
+    reparse(ctx);
+  },
+
+  OFPAT_PUSH_PBB(ctx, { ethertype }, { reparse }) {
+    const isid = see(ctx, "eth_type") === PBB ? see(ctx, "pbb_isid") : 0;
+    ctx.out.push({ type: "push_pbb", ethertype, isid });
+    assume(ctx, "eth_type", ethertype);
+    reparse(ctx);
+  },
+
+  OFPAT_POP_PBB(ctx, _action, { reparse }) {
+    if (see(ctx, "eth_type") !== PBB) return;
+    ctx.out.push({ type: "pop_pbb" });
+    reparse(ctx);
+  },
+
+  OFPAT_SET_NW_TTL(ctx, { nw_ttl }) {
+    if (isIp(see(ctx, "eth_type"))) setField(ctx, flowField("nw_ttl"), BigInt(nw_ttl));
+  },
+
+  OFPAT_DEC_NW_TTL(ctx, _action, { ttlExpired }) {
+    if (!isIp(see(ctx, "eth_type"))) return;
+    const ttl = see(ctx, "nw_ttl");
+    if (ttl <= 1) ttlExpired(ctx);
+    else setField(ctx, flowField("nw_ttl"), BigInt(ttl - 1));
+  },
+
+  OFPAT_SET_MPLS_TTL(ctx, { mpls_ttl }) {
+    if (isMpls(see(ctx, "eth_type"))) setField(ctx, flowField("mpls_ttl"), BigInt(mpls_ttl));
+  },
+
+  OFPAT_DEC_MPLS_TTL(ctx, _action, { ttlExpired }) {
+    if (!isMpls(see(ctx, "eth_type"))) return;
+    const ttl = see(ctx, "mpls_ttl");
+    if (ttl <= 1) ttlExpired(ctx);
+    else setField(ctx, flowField("mpls_ttl"), BigInt(ttl - 1));
+  },
+};
+
+/** Notes what a field is after a change of which the datapath has been told already. */
+function assume(ctx: Context, name: string, value: number): void {
+  const field = flowField(name);
+  writeField(ctx.key, field, value);
+  pin(ctx.wildcards, field);
+}

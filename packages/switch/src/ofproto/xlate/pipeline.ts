@@ -1,0 +1,451 @@
+import type { OdpAction } from "../../dpif/actions.js";
+import { type FlowKey, type FlowMask, flowField, getFieldBig } from "../../flow/flow-key.js";
+import type { Action } from "../of.js";
+import type { Sink } from "../sink.js";
+import { orderOfSet, writeToSet } from "./action-set.js";
+import { chooseBuckets } from "./buckets.js";
+import {
+  type Context,
+  type Effect,
+  fail,
+  MAX_ACTIONS,
+  MAX_LOOKUPS,
+  onCopy,
+  type Recorder,
+  type XlateError,
+} from "./context.js";
+import type { Frozen } from "./contexts.js";
+import { enterPipeline, look, pinPipeline, pipelineOf, restorePipeline } from "./field.js";
+import { flowHash } from "./flow-hash.js";
+import { type Hooks, headerActions, see, setField } from "./header-actions.js";
+import { decideNormal } from "./normal.js";
+import { OFPP } from "./reserved.js";
+import type { Step } from "./steps.js";
+import { OFPPC, type XBridge, type XPort } from "./world.js";
+
+/** # Translation
+ *
+ *  **What.** From a packet's flow to what the datapath shall do with every packet like it: datapath actions, the
+ *  mask that says which packets are like it, whom to credit, and effects (a MAC heard) to apply when one is seen.
+ *
+ *  **Design.** Instructions and actions are steps; `run` looks each up in a table of handlers and goes on until the
+ *  list ends. Nothing outside the context changes, so that the same call serves an upcall, a revalidation, a
+ *  packet-out and a trace.
+ *
+ *  **Freezing.** When the flow no longer tells what the packet holds (pop_mpls uncovers an IP header), the steps
+ *  left are put aside in `frozen` by every level on the way out, and the datapath gets a `recirc` with a number
+ *  for them; the packet comes back as an upcall with that number.
+ *
+ *  **Invariants.** A decision on a bit of the packet goes through `look`, `see` or a classifier lookup first. The
+ *  actions put out so far make the datapath's packet what `key` says. */
+
+export interface XlateInput {
+  readonly bridge: XBridge;
+  readonly inPort: XPort | undefined;
+  /** The number that in_port matches: inPort's, or a reserved one. */
+  readonly in_port: number;
+  readonly key: FlowKey;
+  /** From the first table, a packet-out's actions, or where a frozen translation stopped. */
+  readonly start: "tables" | { readonly actions: readonly Action[] } | { readonly frozen: Frozen };
+  readonly record?: Recorder;
+}
+
+export interface XlateResult {
+  readonly actions: readonly OdpAction[];
+  /** Bits of the datapath's key on which the result depends; in_port and recirc_id are always among them. */
+  readonly mask: FlowMask;
+  readonly sinks: readonly Sink[];
+  readonly effects: readonly Effect[];
+  /** Set: the packet is dropped. */
+  readonly error: XlateError | undefined;
+}
+
+export function translate(input: XlateInput): XlateResult {
+  const { bridge, inPort, in_port, start } = input;
+  const lanes = input.key.length;
+  const ctx: Context = {
+    bridge,
+    inPort,
+    in_port,
+    key: input.key.slice(),
+    wildcards: { mask: new Uint32Array(lanes), fixed: new Uint32Array(lanes) },
+    out: [],
+    sinks: [],
+    effects: [],
+    table_id: 0,
+    cookie: 0n,
+    tableMiss: false,
+    actionSet: [],
+    stack: [],
+    depth: 0,
+    lookups: 0,
+    actions: 0,
+    frozen: undefined,
+    exited: false,
+    error: undefined,
+    packetOut: typeof start === "object" && "actions" in start,
+    record: input.record,
+  };
+  look(ctx.wildcards, flowField("in_port"));
+  look(ctx.wildcards, flowField("recirc_id"));
+  look(ctx.wildcards, flowField("eth_type"));
+  pinPipeline(ctx.wildcards);
+  enterPipeline(ctx.key, in_port);
+  ctx.record?.({ depth: 0, kind: "bridge", text: bridge.name, subject: inPort });
+  if (start === "tables") {
+    if (admits(ctx)) pipeline(ctx, 0);
+  } else if ("actions" in start) {
+    run(ctx, start.actions);
+    if (ctx.frozen === undefined) executeActionSet(ctx);
+  } else {
+    const { frozen } = start;
+    restorePipeline(ctx.key, frozen.pipeline);
+    ctx.table_id = frozen.table_id;
+    ctx.cookie = frozen.cookie;
+    ctx.actionSet = frozen.actionSet;
+    run(ctx, frozen.steps);
+  }
+  if (ctx.frozen) finishFreeze(ctx);
+  return {
+    actions: ctx.error ? [] : withoutLastClone(ctx.out),
+    mask: ctx.wildcards.mask,
+    sinks: ctx.sinks,
+    effects: ctx.effects,
+    error: ctx.error,
+  };
+}
+
+/** Whether the input port and the fragment mode let the packet in at all. */
+function admits(ctx: Context): boolean {
+  if (ctx.inPort && (ctx.inPort.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) !== 0) {
+    note(ctx, "drop", `port ${ctx.inPort.name} is down or does not receive`);
+    return false;
+  }
+  if ((ctx.bridge.fragments & 3) === 1 && see(ctx, "nw_frag") !== 0) {
+    note(ctx, "drop", "IP fragments are dropped");
+    return false;
+  }
+  return true;
+}
+
+/** Starts the pipeline of the bridge that `port` belongs to, with a packet that came in by it. */
+function enter(ctx: Context, port: XPort): void {
+  ctx.bridge = port.bridge;
+  ctx.inPort = port;
+  ctx.in_port = port.ofport;
+  ctx.actionSet = [];
+  enterPipeline(ctx.key, port.ofport);
+  note(ctx, "bridge", port.bridge.name, port);
+  if (admits(ctx)) pipeline(ctx, 0);
+}
+
+function pipeline(ctx: Context, table_id: number): void {
+  lookupTable(ctx, table_id);
+  if (ctx.frozen) ctx.frozen.push({ type: "action_set" });
+  else executeActionSet(ctx);
+}
+
+/** Looks the flow up in a table and runs the rule found. Without one the packet is dropped (1.3.5 §5.4). */
+export function lookupTable(ctx: Context, table_id: number): void {
+  if (ctx.lookups++ >= MAX_LOOKUPS) {
+    fail(ctx, "too many lookups");
+    return;
+  }
+  const table = ctx.bridge.tables[table_id];
+  if (!table) return;
+  ctx.table_id = table_id;
+  ctx.sinks.push(table.looked);
+  const rule = table.rules.lookup(ctx.key, ctx.wildcards);
+  note(ctx, "table", `table ${table_id}`, rule);
+  if (!rule) {
+    ctx.actionSet = [];
+    note(ctx, "drop", "no match");
+    return;
+  }
+  ctx.sinks.push(table.matched, rule);
+  ctx.cookie = rule.cookie;
+  ctx.tableMiss = rule.isTableMiss;
+  run(ctx, rule.instructions);
+}
+
+function executeActionSet(ctx: Context): void {
+  const actions = orderOfSet(ctx.actionSet);
+  ctx.actionSet = [];
+  ctx.tableMiss = false;
+  run(ctx, actions);
+}
+
+type StepHandler = (ctx: Context, step: never) => void;
+
+/** Runs steps in order; puts those left aside when the translation freezes. */
+export function run(ctx: Context, steps: readonly Step[]): void {
+  for (let i = 0; i < steps.length; i++) {
+    if (ctx.exited) return;
+    const step = steps[i]!;
+    if (ctx.actions++ >= MAX_ACTIONS) {
+      fail(ctx, "too many actions");
+      return;
+    }
+    if (ctx.record) note(ctx, "action", step.type, step);
+    const handler = handlers[step.type];
+    if (handler) handler(ctx, step as never);
+    if (ctx.frozen) {
+      ctx.frozen.push(...steps.slice(i + 1));
+      return;
+    }
+  }
+}
+
+const hooks: Hooks = {
+  reparse(ctx) {
+    ctx.frozen = [];
+  },
+  ttlExpired(ctx) {
+    note(ctx, "drop", "TTL exceeded");
+    toController(ctx, "OFPR_INVALID_TTL", {});
+    ctx.actionSet = [];
+    ctx.exited = true;
+  },
+};
+
+type StepOf<T extends Step["type"]> = Extract<Step, { type: T }>;
+type StepHandlers = { readonly [T in Step["type"]]?: (ctx: Context, step: StepOf<T>) => void };
+
+const pipelineSteps: StepHandlers = {
+  OFPAT_OUTPUT: (ctx, { port, max_len }) => output(ctx, port, max_len),
+  OFPAT_GROUP: (ctx, { group_id }) => throughGroup(ctx, group_id),
+  OFPIT_APPLY_ACTIONS: (ctx, { actions }) => run(ctx, actions ?? []),
+  OFPIT_WRITE_ACTIONS(ctx, { actions }) {
+    ctx.actionSet = writeToSet(ctx.actionSet, actions ?? []);
+  },
+  OFPIT_CLEAR_ACTIONS(ctx) {
+    ctx.actionSet = [];
+  },
+  OFPIT_WRITE_METADATA: (ctx, { metadata, metadata_mask }) =>
+    setField(ctx, flowField("metadata"), metadata, metadata_mask),
+  OFPIT_GOTO_TABLE: (ctx, { table_id }) => lookupTable(ctx, table_id),
+  OFPIT_METER(ctx, { meter_id }) {
+    const meter = ctx.bridge.meters.get(meter_id);
+    if (!meter) return;
+    ctx.sinks.push(meter);
+    ctx.out.push({ type: "meter", meter_id: meter.dpId });
+  },
+  action_set: executeActionSet,
+  unroll(ctx, { table_id, cookie }) {
+    ctx.table_id = table_id;
+    ctx.cookie = cookie;
+  },
+  send: (ctx, { port }) => sendTo(ctx, port),
+};
+
+const handlers: Readonly<Record<string, StepHandler | undefined>> = {
+  ...pipelineSteps,
+  ...Object.fromEntries(
+    Object.entries(headerActions).map(([type, handler]) => [
+      type,
+      (ctx: Context, step: never) =>
+        (handler as (ctx: Context, step: never, hooks: Hooks) => void)(ctx, step, hooks),
+    ]),
+  ),
+};
+
+/** OFPAT_OUTPUT: to a port or a reserved port (1.3.5 §4.5). */
+function output(ctx: Context, port: number, max_len: number | undefined): void {
+  const reserved = reservedPorts[port];
+  if (reserved) {
+    reserved(ctx, max_len);
+    return;
+  }
+  if (port === ctx.in_port) {
+    note(ctx, "note", "output to the input port needs IN_PORT");
+    return;
+  }
+  const target = ctx.bridge.portMap.get(port);
+  if (target) sendTo(ctx, target);
+  else note(ctx, "note", `there is no port ${port}`);
+}
+
+const reservedPorts: Readonly<
+  Record<number, ((ctx: Context, max_len: number | undefined) => void) | undefined>
+> = {
+  [OFPP.IN_PORT](ctx) {
+    if (ctx.inPort) sendTo(ctx, ctx.inPort);
+    else note(ctx, "note", "there is no input port to send back to");
+  },
+  [OFPP.TABLE](ctx) {
+    if (ctx.packetOut) lookupTable(ctx, 0);
+  },
+  [OFPP.NORMAL]: (ctx) => normal(ctx),
+  [OFPP.FLOOD]: (ctx) => flood(ctx, OFPPC.NO_FLOOD),
+  [OFPP.ALL]: (ctx) => flood(ctx, 0),
+  [OFPP.CONTROLLER]: (ctx, max_len) =>
+    toController(ctx, ctx.tableMiss ? "OFPR_NO_MATCH" : "OFPR_ACTION", { max_len: max_len ?? 0xffff }),
+};
+
+function flood(ctx: Context, unless: number): void {
+  for (const port of ctx.bridge.portMap.values()) {
+    if (port !== ctx.inPort && (port.config & unless) === 0) sendTo(ctx, port);
+  }
+}
+
+/** Sends the packet as it is by now out of `port`; out of a patch port that is into the peer's bridge. */
+function sendTo(ctx: Context, port: XPort): void {
+  if ((port.config & (OFPPC.PORT_DOWN | OFPPC.NO_FWD)) !== 0) {
+    note(ctx, "note", `port ${port.name} is down or does not forward`);
+  } else if (port.odpPort !== undefined) {
+    if (ctx.out.length >= MAX_ACTIONS) fail(ctx, "too many actions");
+    else ctx.out.push({ type: "output", port: port.odpPort });
+  } else if (port.peer) {
+    const peer = port.peer;
+    ctx.sinks.push(port.tx, peer.rx);
+    onCopy(ctx, () => enter(ctx, peer), finishFreeze);
+  } else note(ctx, "note", `patch port ${port.name} has no peer`);
+}
+
+export interface PacketInOptions {
+  max_len?: number;
+  controllerId?: number;
+  userdata?: Uint8Array;
+}
+
+/** Sends the packet as it is by now to the controllers. */
+export function toController(
+  ctx: Context,
+  reason: "OFPR_NO_MATCH" | "OFPR_ACTION" | "OFPR_INVALID_TTL",
+  options: PacketInOptions,
+): void {
+  if (reason === "OFPR_NO_MATCH" && ctx.inPort && (ctx.inPort.config & OFPPC.NO_PACKET_IN) !== 0) {
+    note(ctx, "note", `port ${ctx.inPort.name} sends no packet-ins`);
+    return;
+  }
+  look(ctx.wildcards, flowField("tunnel_id"));
+  const cookie = ctx.bridge.contexts.packetIn({
+    bridge: ctx.bridge,
+    reason,
+    table_id: ctx.table_id,
+    cookie: ctx.cookie,
+    max_len: options.max_len,
+    in_port: ctx.in_port,
+    pipeline: pipelineOf(ctx.key),
+    controllerId: options.controllerId ?? 0,
+    userdata: options.userdata,
+  });
+  if (cookie === 0) fail(ctx, "too many contexts");
+  else ctx.out.push({ type: "userspace", cookie, max_len: 0xffff });
+}
+
+/** OFPAT_GROUP (1.3.5 §5.6): each chosen bucket, as an action set, on its own copy of the packet. */
+function throughGroup(ctx: Context, group_id: number): void {
+  const group = ctx.bridge.groups.get(group_id);
+  if (!group) {
+    note(ctx, "note", `there is no group ${group_id}`);
+    return;
+  }
+  ctx.sinks.push(group);
+  const buckets = chooseBuckets(ctx.bridge, group, () => flowHash(ctx));
+  if (buckets.length === 0) note(ctx, "drop", `group ${group_id} has no live bucket`);
+  for (const bucket of buckets) {
+    ctx.sinks.push(bucket);
+    onCopy(ctx, () => run(ctx, orderOfSet(writeToSet([], bucket.actions))), finishFreeze);
+  }
+}
+
+/** OFPP_NORMAL. */
+function normal(ctx: Context): void {
+  const vlan_vid = see(ctx, "vlan_vid");
+  const vid = (vlan_vid & 0x1000) !== 0 ? vlan_vid & 0xfff : undefined;
+  const decision = decideNormal(ctx.bridge, ctx.inPort, {
+    src: seeMac(ctx, "eth_src"),
+    dst: seeMac(ctx, "eth_dst"),
+    vid,
+  });
+  note(ctx, "note", decision.why);
+  if (decision.learn && ctx.inPort) {
+    const mac = seeMac(ctx, "eth_src");
+    ctx.effects.push({
+      type: "mac",
+      heard: { bridge: ctx.bridge, vlan: decision.vlan, mac, port: ctx.inPort },
+    });
+  }
+  const retagged = new Map<number | undefined, XPort[]>();
+  for (const { port, vid: wanted } of decision.outputs) {
+    if (wanted === vid) sendTo(ctx, port);
+    else {
+      const same = retagged.get(wanted);
+      if (same) same.push(port);
+      else retagged.set(wanted, [port]);
+    }
+  }
+  for (const [wanted, ports] of retagged) {
+    const sends = ports.map((port): Step => ({ type: "send", port }));
+    onCopy(ctx, () => run(ctx, [...retag(vid, wanted), ...sends]), finishFreeze);
+  }
+}
+
+/** Actions that change the outer tag from VLAN `from` to VLAN `to`; undefined is no tag. */
+function retag(from: number | undefined, to: number | undefined): Step[] {
+  if (to === undefined) return [{ type: "OFPAT_POP_VLAN" }];
+  const set: Step = { type: "OFPAT_SET_FIELD", field: { vlan_vid: 0x1000 | to } };
+  return from === undefined ? [{ type: "OFPAT_PUSH_VLAN", ethertype: 0x8100 }, set] : [set];
+}
+
+function seeMac(ctx: Context, name: "eth_src" | "eth_dst"): number {
+  const field = flowField(name);
+  look(ctx.wildcards, field);
+  return Number(getFieldBig(ctx.key, field));
+}
+
+/** Ends a frozen translation: the datapath parses the packet again and comes back for the steps left. Plain
+ *  outputs need no parsing and are done at once. */
+function finishFreeze(ctx: Context): void {
+  const steps = ctx.frozen!;
+  ctx.frozen = undefined;
+  if (
+    steps.every((step) => isPlain(ctx, step)) &&
+    orderOfSet(ctx.actionSet).every((step) => isPlain(ctx, step))
+  ) {
+    run(ctx, steps);
+    return;
+  }
+  const id = ctx.bridge.contexts.freeze({
+    bridge: ctx.bridge,
+    in_port: ctx.in_port,
+    table_id: ctx.table_id,
+    cookie: ctx.cookie,
+    steps,
+    actionSet: ctx.actionSet,
+    pipeline: pipelineOf(ctx.key),
+  });
+  if (id === 0) fail(ctx, "too many contexts");
+  else ctx.out.push({ type: "recirc", id });
+}
+
+function isPlain(ctx: Context, step: Step): boolean {
+  if (step.type === "action_set") return true;
+  const port =
+    step.type === "send"
+      ? step.port
+      : step.type === "OFPAT_OUTPUT"
+        ? ctx.bridge.portMap.get(step.port)
+        : undefined;
+  return port?.odpPort !== undefined || (step.type === "OFPAT_OUTPUT" && step.port === OFPP.CONTROLLER);
+}
+
+/** A clone at the very end needs no copy. */
+function withoutLastClone(actions: readonly OdpAction[]): readonly OdpAction[] {
+  const last = actions.at(-1);
+  return last?.type === "clone" ? [...actions.slice(0, -1), ...withoutLastClone(last.actions)] : actions;
+}
+
+function note(
+  ctx: Context,
+  kind: "bridge" | "table" | "action" | "note" | "drop",
+  text: string,
+  subject?: unknown,
+): void {
+  ctx.record?.({ depth: ctx.depth, kind, text, subject });
+}
+
+/** Whether translation knows the action. */
+export const canExecute = (type: string): boolean =>
+  handlers[type] !== undefined || type === "OFPAT_SET_QUEUE";

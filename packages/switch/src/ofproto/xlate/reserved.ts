@@ -1,0 +1,21 @@
+/** Reserved numbers (1.3.5 §7.2.1, §7.3.4.2, §7.3.4.3). */
+export const OFPP = {
+  MAX: 0xffff_ff00,
+  IN_PORT: 0xffff_fff8,
+  TABLE: 0xffff_fff9,
+  NORMAL: 0xffff_fffa,
+  FLOOD: 0xffff_fffb,
+  ALL: 0xffff_fffc,
+  CONTROLLER: 0xffff_fffd,
+  LOCAL: 0xffff_fffe,
+  ANY: 0xffff_ffff,
+} as const;
+export const OFPG = { MAX: 0xffff_ff00, ALL: 0xffff_fffc, ANY: 0xffff_ffff } as const;
+export const OFPTT = { MAX: 0xfe, ALL: 0xff } as const;
+export const OFPFF = {
+  SEND_FLOW_REM: 1,
+  CHECK_OVERLAP: 2,
+  RESET_COUNTS: 4,
+  NO_PKT_COUNTS: 8,
+  NO_BYT_COUNTS: 16,
+} as const;
