@@ -1,6 +1,7 @@
 // Hot path. What one turn of the event loop sends to one switch is encoded into one buffer and leaves in one write:
 // no buffer, promise or timer per message.
 import { encodeInto, type OfMessageInit } from "@sluice/openflow-codec";
+import { writeU32 } from "@sluice/wire";
 
 /** Where a batch of whole messages goes. */
 export interface Sink {
@@ -13,7 +14,7 @@ const SIZE = 4 * MAX_MESSAGE;
 /** The encoding buffer that all connections of a controller share. It holds messages of one connection at a time:
  *  a message to another first hands over what is there. So a thousand idle switches cost no buffers. */
 export class Outbox {
-  readonly #buffer = Buffer.allocUnsafeSlow(SIZE);
+  readonly #buffer = new Uint8Array(SIZE);
   #owner: Sink | undefined;
   #at = 0;
   #isScheduled = false;
@@ -23,7 +24,7 @@ export class Outbox {
     this.#reserve(sink);
     const start = this.#at;
     this.#at = encodeInto(message, this.#buffer, start);
-    this.#buffer.writeUInt32BE(xid >>> 0, start + 4);
+    writeU32(this.#buffer, start + 4, xid);
   }
 
   /** Adds an already encoded message. */
@@ -38,7 +39,7 @@ export class Outbox {
     const owner = this.#owner;
     if (owner === undefined || this.#at === 0) return;
     const batch = Buffer.allocUnsafe(this.#at);
-    this.#buffer.copy(batch, 0, 0, this.#at);
+    batch.set(this.#buffer.subarray(0, this.#at));
     this.#at = 0;
     this.#owner = undefined;
     owner.write(batch);

@@ -1,0 +1,407 @@
+import { once } from "node:events";
+import { createServer } from "node:net";
+import { OFPPS } from "@sluice/openflow-codec";
+import { createLog, VirtualClock } from "@sluice/runtime";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { featuresReply, port, SwitchPeer } from "../testing/switch-peer.js";
+import type { App, Switch } from "./app.js";
+import { Controller, type ControllerOptions } from "./controller.js";
+import { OfpRequestError } from "./requests.js";
+
+let clock: VirtualClock;
+let lines: string[];
+let controller: Controller;
+let target: string;
+let peers: SwitchPeer[];
+
+async function start(apps: readonly App[] = [], options: Partial<ControllerOptions> = {}): Promise<void> {
+  const log = createLog({
+    clock,
+    console: (line) => void lines.push(line.split("|").slice(3).join("|").trim()),
+  });
+  controller = new Controller({ apps, clock, log, ...options });
+  target = (await controller.listen("ptcp:0:127.0.0.1")).target;
+}
+
+async function connect(): Promise<SwitchPeer> {
+  const peer = await SwitchPeer.connect(target);
+  peers.push(peer);
+  return peer;
+}
+
+/** A switch past its handshake, and its other side. */
+async function switchUp(dpid = 1n): Promise<[SwitchPeer, Switch]> {
+  const up = once(controller.events as never, "datapath_up") as Promise<[Switch]>;
+  const peer = await connect();
+  await peer.handshake(dpid, [port(1), port(2)]);
+  return [peer, (await up)[0]];
+}
+
+const event = (name: "datapath_down" | "packet_in" | "port_status" | "error") =>
+  once(controller.events as never, name) as Promise<[Switch, never]>;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  lines = [];
+  peers = [];
+});
+afterEach(async () => {
+  for (const peer of peers) peer.end();
+  await controller.stop();
+});
+
+describe("the handshake", () => {
+  test("greets with a version bitmap, asks for features and ports, then tells the apps", async () => {
+    await start();
+    const peer = await connect();
+    const hello = await peer.next("OFPT_HELLO");
+    expect(hello.elements).toEqual([{ type: "OFPHET_VERSIONBITMAP", bitmaps: [16] }]);
+    const up = once(controller.events as never, "datapath_up") as Promise<[Switch]>;
+    await peer.handshake(0x1234n, [port(1), port(2, OFPPS.LINK_DOWN)]);
+    const [dp] = await up;
+    expect([dp.dpid, dp.id, [...dp.ports.keys()]]).toEqual([0x1234n, "0000000000001234", [1, 2]]);
+    expect(lines.at(-1)).toMatch(
+      /^INFO\|switch 0000000000001234 connected from tcp:127\.0\.0\.1:\d+, 2 ports$/,
+    );
+  });
+
+  test("§6.3.1: a switch without OpenFlow 1.3 gets OFPHFC_INCOMPATIBLE, and both sides are told plainly", async () => {
+    await start();
+    const peer = await connect();
+    peer.sendBytes(Buffer.from("0100000800000007", "hex"));
+    const error = await peer.next("OFPT_ERROR");
+    expect(error).toMatchObject({
+      xid: 7,
+      error_type: "OFPET_HELLO_FAILED",
+      error_code: "OFPHFC_INCOMPATIBLE",
+    });
+    expect(Buffer.from(error.data).toString()).toBe(
+      "switch speaks only OpenFlow 1.0; this controller speaks OpenFlow 1.3",
+    );
+    await peer.closed();
+    expect(lines.at(-1)).toMatch(/disconnected: switch speaks only OpenFlow 1\.0/);
+  });
+
+  test("a peer that says nothing is let go after 10 s", async () => {
+    await start();
+    const peer = await connect();
+    await peer.next("OFPT_HELLO");
+    clock.advance(10_000);
+    await peer.closed();
+    expect(lines.at(-1)).toMatch(/no handshake in 10 s|no response/);
+  });
+
+  test("a peer that stops half way is let go, too", async () => {
+    await start([], { probeIntervalMs: 0 });
+    const peer = await connect();
+    peer.send({ type: "OFPT_HELLO" });
+    await peer.next("OFPT_FEATURES_REQUEST");
+    clock.advance(10_000);
+    await peer.closed();
+    expect(controller.datapaths.size).toBe(0);
+  });
+
+  test("ports in several parts are joined", async () => {
+    await start();
+    const up = once(controller.events as never, "datapath_up") as Promise<[Switch]>;
+    const peer = await connect();
+    peer.send({ type: "OFPT_HELLO" });
+    peer.send(featuresReply((await peer.next("OFPT_FEATURES_REQUEST")).xid, 5n));
+    const { xid } = await peer.next("OFPT_MULTIPART_REQUEST");
+    const part = (port_no: number, flags: number) =>
+      ({
+        type: "OFPT_MULTIPART_REPLY",
+        xid,
+        flags,
+        body: { type: "OFPMP_PORT_DESC", entries: [port(port_no)] },
+      }) as const;
+    peer.send(part(1, 1), part(2, 1), part(3, 0));
+    expect([...(await up)[0].ports.keys()]).toEqual([1, 2, 3]);
+  });
+});
+
+describe("requests", () => {
+  test("resolve with the reply of their xid, whatever comes between", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    const asked = dp.request({ type: "OFPT_GET_CONFIG_REQUEST" });
+    const { xid } = await peer.next("OFPT_GET_CONFIG_REQUEST");
+    peer.send({ type: "OFPT_GET_CONFIG_REPLY", xid: xid + 1, flags: 0, miss_send_len: 1 });
+    peer.send(
+      { type: "OFPT_ECHO_REQUEST" },
+      { type: "OFPT_GET_CONFIG_REPLY", xid, flags: 0, miss_send_len: 99 },
+    );
+    expect((await asked).miss_send_len).toBe(99);
+  });
+
+  test("reject with the switch's error", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    const asked = dp.request({ type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_DESC" } });
+    const { xid } = await peer.next("OFPT_MULTIPART_REQUEST");
+    peer.send({
+      type: "OFPT_ERROR",
+      xid,
+      error_type: "OFPET_BAD_REQUEST",
+      error_code: "OFPBRC_BAD_MULTIPART",
+    });
+    const error = await asked.catch((reason) => reason);
+    expect(error).toBeInstanceOf(OfpRequestError);
+    expect(error).toMatchObject({ error_type: "OFPET_BAD_REQUEST", error_code: "OFPBRC_BAD_MULTIPART" });
+  });
+
+  test("of a message without a reply are confirmed by a barrier, or rejected with its error", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    const [good, bad] = [1, 2].map((table_id) =>
+      dp.request({ type: "OFPT_FLOW_MOD", command: "OFPFC_ADD", table_id }),
+    );
+    await peer.next("OFPT_FLOW_MOD");
+    const first = await peer.next("OFPT_BARRIER_REQUEST");
+    const second = await peer.next("OFPT_FLOW_MOD");
+    peer.send({ type: "OFPT_BARRIER_REPLY", xid: first.xid });
+    expect(await good).toBeUndefined();
+    peer.send({
+      type: "OFPT_ERROR",
+      xid: second.xid,
+      error_type: "OFPET_FLOW_MOD_FAILED",
+      error_code: "OFPFMFC_TABLE_FULL",
+    });
+    await expect(bad).rejects.toThrow("OFPT_FLOW_MOD refused: OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL");
+  });
+
+  test("time out, and fail when the switch goes", async () => {
+    await start([], { probeIntervalMs: 0 });
+    const [peer, dp] = await switchUp();
+    const late = dp.barrier();
+    clock.advance(10_000);
+    await expect(late).rejects.toThrow("OFPT_BARRIER_REQUEST: no answer in 10 s");
+    const lost = dp.barrier();
+    peer.end();
+    await expect(lost).rejects.toThrow("switch 0000000000000001 is gone: connection closed by peer");
+    await expect(dp.barrier()).rejects.toThrow("cannot take it");
+  });
+
+  test("are bounded", async () => {
+    await start();
+    const [, dp] = await switchUp();
+    const all = Array.from({ length: 1025 }, () => dp.barrier().catch((error: Error) => error.message));
+    expect(await all[1024]).toMatch(/too many requests wait/);
+  });
+});
+
+describe("a connection's life", () => {
+  test("echo requests are answered with their data", async () => {
+    await start();
+    const [peer] = await switchUp();
+    peer.send({ type: "OFPT_ECHO_REQUEST", xid: 77, data: Uint8Array.of(1, 2, 3) });
+    expect(await peer.next("OFPT_ECHO_REPLY")).toEqual({
+      type: "OFPT_ECHO_REPLY",
+      xid: 77,
+      data: Uint8Array.of(1, 2, 3),
+    });
+  });
+
+  test("a silent switch is asked for an echo, and let go when it does not answer", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    clock.advance(5000);
+    const { xid } = await peer.next("OFPT_ECHO_REQUEST");
+    peer.send(
+      { type: "OFPT_ECHO_REPLY", xid },
+      { type: "OFPT_PORT_STATUS", reason: "OFPPR_MODIFY", desc: port(1) },
+    );
+    await event("port_status");
+    clock.advance(5000);
+    await peer.next("OFPT_ECHO_REQUEST");
+    expect(controller.datapaths.get(1n)).toBe(dp);
+    const down = event("datapath_down");
+    clock.advance(5000);
+    expect((await down)[1]).toBe("no response to inactivity probe");
+    expect(controller.datapaths.size).toBe(0);
+  });
+
+  test("port-status keeps the ports up to date before the apps hear of it", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    let status = event("port_status");
+    peer.send({ type: "OFPT_PORT_STATUS", reason: "OFPPR_ADD", desc: port(7) });
+    await status;
+    expect([...dp.ports.keys()]).toEqual([1, 2, 7]);
+    status = event("port_status");
+    peer.send({ type: "OFPT_PORT_STATUS", reason: "OFPPR_DELETE", desc: port(1) });
+    await status;
+    expect([...dp.ports.keys()]).toEqual([2, 7]);
+  });
+
+  test("a second connection of a dpid replaces the first, or is refused, as configured", async () => {
+    await start();
+    const [first] = await switchUp();
+    const [second] = await switchUp();
+    await first.closed();
+    expect(second.isClosed).toBe(false);
+    expect(controller.datapaths.size).toBe(1);
+    expect(lines.join()).toMatch(
+      /two connections with dpid 0000000000000001.*the later replaces the earlier/,
+    );
+    await controller.stop();
+
+    await start([], { duplicate: "refuse" });
+    const [kept] = await switchUp();
+    const refused = await connect();
+    await refused.handshake(1n);
+    await refused.closed();
+    expect(kept.isClosed).toBe(false);
+  });
+
+  test("a switch that listens itself is connected to, and again when it goes", async () => {
+    await start();
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port: number } = server.address() as { port: number };
+    controller.connect(`tcp:127.0.0.1:${number}`);
+    const [socket] = await once(server, "connection");
+    socket.destroy();
+    while (!lines.some((line) => line.includes("next try in 1 s"))) await clock.advanceAsync(0);
+    clock.advance(1000);
+    const [again] = await once(server, "connection");
+    again.destroy();
+    server.close();
+  });
+});
+
+describe("malformed OpenFlow", () => {
+  test("gets the error that the specification asks for, and the connection goes on", async () => {
+    await start();
+    const [peer] = await switchUp();
+    const short = Buffer.from("040a000c0000002a00000000", "hex");
+    peer.sendBytes(short);
+    const error = await peer.next("OFPT_ERROR");
+    expect(error).toMatchObject({ xid: 42, error_type: "OFPET_BAD_REQUEST", error_code: "OFPBRC_BAD_LEN" });
+    expect(Buffer.from(error.data)).toEqual(short);
+    peer.sendBytes(Buffer.from("0463000800000001", "hex"));
+    expect((await peer.next("OFPT_ERROR")).error_code).toBe("OFPBRC_BAD_TYPE");
+    peer.sendBytes(Buffer.from("0105000800000002", "hex"));
+    expect((await peer.next("OFPT_ERROR")).error_code).toBe("OFPBRC_BAD_VERSION");
+    peer.send({ type: "OFPT_ECHO_REQUEST", xid: 9 });
+    expect((await peer.next("OFPT_ECHO_REPLY")).xid).toBe(9);
+  });
+
+  test("a malformed error is not answered with an error", async () => {
+    await start();
+    const [peer] = await switchUp();
+    peer.sendBytes(Buffer.from("0401000900000001ff", "hex"));
+    peer.send({ type: "OFPT_ECHO_REQUEST", xid: 9 });
+    expect((await peer.next("OFPT_ECHO_REPLY")).xid).toBe(9);
+  });
+
+  test("a length below the header's ends the connection, and no other", async () => {
+    await start();
+    const [other] = await switchUp(2n);
+    const [peer] = await switchUp();
+    peer.sendBytes(Buffer.from("0402000700000001", "hex"));
+    await peer.closed();
+    other.send({ type: "OFPT_ECHO_REQUEST", xid: 9 });
+    expect((await other.next("OFPT_ECHO_REPLY")).xid).toBe(9);
+  });
+
+  test("bytes come in any chunking", async () => {
+    await start();
+    const [peer] = await switchUp();
+    for (const byte of Buffer.from("0402000a00000009abcd", "hex")) {
+      peer.sendBytes(Uint8Array.of(byte));
+      await clock.advanceAsync(0);
+    }
+    expect((await peer.next("OFPT_ECHO_REPLY")).data).toEqual(Uint8Array.of(0xab, 0xcd));
+  });
+});
+
+describe("a switch that does not read", () => {
+  test("is not read from, is refused more once 16 MiB wait, and is let go when it stays so", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    peer.pause();
+    const data = new Uint8Array(60_000);
+    const out = { type: "OFPT_PACKET_OUT", in_port: 1, actions: [], data } as const;
+    let sent = 0;
+    while (dp.send(out)) {
+      sent++;
+      await clock.advanceAsync(0);
+    }
+    expect(sent * data.length).toBeGreaterThan(16 << 20);
+    expect(sent * data.length).toBeLessThan(64 << 20);
+    const down = event("datapath_down");
+    clock.advance(20_000);
+    expect((await down)[1]).toBe("no response to inactivity probe");
+  });
+});
+
+describe("apps", () => {
+  const packetIn = {
+    type: "OFPT_PACKET_IN",
+    reason: "OFPR_NO_MATCH",
+    match: { in_port: 1 },
+    total_len: 1,
+  } as const;
+  const packet = { ...packetIn, table_id: 0, cookie: 0n, data: Uint8Array.of(1) };
+  const flow = (priority: number) => ({ type: "OFPT_FLOW_MOD", command: "OFPFC_ADD", priority }) as const;
+
+  test("are asked in their order until one answers a packet-in", async () => {
+    const asked: string[] = [];
+    const app = (name: string, answer: readonly ReturnType<typeof flow>[] | undefined): App => ({
+      name,
+      events: {
+        packet_in: () => {
+          asked.push(name);
+          return answer;
+        },
+      },
+    });
+    await start([app("watcher", undefined), app("firewall", [flow(7)]), app("never", [flow(8)])]);
+    const [peer] = await switchUp();
+    peer.send(packet);
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(7);
+    expect(asked).toEqual(["watcher", "firewall"]);
+  });
+
+  test("one that throws or rejects is named in the log and keeps nobody else from working", async () => {
+    const thrower: App = {
+      name: "thrower",
+      events: {
+        packet_in: () => {
+          throw new Error("oops");
+        },
+        datapath_up: async () => {
+          throw new Error("later");
+        },
+      },
+    };
+    await start([thrower, { name: "worker", events: { packet_in: async () => [flow(3)] } }]);
+    const [peer] = await switchUp();
+    peer.send(packet);
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(3);
+    expect(lines).toContain("ERR|app thrower failed at packet_in of switch 0000000000000001: oops");
+    expect(lines).toContain("ERR|app thrower failed at datapath_up of switch 0000000000000001: later");
+  });
+
+  test("a message without an encoding is the app's failure, and nothing of it is sent", async () => {
+    const bad = { ...flow(1), match: { eth_dst: "not a MAC" } } as never;
+    await start([{ name: "bad", events: { packet_in: () => [bad] } }]);
+    const [peer] = await switchUp();
+    peer.send(packet, { type: "OFPT_ECHO_REQUEST", xid: 5 });
+    expect((await peer.next("OFPT_ECHO_REPLY")).xid).toBe(5);
+    expect(lines.join()).toMatch(/app bad failed at packet_in/);
+  });
+
+  test("hear of a message that the switch refused", async () => {
+    await start([{ name: "a", events: { datapath_up: () => [flow(1)] } }]);
+    const [peer] = await switchUp();
+    const { xid } = await peer.next("OFPT_FLOW_MOD");
+    const refused = event("error");
+    peer.send({ type: "OFPT_ERROR", xid, error_type: "OFPET_FLOW_MOD_FAILED", error_code: "OFPFMFC_EPERM" });
+    expect((await refused)[1]).toMatchObject({ xid, error_code: "OFPFMFC_EPERM" });
+    expect(lines.at(-1)).toMatch(
+      /WARN\|switch 0000000000000001 refused a message: OFPET_FLOW_MOD_FAILED OFPFMFC_EPERM/,
+    );
+  });
+});
