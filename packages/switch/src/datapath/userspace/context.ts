@@ -1,0 +1,70 @@
+// Hot path. One context per depth of execution, used again and again.
+
+import { extract, Layers } from "../../flow/extract.js";
+import { newFlowKey } from "../../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TYPE_TCI } from "../../flow/lanes.js";
+import type { Packet } from "../../netdev/packet.js";
+
+/** A packet on its way through a list of actions, and what is known of it. */
+export class Context {
+  packet: Packet;
+  readonly key = newFlowKey();
+  readonly layers = new Layers();
+  /** Lanes of `key` in use. */
+  lanes = 0;
+  /** Whether `layers` tells of the packet as it is now. */
+  layersFresh = false;
+  /** Whether `key` tells of the packet as it is now. */
+  keyFresh = false;
+  /** What a trunc action leaves of the packet for the next output; 0: all. */
+  cut = 0;
+  /** How often the packet was looked up again. */
+  recircs = 0;
+
+  constructor(packet: Packet) {
+    this.packet = packet;
+  }
+
+  /** Begins with a packet that came in by `odpPort`. */
+  begin(packet: Packet, odpPort: number, recircId: number): void {
+    this.packet = packet;
+    this.key[LANE_IN_PORT] = odpPort;
+    this.key[LANE_RECIRC_ID] = recircId;
+    this.cut = 0;
+    this.recircs = 0;
+    this.extract();
+  }
+
+  /** As `begin`, for a copy of another context's packet. */
+  inherit(other: Context, packet: Packet): void {
+    this.begin(packet, other.key[LANE_IN_PORT]!, other.key[LANE_RECIRC_ID]!);
+    this.cut = other.cut;
+    this.recircs = other.recircs;
+  }
+
+  /** Makes `key` and `layers` tell of the packet as it is now. */
+  extract(): void {
+    const packet = this.packet;
+    this.lanes = extract(packet.buffer, packet.start, packet.end, this.key, this.layers);
+    this.layersFresh = true;
+    this.keyFresh = true;
+  }
+
+  /** EtherType after the tags. Needs fresh layers; the key's own lane may be older. */
+  get ethType(): number {
+    const at = this.layers.ethType;
+    if (at === 0) return 0;
+    const b = this.packet.buffer;
+    return (b[at]! << 8) | b[at + 1]!;
+  }
+
+  /** The protocol of layers.l4; needs fresh layers. No action changes it while they stay fresh. */
+  get proto(): number {
+    return this.key[LANE_NW]! >>> 24;
+  }
+
+  /** Whether the packet has a VLAN tag; needs a fresh key. */
+  get isTagged(): boolean {
+    return (this.key[LANE_TYPE_TCI]! & 0x1000) !== 0;
+  }
+}

@@ -1,0 +1,228 @@
+// Hot path: `receive` and `forward`. Nothing is allocated but for upcalls, nothing throws.
+
+import type { OdpAction } from "../../dpif/actions.js";
+import type { DpFlow, FlowStatsDelta, MeterConfig, MeterStats, Offload, Upcall } from "../../dpif/dpif.js";
+import type { FlowKey } from "../../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS } from "../../flow/lanes.js";
+import type { Netdev } from "../../netdev/netdev.js";
+import { GSO_NONE, Packet } from "../../netdev/packet.js";
+import { finishChecksum } from "./checksum.js";
+import { Context } from "./context.js";
+import { Emc, hashKey } from "./emc.js";
+import { Executor, type ExecutorHost } from "./executor.js";
+import { Megaflows } from "./megaflow.js";
+import { Meter } from "./meter.js";
+import { compileActions } from "./ops.js";
+import { DatapathCounters, Port } from "./port.js";
+
+/** Where the datapath lives: this thread's event loop, or a worker. */
+export interface DatapathHost {
+  /** Clock ms. */
+  now(): number;
+  /** Whether the slow path has room for an upcall from this port. */
+  hasRoom(odpPort: number): boolean;
+  upcall(upcall: Upcall): void;
+}
+
+const EMC_SLOTS = 8192;
+const MAX_FLOWS = 1 << 20;
+const SCTP_CSUM_OFFSET = 8;
+
+/** The datapath itself: ports, caches, megaflows. It knows no thread and no clock of its own. */
+export class Datapath implements ExecutorHost {
+  readonly counters = new DatapathCounters();
+  /** Clock ms of this burst. */
+  now: number;
+  readonly #host: DatapathHost;
+  readonly #ports: (Port | undefined)[] = [];
+  readonly #flows: Megaflows;
+  readonly #emc = new Emc(EMC_SLOTS);
+  readonly #executor: Executor;
+  readonly #executePacket = new Packet();
+  readonly #ctx = new Context(this.#executePacket);
+
+  constructor(host: DatapathHost, maxFlows = MAX_FLOWS) {
+    this.#host = host;
+    this.now = host.now();
+    this.#flows = new Megaflows(maxFlows);
+    this.#executor = new Executor(this, this.#ports);
+  }
+
+  /** Adds a device under a number of the caller's choice. */
+  addPort(odpPort: number, netdev: Netdev): void {
+    this.#ports[odpPort] = new Port(odpPort, netdev);
+  }
+
+  removePort(odpPort: number): void {
+    this.#executor.flush();
+    this.#ports[odpPort] = undefined;
+  }
+
+  port(odpPort: number): Port | undefined {
+    return this.#ports[odpPort];
+  }
+
+  /** Begins a burst: one reading of the clock serves for all its packets. */
+  beginBurst(): void {
+    this.now = this.#host.now();
+  }
+
+  /** Forwards a packet that came in. `flush` has to follow before its buffer is used again. */
+  receive(odpPort: number, packet: Packet): void {
+    this.counters.packets++;
+    // A card's offer to finish SCTP's CRC cannot be told to the next card by a virtio_net_hdr.
+    if (packet.csumStart !== 0 && packet.csumOffset === SCTP_CSUM_OFFSET) finishChecksum(packet);
+    this.#ctx.begin(packet, odpPort, 0);
+    this.forward(this.#ctx);
+  }
+
+  /** Sends what ports hold. */
+  flush(): void {
+    this.#executor.flush();
+  }
+
+  forward(ctx: Context): void {
+    const { key, lanes } = ctx;
+    const hash = hashKey(key, lanes);
+    let slot = this.#emc.lookup(key, lanes, hash, this.#flows);
+    if (slot < 0) {
+      slot = this.#flows.lookup(key);
+      if (slot < 0) {
+        this.#miss(ctx);
+        return;
+      }
+      this.#emc.insert(key, lanes, hash, slot, this.#flows);
+    }
+    const packet = ctx.packet;
+    this.#flows.count(slot, packet.end - packet.start, this.now, key[LANE_TCI2_FLAGS]! & 0xfff);
+    this.#executor.run(ctx, this.#flows.ops(slot));
+  }
+
+  /** Carries out actions on a packet from the slow path. Throws a RangeError for actions that there are not. */
+  execute(
+    frame: Uint8Array,
+    odpPort: number,
+    actions: readonly OdpAction[],
+    key?: FlowKey,
+    offload?: Offload,
+  ): void {
+    const ops = compileActions(actions);
+    this.counters.executes++;
+    const packet = this.#executePacket;
+    if (!packet.load(frame)) {
+      this.counters.drop_oversize++;
+      return;
+    }
+    if (offload) setOffload(packet, offload);
+    this.now = this.#host.now();
+    this.#ctx.begin(packet, odpPort, key ? key[LANE_RECIRC_ID]! : 0);
+    this.#executor.run(this.#ctx, ops);
+    this.#executor.flush();
+  }
+
+  /** Throws a RangeError for actions that there are not. */
+  flowPut(flow: DpFlow): void {
+    if (!this.#flows.put(flow)) this.counters.flows_refused++;
+  }
+
+  flowDel(id: number): FlowStatsDelta | undefined {
+    return this.#flows.remove(id);
+  }
+
+  /** Removes all flows; gives their last counts. */
+  flowFlush(): FlowStatsDelta[] {
+    const deltas = this.#flows.takeCounts();
+    for (const id of [...this.#flows.ids()]) this.#flows.remove(id);
+    return deltas;
+  }
+
+  get hasCounts(): boolean {
+    return this.#flows.hasCounts;
+  }
+
+  takeCounts(): FlowStatsDelta[] {
+    return this.#flows.takeCounts();
+  }
+
+  meterSet(id: number, config: MeterConfig | null): void {
+    if (config) this.#executor.meters.set(id, new Meter(config, this.#host.now()));
+    else this.#executor.meters.delete(id);
+  }
+
+  meterStats(id: number): MeterStats | undefined {
+    return this.#executor.meters.get(id)?.stats();
+  }
+
+  /** All counters by name. */
+  readCounters(): Record<string, number> {
+    return {
+      ...this.counters,
+      emc_hits: this.#emc.hits,
+      megaflow_lookups: this.#flows.lookups,
+      megaflow_probes: this.#flows.probes,
+      flows: this.#flows.size,
+      masks: this.#flows.masks,
+    };
+  }
+
+  #miss(ctx: Context): void {
+    const { packet } = ctx;
+    const odpPort = ctx.key[LANE_IN_PORT]!;
+    if (!this.#mayUpcall(odpPort)) return;
+    let offload: Offload | undefined;
+    if (packet.gsoType === GSO_NONE) {
+      if (packet.held !== 0) {
+        this.#executor.flush();
+        packet.held = 0;
+      }
+      finishChecksum(packet);
+    } else offload = offloadOf(packet);
+    this.#upcall(ctx, "miss", 0, packet.size, offload);
+  }
+
+  upcallAction(ctx: Context, cookie: number, maxLen: number): void {
+    if (!this.#mayUpcall(ctx.key[LANE_IN_PORT]!)) return;
+    this.#upcall(ctx, "action", cookie, Math.min(maxLen, ctx.packet.size), undefined);
+  }
+
+  #mayUpcall(odpPort: number): boolean {
+    if (this.#host.hasRoom(odpPort)) {
+      this.counters.upcalls++;
+      return true;
+    }
+    this.counters.upcalls_lost++;
+    return false;
+  }
+
+  #upcall(ctx: Context, kind: Upcall["kind"], cookie: number, size: number, offload?: Offload): void {
+    const { packet } = ctx;
+    const upcall: Upcall = {
+      kind,
+      odpPort: ctx.key[LANE_IN_PORT]!,
+      packet: packet.buffer.slice(packet.start, packet.start + size),
+      key: ctx.key.slice(),
+      cookie,
+      totalLen: packet.size,
+    };
+    if (offload) upcall.offload = offload;
+    this.#host.upcall(upcall);
+  }
+}
+
+function offloadOf(packet: Packet): Offload {
+  return {
+    csumStart: packet.csumStart === 0 ? -1 : packet.csumStart - packet.start,
+    csumOffset: packet.csumOffset,
+    gsoType: packet.gsoType,
+    gsoSize: packet.gsoSize,
+    hdrLen: packet.hdrEnd - packet.start,
+  };
+}
+
+function setOffload(packet: Packet, offload: Offload): void {
+  packet.csumStart = offload.csumStart < 0 ? 0 : packet.start + offload.csumStart;
+  packet.csumOffset = offload.csumOffset;
+  packet.gsoType = offload.gsoType;
+  packet.gsoSize = offload.gsoSize;
+  packet.hdrEnd = packet.start + offload.hdrLen;
+}

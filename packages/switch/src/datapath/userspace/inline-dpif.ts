@@ -1,0 +1,252 @@
+import type { Timer } from "@sluice/runtime";
+import { EventEmitter } from "eventemitter3";
+import type { OdpAction } from "../../dpif/actions.js";
+import type {
+  DpFlow,
+  Dpif,
+  DpifEvents,
+  DpPort,
+  DpPortChange,
+  DpPortSpec,
+  FlowStatsDelta,
+  MeterConfig,
+  MeterStats,
+  NetdevStats,
+  Offload,
+  Upcall,
+} from "../../dpif/dpif.js";
+import type { FlowKey } from "../../flow/flow-key.js";
+import { DummyHub, DummyNetdev } from "../../netdev/dummy.js";
+import { Packet } from "../../netdev/packet.js";
+import { Datapath, type DatapathHost } from "./datapath.js";
+import { defaultMac, STATS_PERIOD_MS, type UserspaceDpifOptions } from "./options.js";
+
+/** Frames and packets to execute that came while the datapath was at work, at most. */
+const MAX_QUEUED = 4096;
+const MAX_JOBS = 1 << 20;
+
+interface OpenPort {
+  readonly port: DpPort;
+  readonly netdev: DummyNetdev;
+}
+
+/** The datapath in the caller's thread. A frame that a dummy port receives has left by the other ports, or been
+ *  upcalled, when `receive` returns; what listeners and cables do in the meantime waits its turn. */
+export class InlineDpif implements Dpif, DatapathHost {
+  readonly type = "netdev";
+  readonly events = new EventEmitter<DpifEvents>();
+  readonly #options: UserspaceDpifOptions;
+  readonly #dummies: DummyHub;
+  readonly #datapath: Datapath;
+  readonly #open = new Map<number, OpenPort>();
+  readonly #packet = new Packet();
+  readonly #queue: (() => void)[] = [];
+  #busy = false;
+  #statsTimer: Timer | undefined;
+
+  constructor(options: UserspaceDpifOptions) {
+    this.#options = options;
+    this.#dummies = options.dummies ?? new DummyHub();
+    this.#datapath = new Datapath(this, options.maxFlows);
+  }
+
+  // What the datapath asks of its host.
+
+  now(): number {
+    return this.#options.clock.now();
+  }
+
+  hasRoom(): boolean {
+    return true;
+  }
+
+  upcall(upcall: Upcall): void {
+    this.events.emit("upcall", upcall);
+  }
+
+  // What others ask of the datapath.
+
+  async portAdd(spec: DpPortSpec): Promise<DpPort> {
+    if (spec.type !== "dummy") {
+      throw new Error(`${spec.name}: a datapath without a thread of its own has dummy ports only`);
+    }
+    for (const { port } of this.#open.values()) {
+      if (port.name === spec.name) throw new Error(`${spec.name}: already a port of the datapath`);
+    }
+    let odpPort = 1;
+    while (this.#open.has(odpPort)) odpPort++;
+    const cable = this.#dummies.port(spec.name);
+    const netdev = new DummyNetdev(spec.name, spec.mac ?? defaultMac(odpPort), spec.mtu, (frame) =>
+      cable.onTransmit?.(frame),
+    );
+    netdev.link = cable.link;
+    const { gone: _, ...status } = netdev.status();
+    const port: DpPort = { odpPort, name: spec.name, type: spec.type, ...status };
+    this.#open.set(odpPort, { port, netdev });
+    this.#datapath.addPort(odpPort, netdev);
+    cable.onReceive = (frame) => this.#receive(odpPort, netdev, frame);
+    cable.onLink = (link) => {
+      netdev.link = link;
+      this.#portChanged(odpPort);
+    };
+    return port;
+  }
+
+  async portDel(odpPort: number): Promise<void> {
+    const open = this.#open.get(odpPort);
+    if (!open) return;
+    this.#open.delete(odpPort);
+    this.#datapath.removePort(odpPort);
+    const cable = this.#dummies.port(open.port.name);
+    cable.onReceive = undefined;
+    cable.onLink = undefined;
+    open.netdev.close();
+  }
+
+  async portStats(odpPort: number): Promise<NetdevStats> {
+    return { ...this.#portOf(odpPort).netdev.stats };
+  }
+
+  async portSet(odpPort: number, change: DpPortChange): Promise<void> {
+    const { netdev } = this.#portOf(odpPort);
+    netdev.set(change);
+    const port = this.#datapath.port(odpPort);
+    if (port && change.mtu !== undefined) port.mtu = change.mtu;
+    this.#portChanged(odpPort);
+  }
+
+  flowPut(flow: DpFlow): void {
+    this.#guard(() => this.#datapath.flowPut(flow));
+  }
+
+  flowDel(id: number): void {
+    const delta = this.#datapath.flowDel(id);
+    if (delta) this.#emitStats([delta]);
+  }
+
+  flowFlush(): void {
+    this.#emitStats(this.#datapath.flowFlush());
+  }
+
+  execute(
+    packet: Uint8Array,
+    odpInPort: number,
+    actions: readonly OdpAction[],
+    key?: FlowKey,
+    offload?: Offload,
+  ): void {
+    const run = (packet: Uint8Array): void =>
+      this.#guard(() => this.#datapath.execute(packet, odpInPort, actions, key, offload));
+    if (!this.#busy) this.#work(() => run(packet));
+    else if (this.#mayQueue()) {
+      const copy = packet.slice();
+      this.#queue.push(() => run(copy));
+    }
+  }
+
+  async barrier(): Promise<void> {}
+
+  async syncStats(): Promise<void> {
+    this.#takeStats();
+  }
+
+  meterSet(id: number, config: MeterConfig | null): void {
+    this.#datapath.meterSet(id, config);
+  }
+
+  async meterStats(id: number): Promise<MeterStats | undefined> {
+    return this.#datapath.meterStats(id);
+  }
+
+  async counters(): Promise<Readonly<Record<string, number>>> {
+    return this.#datapath.readCounters();
+  }
+
+  async destroy(): Promise<void> {
+    for (const odpPort of [...this.#open.keys()]) await this.portDel(odpPort);
+    this.#statsTimer?.cancel();
+    this.#queue.length = 0;
+    this.events.removeAllListeners();
+  }
+
+  #portOf(odpPort: number): OpenPort {
+    const open = this.#open.get(odpPort);
+    if (!open) throw new Error(`the datapath has no port ${odpPort}`);
+    return open;
+  }
+
+  #portChanged(odpPort: number): void {
+    const { netdev } = this.#portOf(odpPort);
+    const { mac, mtu, link, admin, speed } = netdev.status();
+    this.events.emit("port", { odpPort, mac, mtu, link, admin, speed });
+  }
+
+  #receive(odpPort: number, netdev: DummyNetdev, frame: Uint8Array): boolean {
+    if (!this.#busy) {
+      this.#work(() => this.#forward(odpPort, netdev, frame));
+      return true;
+    }
+    if (!this.#mayQueue()) {
+      netdev.stats.rx_dropped++;
+      return false;
+    }
+    const copy = frame.slice();
+    this.#queue.push(() => this.#forward(odpPort, netdev, copy));
+    return true;
+  }
+
+  #forward(odpPort: number, netdev: DummyNetdev, frame: Uint8Array): void {
+    // The port may have been deleted while the frame waited.
+    if (this.#datapath.port(odpPort)?.netdev !== netdev || !netdev.accept(frame, this.#packet)) return;
+    this.#datapath.beginBurst();
+    this.#datapath.receive(odpPort, this.#packet);
+    this.#datapath.flush();
+  }
+
+  #mayQueue(): boolean {
+    if (this.#queue.length < MAX_QUEUED) return true;
+    this.#datapath.counters.drop_queue_full++;
+    return false;
+  }
+
+  /** Does a piece of work, and then what queued up meanwhile. Cables that make a loop with no delay could go on for
+   *  ever: after MAX_JOBS the rest is dropped. */
+  #work(first: () => void): void {
+    this.#busy = true;
+    let jobs = 0;
+    try {
+      first();
+      while (this.#queue.length > 0 && jobs < MAX_JOBS) {
+        const batch = this.#queue.splice(0);
+        for (const job of batch) job();
+        jobs += batch.length;
+      }
+    } finally {
+      this.#datapath.counters.drop_queue_full += this.#queue.length;
+      this.#queue.length = 0;
+      this.#busy = false;
+    }
+    if (this.#datapath.hasCounts && !this.#statsTimer) {
+      this.#statsTimer = this.#options.clock.setTimeout(() => this.#takeStats(), STATS_PERIOD_MS);
+    }
+  }
+
+  #guard(body: () => void): void {
+    try {
+      body();
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+      this.events.emit("error", error);
+    }
+  }
+
+  #takeStats(): void {
+    this.#statsTimer?.cancel();
+    this.#statsTimer = undefined;
+    this.#emitStats(this.#datapath.takeCounts());
+  }
+
+  #emitStats(batch: readonly FlowStatsDelta[]): void {
+    if (batch.length > 0) this.events.emit("stats", batch);
+  }
+}

@@ -1,0 +1,216 @@
+// Hot path: `lookup` and `count`. Nothing is allocated, nothing throws.
+
+import type { DpFlow, FlowStatsDelta } from "../../dpif/dpif.js";
+import type { FlowKey } from "../../flow/flow-key.js";
+import { MaskTable, maskName } from "./mask-table.js";
+import { compileActions, type Op } from "./ops.js";
+
+const NONE = -1;
+/** Tuple-space lookups after which the masks are put in the order of their use. */
+const RESORT_AFTER = 8192;
+
+/** The megaflows: masked keys in one hash table for each mask. Those that overlap lead to the same actions (the
+ *  dpif's contract), so the first that is found is as good as any.
+ *
+ *  A flow lives in a slot; what is kept of it lies in arrays by slot. A slot's generation changes whenever what a
+ *  cache may have remembered of it stops being true. */
+export class Megaflows {
+  readonly maxFlows: number;
+  /** Lookups that had to look, and the mask tables that they looked into. */
+  lookups = 0;
+  probes = 0;
+
+  readonly #slotOf = new Map<number, number>();
+  readonly #tables = new Map<string, MaskTable>();
+  #order: MaskTable[] = [];
+  #untilResort = RESORT_AFTER;
+
+  #ids = new Float64Array(64);
+  #ops: (readonly Op[])[] = [];
+  #home: (MaskTable | undefined)[] = [];
+  #generations = new Uint32Array(64);
+  #packets = new Float64Array(64);
+  #bytes = new Float64Array(64);
+  #used = new Float64Array(64);
+  #tcpFlags = new Uint16Array(64);
+  /** Slots with counts that have not been taken yet, each listed once. */
+  #listed = new Uint8Array(64);
+  #touched = new Int32Array(64);
+  #touchedCount = 0;
+  readonly #free: number[] = [];
+  #slots = 0;
+
+  constructor(maxFlows: number) {
+    this.maxFlows = maxFlows;
+  }
+
+  get size(): number {
+    return this.#slotOf.size;
+  }
+
+  get masks(): number {
+    return this.#tables.size;
+  }
+
+  /** Installs a flow or gives it new actions. False when the table is full. Throws a RangeError for actions that the
+   *  datapath does not have. */
+  put(flow: DpFlow): boolean {
+    const ops = compileActions(flow.actions);
+    const known = this.#slotOf.get(flow.id);
+    if (known !== undefined) {
+      this.#ops[known] = ops;
+      return true;
+    }
+    if (this.#slotOf.size >= this.maxFlows) return false;
+    const slot = this.#takeSlot();
+    this.#ids[slot] = flow.id;
+    this.#ops[slot] = ops;
+    this.#slotOf.set(flow.id, slot);
+    const name = maskName(flow.mask);
+    let table = this.#tables.get(name);
+    if (!table) {
+      table = new MaskTable(flow.mask);
+      this.#tables.set(name, table);
+      this.#order.push(table);
+    }
+    const displaced = table.insert(flow.key, slot);
+    if (displaced !== NONE) {
+      // The newer takes the place of an equal one, which stays until its owner deletes it.
+      this.#home[displaced] = undefined;
+      this.#generations[displaced]!++;
+    }
+    this.#home[slot] = table;
+    return true;
+  }
+
+  /** Removes a flow and gives its last counts, if there are any that have not been taken. */
+  remove(id: number): FlowStatsDelta | undefined {
+    const slot = this.#slotOf.get(id);
+    if (slot === undefined) return undefined;
+    const delta = this.#take(slot);
+    this.#slotOf.delete(id);
+    const table = this.#home[slot];
+    this.#home[slot] = undefined;
+    this.#ops[slot] = [];
+    this.#generations[slot]!++;
+    this.#free.push(slot);
+    if (table) {
+      table.remove(slot);
+      if (table.count === 0) this.#dropTable(table);
+    }
+    return delta;
+  }
+
+  /** The slot of a flow that matches, or -1. */
+  lookup(key: FlowKey): number {
+    this.lookups++;
+    if (--this.#untilResort === 0) this.#resort();
+    const order = this.#order;
+    for (let i = 0; i < order.length; i++) {
+      const table = order[i]!;
+      const slot = table.find(key);
+      if (slot >= 0) {
+        table.hits++;
+        this.probes += i + 1;
+        return slot;
+      }
+    }
+    this.probes += order.length;
+    return NONE;
+  }
+
+  ops(slot: number): readonly Op[] {
+    return this.#ops[slot]!;
+  }
+
+  generation(slot: number): number {
+    return this.#generations[slot]!;
+  }
+
+  /** Counts a packet of a flow. */
+  count(slot: number, bytes: number, now: number, tcpFlags: number): void {
+    if (this.#listed[slot] === 0) {
+      this.#listed[slot] = 1;
+      this.#touched[this.#touchedCount++] = slot;
+    }
+    this.#packets[slot]!++;
+    this.#bytes[slot]! += bytes;
+    this.#used[slot] = now;
+    this.#tcpFlags[slot]! |= tcpFlags;
+  }
+
+  get hasCounts(): boolean {
+    return this.#touchedCount > 0;
+  }
+
+  /** Takes the counts of all flows that had packets since the last time. */
+  takeCounts(): FlowStatsDelta[] {
+    const deltas: FlowStatsDelta[] = [];
+    for (let i = 0; i < this.#touchedCount; i++) {
+      const slot = this.#touched[i]!;
+      this.#listed[slot] = 0;
+      const delta = this.#take(slot);
+      if (delta) deltas.push(delta);
+    }
+    this.#touchedCount = 0;
+    return deltas;
+  }
+
+  ids(): IterableIterator<number> {
+    return this.#slotOf.keys();
+  }
+
+  #take(slot: number): FlowStatsDelta | undefined {
+    const packets = this.#packets[slot]!;
+    if (packets === 0) return undefined;
+    const delta = {
+      id: this.#ids[slot]!,
+      packets,
+      bytes: this.#bytes[slot]!,
+      usedMs: this.#used[slot]!,
+      tcpFlags: this.#tcpFlags[slot]!,
+    };
+    this.#packets[slot] = 0;
+    this.#bytes[slot] = 0;
+    this.#tcpFlags[slot] = 0;
+    return delta;
+  }
+
+  #takeSlot(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    const slot = this.#slots++;
+    if (slot === this.#ids.length) this.#grow();
+    return slot;
+  }
+
+  #grow(): void {
+    const size = this.#ids.length * 2;
+    const grown = <T extends Float64Array | Uint32Array | Int32Array | Uint16Array | Uint8Array>(
+      from: T,
+      to: T,
+    ): T => {
+      to.set(from);
+      return to;
+    };
+    this.#ids = grown(this.#ids, new Float64Array(size));
+    this.#generations = grown(this.#generations, new Uint32Array(size));
+    this.#packets = grown(this.#packets, new Float64Array(size));
+    this.#bytes = grown(this.#bytes, new Float64Array(size));
+    this.#used = grown(this.#used, new Float64Array(size));
+    this.#tcpFlags = grown(this.#tcpFlags, new Uint16Array(size));
+    this.#listed = grown(this.#listed, new Uint8Array(size));
+    this.#touched = grown(this.#touched, new Int32Array(size));
+  }
+
+  #dropTable(table: MaskTable): void {
+    this.#tables.delete(table.name);
+    this.#order = this.#order.filter((other) => other !== table);
+  }
+
+  #resort(): void {
+    this.#untilResort = RESORT_AFTER;
+    this.#order.sort((a, b) => b.hits - a.hits);
+    for (const table of this.#order) table.hits >>>= 1;
+  }
+}

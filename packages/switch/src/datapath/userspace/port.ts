@@ -1,0 +1,38 @@
+import type { Netdev } from "../../netdev/netdev.js";
+
+/** A port of the datapath. */
+export class Port {
+  readonly odpPort: number;
+  readonly netdev: Netdev;
+  /** The device's MTU, as last seen. */
+  mtu: number;
+  /** It was handed packets since it was flushed. */
+  dirty = false;
+
+  constructor(odpPort: number, netdev: Netdev) {
+    this.odpPort = odpPort;
+    this.netdev = netdev;
+    this.mtu = netdev.status().mtu;
+  }
+}
+
+/** What the datapath did, by name. Every drop that is not a flow's wish is counted here or in a port's statistics. */
+export class DatapathCounters {
+  packets = 0;
+  upcalls = 0;
+  /** Upcalls that found their port's share of the queue full. */
+  upcalls_lost = 0;
+  executes = 0;
+  recirculations = 0;
+  segmented = 0;
+  drop_no_port = 0;
+  drop_oversize = 0;
+  drop_meter = 0;
+  drop_too_deep = 0;
+  drop_no_headroom = 0;
+  drop_bad_offload = 0;
+  /** Packets that came while the datapath was busy and found its queue full (inline only). */
+  drop_queue_full = 0;
+  /** Flows refused because the table was full. */
+  flows_refused = 0;
+}

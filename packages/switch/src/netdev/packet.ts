@@ -1,0 +1,119 @@
+// Hot path. A packet is one object per buffer, used again and again; nothing is allocated while it travels.
+
+/** VIRTIO_NET_HDR_GSO_* (virtio 1.2 §5.1.6). */
+export const GSO_NONE = 0;
+export const GSO_TCPV4 = 1;
+export const GSO_TCPV6 = 4;
+export const GSO_UDP_L4 = 5;
+export const GSO_ECN = 0x80;
+
+/** Bytes before a frame that pushed headers (and virtio_net_hdr) may grow into. */
+export const HEADROOM = 128;
+/** The longest frame: a super-frame of 64 KB with its Ethernet header and tags. */
+export const MAX_FRAME = 65_536 + 64;
+
+/** A frame in [start, end) of `buffer`, and what a network card would still have to do with it. Offsets are into
+ *  the buffer, so that pushing and popping headers in front does not move them. */
+export class Packet {
+  buffer: Uint8Array;
+  start = 0;
+  end = 0;
+  /** Where the range of an unfinished checksum begins; 0: the checksum is finished. The field holds the sum of the
+   *  pseudo-header, not inverted. */
+  csumStart = 0;
+  /** Where that checksum lies, from csumStart. */
+  csumOffset = 0;
+  gsoType = GSO_NONE;
+  /** Payload bytes of a segment of a super-frame. */
+  gsoSize = 0;
+  /** End of the headers of a super-frame. */
+  hdrEnd = 0;
+  /** Counts the ports that were handed this packet to send later: it must not change until they flush. */
+  held = 0;
+
+  constructor(size = HEADROOM + MAX_FRAME) {
+    this.buffer = new Uint8Array(new ArrayBuffer(size));
+  }
+
+  /** Takes a copy of a whole frame with finished checksums. False when it is too long. */
+  load(frame: Uint8Array): boolean {
+    if (frame.length > this.buffer.length - HEADROOM) return false;
+    this.buffer.set(frame, HEADROOM);
+    this.reset(HEADROOM, HEADROOM + frame.length);
+    return true;
+  }
+
+  /** Takes a copy of another packet. */
+  copyFrom(other: Packet): void {
+    const size = other.end - other.start;
+    const start = Math.max(other.start, HEADROOM >> 1);
+    const shift = start - other.start;
+    this.buffer.set(other.buffer.subarray(other.start, other.end), start);
+    this.reset(start, start + size);
+    this.csumStart = other.csumStart === 0 ? 0 : other.csumStart + shift;
+    this.csumOffset = other.csumOffset;
+    this.gsoType = other.gsoType;
+    this.gsoSize = other.gsoSize;
+    this.hdrEnd = other.hdrEnd + shift;
+  }
+
+  reset(start: number, end: number): void {
+    this.start = start;
+    this.end = end;
+    this.csumStart = 0;
+    this.csumOffset = 0;
+    this.gsoType = GSO_NONE;
+    this.gsoSize = 0;
+    this.hdrEnd = 0;
+    this.held = 0;
+  }
+
+  get size(): number {
+    return this.end - this.start;
+  }
+
+  /** A view, good until the buffer is used again. */
+  frame(): Uint8Array {
+    return this.buffer.subarray(this.start, this.end);
+  }
+}
+
+/** Bytes of struct virtio_net_hdr. */
+export const VNET_HDR_SIZE = 10;
+const NEEDS_CSUM = 1;
+
+/** Reads the virtio_net_hdr (little endian) that lies before `packet.start`. Senseless offsets are dropped. */
+export function readVnetHeader(packet: Packet): void {
+  const b = packet.buffer;
+  const at = packet.start - VNET_HDR_SIZE;
+  const size = packet.end - packet.start;
+  const csumStart = b[at + 6]! | (b[at + 7]! << 8);
+  const csumOffset = b[at + 8]! | (b[at + 9]! << 8);
+  if ((b[at]! & NEEDS_CSUM) !== 0 && csumStart >= 14 && csumStart + csumOffset + 2 <= size) {
+    packet.csumStart = packet.start + csumStart;
+    packet.csumOffset = csumOffset;
+  } else packet.csumStart = 0;
+  const gsoSize = b[at + 4]! | (b[at + 5]! << 8);
+  packet.gsoType = gsoSize === 0 ? GSO_NONE : b[at + 1]!;
+  packet.gsoSize = packet.gsoType === GSO_NONE ? 0 : gsoSize;
+  packet.hdrEnd = packet.gsoType === GSO_NONE ? 0 : packet.start + (b[at + 2]! | (b[at + 3]! << 8));
+}
+
+/** Writes the virtio_net_hdr into the headroom before `packet.start`. */
+export function writeVnetHeader(packet: Packet): void {
+  const b = packet.buffer;
+  const at = packet.start - VNET_HDR_SIZE;
+  const partial = packet.csumStart !== 0;
+  const hdrLen = packet.gsoType === GSO_NONE ? 0 : packet.hdrEnd - packet.start;
+  const csumStart = partial ? packet.csumStart - packet.start : 0;
+  b[at] = partial ? NEEDS_CSUM : 0;
+  b[at + 1] = packet.gsoType;
+  b[at + 2] = hdrLen;
+  b[at + 3] = hdrLen >>> 8;
+  b[at + 4] = packet.gsoSize;
+  b[at + 5] = packet.gsoSize >>> 8;
+  b[at + 6] = csumStart;
+  b[at + 7] = csumStart >>> 8;
+  b[at + 8] = partial ? packet.csumOffset : 0;
+  b[at + 9] = 0;
+}
