@@ -1,5 +1,6 @@
 export { codecSource, decode, encode, encodeInto, fromJson, toJson } from "./codec.js";
 export { errorFor } from "./error-reply.js";
+export { OFPFMF } from "./ext/flow-monitor.js";
 export { Framer } from "./framer.js";
 export { MultipartJoiner, splitMultipart } from "./multipart.js";
 export type { Infer, Init } from "./schema/declare.js";
