@@ -20,9 +20,7 @@ import type { PacketBuffers } from "./packet-buffers.js";
 import { PacketInQueue } from "./packet-in-queue.js";
 import { mayRequest, type Role } from "./roles.js";
 
-const OFPT_HELLO = 0;
 const OFPT_ERROR = 1;
-const OFP_VERSION = 4;
 
 /** What the connections of one bridge share. */
 export interface SwitchState {
@@ -93,7 +91,7 @@ export class Agent {
     });
     this.packetIns = new PacketInQueue(
       options.state.clock,
-      (message) => this.send(message),
+      (message) => this.notify(message),
       () => !this.connection.isCongested,
     );
   }
@@ -122,6 +120,16 @@ export class Agent {
     this.connection.send(encode(message));
   }
 
+  /** Sends what the peer did not ask for. A message that has no encoding is our mistake: it is logged, and whoever
+   *  told of the event goes on. */
+  notify(message: OfMessageInit): void {
+    try {
+      this.send(message);
+    } catch (error) {
+      this.state.log.err(`${this.name}: ${message.type} not sent: ${(error as Error).message}`);
+    }
+  }
+
   /** Asks for a sign of life (§7.5.2). */
   probe(): void {
     this.send({ type: "OFPT_ECHO_REQUEST" });
@@ -143,9 +151,6 @@ export class Agent {
     if (!this.#isOpen) return this.#receiveHello(bytes);
     let message: OfMessage;
     try {
-      if (bytes[0] !== OFP_VERSION && bytes[1] !== OFPT_HELLO && bytes[1] !== OFPT_ERROR) {
-        throw refuse("OFPBRC_BAD_VERSION", `version ${bytes[0]} after agreeing on ${OFP_VERSION}`);
-      }
       message = decode(bytes);
       const pending = this.#handle(message, bytes);
       if (pending === undefined) return;

@@ -243,7 +243,7 @@ export class ConnMgr {
     const match = event.match as FlowRemoved["match"];
     for (const agent of this.#agents) {
       if (agent.wants("flow_removed", reason)) {
-        agent.send({ ...event, type: "OFPT_FLOW_REMOVED", reason, match });
+        agent.notify({ ...event, type: "OFPT_FLOW_REMOVED", reason: reason as FlowRemoved["reason"], match });
       }
     }
   };
@@ -252,14 +252,14 @@ export class ConnMgr {
     for (const agent of this.#agents) {
       if (agent.flowMonitors.isEmpty) continue;
       const update = agent.flowMonitors.update(event, agent === event.owner ? agent.currentXid : undefined);
-      if (update) agent.send(monitorReply([update]));
+      if (update) agent.notify(monitorReply([update]));
     }
   };
 
   readonly #onPortStatus = ({ reason, desc }: PortStatusEvent): void => {
     for (const agent of this.#agents) {
       if (agent.wants("port_status", reason)) {
-        agent.send({ type: "OFPT_PORT_STATUS", reason: reason as PortStatus["reason"], desc });
+        agent.notify({ type: "OFPT_PORT_STATUS", reason: reason as PortStatus["reason"], desc });
       }
     }
   };

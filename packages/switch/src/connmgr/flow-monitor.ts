@@ -1,12 +1,4 @@
-import {
-  type MessageInitOf,
-  type MessageOf,
-  OFPFMF,
-  OFPG,
-  OFPP,
-  OFPTT,
-  type OfMessageInit,
-} from "@sluice/openflow-codec";
+import { type MessageInitOf, type MessageOf, OFPFMF, OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
 import { refuse } from "../ofproto/error.js";
 import { parseMatch } from "../ofproto/match.js";
 import type { FlowUpdateEvent } from "../ofproto/types.js";
@@ -144,7 +136,10 @@ const hasOutput = (instructions: readonly unknown[], field: "port" | "group_id",
   );
 
 /** Updates as a message. */
-export const monitorReply = (entries: readonly FlowUpdate[], xid = 0): OfMessageInit => ({
+export const monitorReply = (
+  entries: readonly FlowUpdate[],
+  xid = 0,
+): MessageInitOf<"OFPT_MULTIPART_REPLY"> => ({
   type: "OFPT_MULTIPART_REPLY",
   xid,
   body: { type: "ONFMP_FLOW_MONITOR", entries },

@@ -10,6 +10,9 @@ const REASON_NUMBER: Readonly<Record<string, number>> = {
   OFPR_INVALID_TTL: 2,
 };
 
+/** A message has 64 KiB with its header and match; what of a super-frame does not fit is cut off. */
+const MAX_DATA = 0xf000;
+
 /** The packet-in for one connection, in the format that it asked for. */
 export function packetInFor(event: PacketInEvent, agent: Agent): OfMessageInit {
   return agent.packetInFormat === "nxt2" ? niciraPacketIn2(event, agent) : standardPacketIn(event, agent);
@@ -33,7 +36,7 @@ function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
     table_id,
     cookie,
     match: match as PacketIn["match"],
-    data: buffer_id === undefined ? data : data.subarray(0, maxLen),
+    data: data.subarray(0, buffer_id === undefined ? MAX_DATA : maxLen),
   };
 }
 
@@ -41,7 +44,7 @@ function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
 function niciraPacketIn2(event: PacketInEvent, agent: Agent): OfMessageInit {
   const { reason, table_id, cookie, match, total_len, data, userdata } = event;
   const maxLen = event.max_len ?? agent.miss_send_len;
-  const packet = maxLen === OFPCML.NO_BUFFER ? data : data.subarray(0, maxLen);
+  const packet = data.subarray(0, Math.min(maxLen, MAX_DATA));
   return {
     type: "NXT_PACKET_IN2",
     properties: [

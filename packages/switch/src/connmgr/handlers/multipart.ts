@@ -36,7 +36,11 @@ export const multipart: HandlerTable = {
       throw refuse("OFPBRC_BAD_EXPERIMENTER", `experimenter 0x${request.body.experimenter.toString(16)}`);
     }
     const body = await agent.state.ofproto.multipart(request.body);
-    const reply = { type: "OFPT_MULTIPART_REPLY", xid: message.xid, flags: 0, body } as OfMessage;
+    const reply = {
+      type: "OFPT_MULTIPART_REPLY",
+      xid: message.xid,
+      body,
+    } as MessageInitOf<"OFPT_MULTIPART_REPLY">;
     for (const part of splitMultipart(reply)) {
       agent.send(part);
       if (agent.connection.isCongested) await agent.connection.drained();
