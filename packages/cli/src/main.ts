@@ -10,6 +10,21 @@ interface Row {
 
 const commands: readonly Row[] = [
   {
+    name: "ovsdb-server",
+    summary: "keep the configuration database (as ovsdb-server)",
+    load: () => import("./commands/ovsdb-server.js"),
+  },
+  {
+    name: "vswitchd",
+    summary: "run the switch (as ovs-vswitchd)",
+    load: () => import("./commands/vswitchd.js"),
+  },
+  {
+    name: "controller",
+    summary: "run an OpenFlow controller: a learning switch, a hub",
+    load: () => import("./commands/controller.js"),
+  },
+  {
     name: "ofctl",
     summary: "ask and change an OpenFlow switch (as ovs-ofctl); decode and encode messages",
     load: () => import("./commands/ofctl.js"),
