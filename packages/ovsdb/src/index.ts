@@ -1,4 +1,8 @@
+export * from "./client/client.js";
+export * from "./client/idl.js";
 export { duplexPair } from "./client/pipe.js";
+export * from "./client/txn.js";
+export type { Value } from "./client/value.js";
 export * from "./engine/database.js";
 export * from "./engine/transact.js";
 export type { Change, Changes, Commit } from "./engine/transaction.js";
