@@ -92,7 +92,8 @@ export class Connection {
 
   async #read(): Promise<void> {
     try {
-      for await (const chunk of this.#stream) {
+      // Leaving the loop must not cut off what is still to be sent.
+      for await (const chunk of this.#stream.iterator({ destroyOnReturn: false })) {
         this.#framer.push(chunk as Uint8Array);
         await this.#handleMessages();
         if (this.#stream.writableEnded) break;
@@ -100,8 +101,7 @@ export class Connection {
     } catch (error) {
       this.#why = error instanceof Error ? error.message : String(error);
     } finally {
-      // What was sent before the peer ended its side still leaves.
-      if (!this.#stream.destroyed) this.#stream.end(() => this.#stream.destroy());
+      if (!this.#stream.destroyed && !this.#stream.writableEnded) this.finish(this.#why);
     }
   }
 

@@ -237,9 +237,7 @@ export class ConnMgr {
 
   readonly #onFlowRemoved = (event: FlowRemovedEvent): void => {
     // OpenFlow 1.3 has no reason for a deleted meter (§7.4.2): the flow was deleted.
-    const reason = (
-      event.reason === "OFPRR_METER_DELETE" ? "OFPRR_DELETE" : event.reason
-    ) as FlowRemoved["reason"];
+    const reason = event.reason === "OFPRR_METER_DELETE" ? "OFPRR_DELETE" : event.reason;
     const match = event.match as FlowRemoved["match"];
     for (const agent of this.#agents) {
       if (agent.wants("flow_removed", reason)) {
