@@ -1,0 +1,172 @@
+import { EventEmitter } from "eventemitter3";
+import type { OdpAction } from "../dpif/actions.js";
+import type {
+  DpFlow,
+  Dpif,
+  DpifEvents,
+  DpPort,
+  DpPortSpec,
+  FlowStatsDelta,
+  MeterConfig,
+  MeterStats,
+  NetdevStats,
+} from "../dpif/dpif.js";
+import { extract, Layers } from "../flow/extract.js";
+import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
+import { equalMasked } from "../flow/mask.js";
+
+/** A datapath as a model, for tests of what is above it: megaflows in a list, frames that are not changed, counts
+ *  that are told only when asked for. What actions there were can be read from `executed`. */
+export class ModelDpif implements Dpif {
+  readonly type = "netdev";
+  readonly events = new EventEmitter<DpifEvents>();
+  readonly flows = new Map<number, DpFlow>();
+  readonly meters = new Map<number, MeterConfig>();
+  /** Frames that were sent, in order. */
+  readonly sent: { port: number; frame: Uint8Array }[] = [];
+  /** Action lists carried out, in order. */
+  readonly executed: (readonly OdpAction[])[] = [];
+  readonly #ports = new Map<number, DpPort>();
+  readonly #deltas = new Map<number, FlowStatsDelta>();
+  readonly #now: () => number;
+  #nextPort = 1;
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** A frame comes in. */
+  receive(port: number, frame: Uint8Array): void {
+    this.#process(port, frame, 0);
+  }
+
+  #process(port: number, frame: Uint8Array, recirc: number): void {
+    const key = keyOf(frame, port, recirc);
+    const hits = [...this.flows.values()].filter((flow) => equalMasked(flow.key, key, flow.mask));
+    const [hit] = hits;
+    if (!hit) {
+      this.events.emit("upcall", {
+        kind: "miss",
+        odpPort: port,
+        packet: frame.slice(),
+        key,
+        cookie: 0,
+        totalLen: frame.length,
+      });
+      return;
+    }
+    const delta = this.#deltas.get(hit.id) ?? { id: hit.id, packets: 0, bytes: 0, usedMs: 0, tcpFlags: 0 };
+    delta.packets++;
+    delta.bytes += frame.length;
+    delta.usedMs = this.#now();
+    this.#deltas.set(hit.id, delta);
+    this.execute(frame, port, hit.actions);
+  }
+
+  execute(frame: Uint8Array, odpPort: number, actions: readonly OdpAction[]): void {
+    this.executed.push(actions);
+    this.#run(frame, odpPort, actions);
+  }
+
+  #run(frame: Uint8Array, odpPort: number, actions: readonly OdpAction[]): void {
+    for (const action of actions) {
+      if (action.type === "output") this.sent.push({ port: action.port, frame });
+      else if (action.type === "clone") this.#run(frame, odpPort, action.actions);
+      else if (action.type === "recirc") this.#process(odpPort, frame, action.id);
+      else if (action.type === "userspace")
+        this.events.emit("upcall", {
+          kind: "action",
+          odpPort,
+          packet: frame.slice(0, action.max_len),
+          key: keyOf(frame, odpPort, 0),
+          cookie: action.cookie,
+          totalLen: frame.length,
+        });
+    }
+  }
+
+  async portAdd(spec: DpPortSpec): Promise<DpPort> {
+    const odpPort = this.#nextPort++;
+    const port = {
+      odpPort,
+      name: spec.name,
+      type: spec.type,
+      mac: spec.mac ?? `02:00:00:00:00:${odpPort.toString(16).padStart(2, "0")}`,
+      mtu: spec.mtu ?? 1500,
+      ifindex: 0,
+      link: true,
+      admin: true,
+      speed: 0,
+    };
+    this.#ports.set(odpPort, port);
+    return port;
+  }
+
+  async portDel(odpPort: number): Promise<void> {
+    this.#ports.delete(odpPort);
+  }
+
+  async portStats(): Promise<NetdevStats> {
+    return {
+      rx_packets: 0,
+      tx_packets: 0,
+      rx_bytes: 0,
+      tx_bytes: 0,
+      rx_dropped: 0,
+      tx_dropped: 0,
+      rx_errors: 0,
+      tx_errors: 0,
+    };
+  }
+
+  async portSet(): Promise<void> {}
+
+  flowPut(flow: DpFlow): void {
+    this.flows.set(flow.id, { ...flow, key: flow.key.slice(), mask: flow.mask.slice() });
+  }
+
+  flowDel(id: number): void {
+    this.flows.delete(id);
+    this.#tell([id]);
+  }
+
+  flowFlush(): void {
+    for (const id of [...this.flows.keys()]) this.flowDel(id);
+  }
+
+  async barrier(): Promise<void> {}
+
+  async syncStats(): Promise<void> {
+    this.#tell([...this.#deltas.keys()]);
+  }
+
+  #tell(ids: number[]): void {
+    const batch = ids.map((id) => this.#deltas.get(id)).filter((delta) => delta !== undefined);
+    for (const { id } of batch) this.#deltas.delete(id);
+    if (batch.length > 0) this.events.emit("stats", batch);
+  }
+
+  meterSet(id: number, config: MeterConfig | null): void {
+    if (config) this.meters.set(id, config);
+    else this.meters.delete(id);
+  }
+
+  async meterStats(): Promise<MeterStats | undefined> {
+    return undefined;
+  }
+
+  async counters(): Promise<Record<string, number>> {
+    return {};
+  }
+
+  async destroy(): Promise<void> {}
+}
+
+function keyOf(frame: Uint8Array, port: number, recirc: number): FlowKey {
+  const key = newFlowKey();
+  extract(frame, 0, frame.length, key, new Layers());
+  key[LANE_IN_PORT] = port;
+  key[LANE_RECIRC_ID] = recirc;
+  return key;
+}
