@@ -252,6 +252,7 @@ export class Idl<S extends Declared<Tables>> {
     const monitor = `idl-${++this.#monitorCount}`;
     const base = [this.schema.name, monitor, requests];
     this.#early = [];
+    await this.#askForLock(client);
     try {
       const reply = (await client.request("monitor_cond_since", [...base, this.#lastId])) as unknown[];
       const [isFound, lastId, updates] = reply;
@@ -267,7 +268,6 @@ export class Idl<S extends Declared<Tables>> {
     for (const [method, params] of early) this.#onUpdate(method, params);
     this.#isSynced = true;
     this.events.emit("synced");
-    await this.#askForLock(client);
   }
 
   #accept(updates: unknown, form: UpdateForm, isWhole: boolean): void {
