@@ -1,1 +1,15 @@
-export {};
+export { Bridge } from "./bridge/bridge.js";
+export { formatDpid } from "./bridge/identity.js";
+export type { Bridges } from "./bridge/reconfigure.js";
+export { ConnMgr, type ConnMgrOptions } from "./connmgr/connmgr.js";
+export type { ControllerConfig, ControllerStatus } from "./connmgr/controller.js";
+export type { DatabaseTarget } from "./database.js";
+export { createUserspaceDpif, type UserspaceDpifOptions } from "./datapath/userspace/dpif.js";
+export type { Dpif, DpifEvents } from "./dpif/dpif.js";
+export { type CreateVswitchdOptions, createVswitchd } from "./main.js";
+export { DummyHub, type DummyPort } from "./netdev/dummy.js";
+export { DpBacker } from "./ofproto/backer.js";
+export { OfpError } from "./ofproto/error.js";
+export { Ofproto } from "./ofproto/ofproto.js";
+export type * from "./ofproto/types.js";
+export { controlSocketPath, Vswitchd, type VswitchdOptions } from "./vswitchd.js";

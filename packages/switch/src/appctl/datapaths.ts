@@ -1,13 +1,14 @@
 import { OFPP } from "@sluice/openflow-codec";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
+import { OVSDB_LOCAL } from "../bridge/status.js";
 
 function bridgeLines(bridge: Bridge): string {
   const rows = bridge.ofproto
     .ports()
     .sort((a, b) => a.name.localeCompare(b.name))
     .map(({ name, ofport, odpPort, type }) => {
-      const number = ofport === OFPP.LOCAL ? 65534 : ofport;
+      const number = ofport === OFPP.LOCAL ? OVSDB_LOCAL : ofport;
       return `    ${name} ${number}/${odpPort ?? "none"}: (${type})\n`;
     });
   return `  ${bridge.desired.name}:\n${rows.join("")}`;

@@ -1,3 +1,4 @@
+import { OFPP } from "@sluice/openflow-codec";
 import type { OvsRow } from "@sluice/ovsdb";
 import type { ControllerStatus } from "../connmgr/controller.js";
 import type { PortInfo } from "../ofproto/types.js";
@@ -13,13 +14,16 @@ export interface RowUpdate {
   readonly columns: Readonly<Record<string, unknown>>;
 }
 
+/** OVSDB keeps OpenFlow 1.0's number of the local port. */
+export const OVSDB_LOCAL = 65534;
+
 const state = (isUp: boolean): "up" | "down" => (isUp ? "up" : "down");
 
 /** Interface columns of a port that is up. */
 export function interfaceColumns(info: PortInfo, port: RunningPort): Columns<"Interface"> {
   const isPatch = info.type === "patch";
   return {
-    ofport: info.ofport,
+    ofport: info.ofport === OFPP.LOCAL ? OVSDB_LOCAL : info.ofport,
     error: undefined,
     mac_in_use: info.mac,
     admin_state: state(info.admin),
