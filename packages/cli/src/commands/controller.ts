@@ -1,6 +1,13 @@
 import { type App, bundledApps, Controller, type ControllerOptions } from "@sluice/controller";
-import { createLog, type LogRegistry, parseTarget } from "@sluice/runtime";
+import {
+  ControlServer,
+  createLog,
+  type LogRegistry,
+  parseTarget,
+  registerLogCommands,
+} from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
+import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 
 const DEFAULT_LISTEN = "127.0.0.1:6653";
@@ -18,6 +25,7 @@ const OPTIONS = {
   "ca-cert": { short: "C", value: true },
   verbose: { short: "v", value: "optional", many: true },
   "log-file": { value: true },
+  unixctl: { value: true },
   help: { short: "h" },
 } as const;
 
@@ -40,6 +48,7 @@ usage: sluice controller [OPTION...] [TARGET...]
                          for ssl: and pssl:, PEM; a ca-cert of "none" takes any switch
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL (destinations console and file)
   --log-file FILE        log to this file, too
+  --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show, vlog/set …
 
 Apps:
 ${appRows.join("")}`;
@@ -108,9 +117,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   if (passive !== undefined) throw new CliError(`--connect: ${passive} is a target to listen on`);
   if (listens.length + connects.length === 0) listens.push(listenTarget(DEFAULT_LISTEN));
 
+  const log = logOf(options, io);
   const controllerOptions: ControllerOptions = {
     apps: appsOf(options),
-    log: logOf(options, io),
+    log,
     tls: {
       private_key: options["private-key"],
       certificate: options.certificate,
@@ -121,19 +131,37 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     controllerOptions.probeIntervalMs = seconds("probe-interval", options["probe-interval"], 86_400) * 1000;
   }
   const controller = new Controller(controllerOptions);
+  const control = controlServer(controller, log);
   const names = controllerOptions.apps.map((app) => app.name).join(", ");
   try {
     for (const target of listens)
       io.stdout.write(`controller: ${names}, ${await listenOn(controller, target)}\n`);
+    if (options.unixctl !== undefined) await control.listen(options.unixctl);
     for (const target of connects) {
       controller.connect(target);
       io.stdout.write(`controller: ${names}, connecting to ${target}\n`);
     }
     await stopSignal();
   } finally {
-    await controller.stop();
+    await Promise.all([controller.stop(), control.close()]);
   }
   return 0;
+}
+
+/** What can be asked of a running controller. */
+function controlServer(controller: Controller, log: LogRegistry): ControlServer {
+  const server = new ControlServer(`sluice ${version()}`);
+  registerLogCommands(server, log);
+  server.register("controller/show", "", 0, 0, () =>
+    [...controller.datapaths.values()]
+      .map(({ id, peer, ports, counters, queuedBytes }) => {
+        const { rx, tx, malformed, dropped } = counters;
+        const counts = `received ${rx}, sent ${tx}, malformed ${malformed}, dropped ${dropped}, queued ${queuedBytes} bytes`;
+        return `${id} ${peer}: ${ports.size} ports, ${counts}`;
+      })
+      .join("\n"),
+  );
+  return server;
 }
 
 async function listenOn(controller: Controller, target: string): Promise<string> {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { OFPPS } from "@sluice/openflow-codec";
 import { createLog, VirtualClock } from "@sluice/runtime";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { featuresReply, port, SwitchPeer } from "../testing/switch-peer.js";
 import type { App, Switch } from "./app.js";
@@ -170,6 +171,15 @@ describe("requests", () => {
     await expect(bad).rejects.toThrow("OFPT_FLOW_MOD refused: OFPET_FLOW_MOD_FAILED OFPFMFC_TABLE_FULL");
   });
 
+  test("reject when a multipart is answered with another kind", async () => {
+    await start();
+    const [peer, dp] = await switchUp();
+    const asked = dp.request({ type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_DESC" } });
+    const { xid } = await peer.next("OFPT_MULTIPART_REQUEST");
+    peer.send({ type: "OFPT_MULTIPART_REPLY", xid, body: { type: "OFPMP_FLOW", entries: [] } });
+    await expect(asked).rejects.toThrow("asked for OFPMP_DESC, answered with OFPMP_FLOW");
+  });
+
   test("time out, and fail when the switch goes", async () => {
     await start([], { probeIntervalMs: 0 });
     const [peer, dp] = await switchUp();
@@ -303,6 +313,33 @@ describe("malformed OpenFlow", () => {
     await peer.closed();
     other.send({ type: "OFPT_ECHO_REQUEST", xid: 9 });
     expect((await other.next("OFPT_ECHO_REPLY")).xid).toBe(9);
+  });
+
+  test("whatever a switch sends, nobody else is disturbed", async () => {
+    await start();
+    const [other] = await switchUp(2n);
+    const header = fc.tuple(
+      fc.constantFrom(4, 4, 4, 1),
+      fc.integer({ min: 0, max: 31 }),
+      fc.integer({ min: 8, max: 80 }),
+    );
+    const messages = fc.array(fc.tuple(header, fc.uint8Array({ minLength: 80, maxLength: 80 })), {
+      maxLength: 50,
+    });
+    await fc.assert(
+      fc.asyncProperty(messages, async (parts) => {
+        const [peer] = await switchUp();
+        for (const [[version, type, length], body] of parts) {
+          body.set([version, type, 0, length]);
+          peer.sendBytes(body.subarray(0, length));
+        }
+        other.send({ type: "OFPT_ECHO_REQUEST", xid: 9 });
+        await other.next("OFPT_ECHO_REPLY");
+        peer.end();
+        await peer.closed();
+      }),
+      { numRuns: 50 },
+    );
   });
 
   test("bytes come in any chunking", async () => {

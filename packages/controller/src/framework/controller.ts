@@ -77,7 +77,6 @@ export class Controller {
       onPeerError: (line) => this.#log.warn(line),
     });
     this.#listeners.push(listener);
-    this.#log.info(`listening on ${listener.target}`);
     return listener;
   }
 

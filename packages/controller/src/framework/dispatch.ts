@@ -49,13 +49,14 @@ export class Dispatcher {
   dispatch<N extends EventName>(name: N, dp: Switch, ...detail: Arguments<N>): void {
     const steps = this.#steps.get(name);
     if (steps !== undefined) this.#run(name, steps, dp, detail[0]);
-    if (this.watchers.listenerCount(name) > 0) {
-      (this.watchers.emit as (name: EventName, dp: Switch, detail: unknown) => boolean).call(
-        this.watchers,
-        name,
-        dp,
-        detail[0],
-      );
+    if (this.watchers.listenerCount(name) > 0) this.#tell(name, dp, detail[0]);
+  }
+
+  #tell(name: EventName, dp: Switch, detail: unknown): void {
+    try {
+      (this.watchers as unknown as EventEmitter).emit(name, dp, detail);
+    } catch (error) {
+      this.#failed(name, "watcher", dp, error);
     }
   }
 
@@ -69,7 +70,7 @@ export class Dispatcher {
         else sendAll(dp, answer as readonly OfMessageInit[]);
         if (name === "packet_in") return;
       } catch (error) {
-        this.#failed(name, step.app, dp, error);
+        this.#failed(name, `app ${step.app.name}`, dp, error);
       }
     }
   }
@@ -79,14 +80,14 @@ export class Dispatcher {
       .then((messages) => {
         if (messages !== undefined) sendAll(dp, messages as readonly OfMessageInit[]);
       })
-      .catch((error) => this.#failed(name, app, dp, error));
+      .catch((error) => this.#failed(name, `app ${app.name}`, dp, error));
   }
 
-  #failed(name: EventName, app: App, dp: Switch, error: unknown): void {
+  #failed(name: EventName, who: string, dp: Switch, error: unknown): void {
     this.#failures++;
     const text =
       error instanceof Error ? (this.#log.enabled("dbg") ? error.stack : error.message) : String(error);
-    this.#log.err(`app ${app.name} failed at ${name} of switch ${dp.id}: ${text}`);
+    this.#log.err(`${who} failed at ${name} of switch ${dp.id}: ${text}`);
   }
 }
 

@@ -87,18 +87,29 @@ export class Requests {
     });
   }
 
-  /** Takes a message from the switch; true when a request had waited for it. Throws what the joiner throws. */
+  /** Takes a message from the switch; true when a request had waited for it. */
   take(message: OfMessage): boolean {
     const pending = this.#pending.get(message.xid);
     if (!pending) return false;
     if (message.type === "OFPT_ERROR")
       return this.fail(message.xid, new OfpRequestError(pending.request, message));
     if (message.type !== pending.replyType) return false;
-    if (pending.joiner && message.type === "OFPT_MULTIPART_REPLY") {
-      const whole = pending.joiner.push(message);
-      if (whole) this.confirm(message.xid, whole);
-    } else this.confirm(message.xid, message);
+    if (message.type === "OFPT_MULTIPART_REPLY") this.#takePart(pending, message);
+    else this.confirm(message.xid, message);
     return true;
+  }
+
+  #takePart({ request, joiner }: Pending, part: MessageOf<"OFPT_MULTIPART_REPLY">): void {
+    if (request.type !== "OFPT_MULTIPART_REQUEST" || joiner === undefined) return;
+    const [asked, got] = [request.body.type, part.body.type];
+    try {
+      if (asked !== got) throw new Error(`${request.type}: asked for ${asked}, answered with ${got}`);
+      const whole = joiner.push(part);
+      if (whole) this.confirm(part.xid, whole);
+    } catch (error) {
+      // More parts than the joiner holds, or parts that do not belong together.
+      this.fail(part.xid, error as Error);
+    }
   }
 
   /** The request of `xid` succeeded. */
