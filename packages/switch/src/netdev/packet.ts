@@ -15,7 +15,9 @@ export const MAX_FRAME = 65_536 + 64;
 /** A frame in [start, end) of `buffer`, and what a network card would still have to do with it. Offsets are into
  *  the buffer, so that pushing and popping headers in front does not move them. */
 export class Packet {
-  buffer: Uint8Array;
+  readonly buffer: Uint8Array;
+  /** Where the buffer lies in memory, for devices that hand it to the kernel; 0: nobody asked yet. */
+  address = 0;
   start = 0;
   end = 0;
   /** Where the range of an unfinished checksum begins; 0: the checksum is finished. The field holds the sum of the

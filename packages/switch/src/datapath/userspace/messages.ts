@@ -1,0 +1,77 @@
+import type { OdpAction } from "../../dpif/actions.js";
+import type {
+  DpFlow,
+  DpPortChange,
+  DpPortEvent,
+  DpPortSpec,
+  FlowStatsDelta,
+  MeterConfig,
+  Offload,
+  Upcall,
+} from "../../dpif/dpif.js";
+import type { FlowKey } from "../../flow/flow-key.js";
+import type { NetdevStatus } from "../../netdev/netdev.js";
+
+/** What the dpif tells its worker. Those with `seq` are answered by a Reply. */
+export type Command =
+  | { op: "portAdd"; seq: number; odpPort: number; spec: DpPortSpec; adoptFd: number | undefined }
+  | { op: "portDel"; seq: number; odpPort: number }
+  | { op: "portStats"; seq: number; odpPort: number }
+  | { op: "portSet"; seq: number; odpPort: number; change: DpPortChange }
+  | { op: "meterStats"; seq: number; id: number }
+  | { op: "counters"; seq: number }
+  | { op: "barrier"; seq: number }
+  | { op: "syncStats"; seq: number }
+  | { op: "destroy"; seq: number }
+  | { op: "flowPut"; flow: DpFlow }
+  | { op: "flowDel"; id: number }
+  | { op: "flowFlush" }
+  | { op: "meterSet"; id: number; config: MeterConfig | null }
+  | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
+  | { op: "dummyLink"; odpPort: number; link: boolean }
+  /** For tests of the restart: the worker fails as if by a bug. */
+  | { op: "crash" }
+  | {
+      op: "execute";
+      packet: Uint8Array;
+      odpPort: number;
+      actions: readonly OdpAction[];
+      key: FlowKey | undefined;
+      offload: Offload | undefined;
+    };
+
+/** What the worker tells, in one message a turn of its loop. */
+export interface Report {
+  upcalls: Upcall[];
+  /** `usedMs` is how long ago, ms: the two threads' clocks start apart. */
+  stats: FlowStatsDelta[];
+  ports: DpPortEvent[];
+  replies: Reply[];
+  errors: string[];
+  /** Frames that left by dummy ports. */
+  transmitted: { name: string; frame: Uint8Array }[];
+}
+
+export type Reply = { seq: number; value?: unknown; error?: string };
+
+/** The answer to portAdd. */
+export interface AddedPort {
+  status: NetdevStatus;
+  /** Of a TAP device, for a successor to go on with. */
+  fd: number | undefined;
+}
+
+export interface WorkerData {
+  /** Becomes readable when there are commands. */
+  wakeFd: number;
+  /** Upcalls that have been sent and not taken: word 0 in all, the others by port (modulo). */
+  pending: Int32Array;
+  maxFlows: number | undefined;
+}
+
+/** Words of `pending`. */
+export const PENDING_WORDS = 1024;
+export const pendingIndex = (odpPort: number): number => 1 + (odpPort % (PENDING_WORDS - 1));
+/** Upcalls that may wait: of one port, and of all. A port that floods leaves room for the others. */
+export const MAX_PENDING_PER_PORT = 256;
+export const MAX_PENDING = 4096;

@@ -1,0 +1,437 @@
+import type { MessagePort } from "node:worker_threads";
+import { receiveMessageOnPort } from "node:worker_threads";
+import { type Clock, realClock } from "@sluice/runtime";
+import type { DpPortEvent, Upcall } from "../../dpif/dpif.js";
+import { AfPacketNetdev } from "../../netdev/af-packet.js";
+import { DummyNetdev } from "../../netdev/dummy.js";
+import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
+import { LinkWatch } from "../../netdev/link-watch.js";
+import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js";
+import { Packet } from "../../netdev/packet.js";
+import { RxRing } from "../../netdev/rx-ring.js";
+import { TapNetdev } from "../../netdev/tap.js";
+import { Datapath, type DatapathHost } from "./datapath.js";
+import {
+  type AddedPort,
+  type Command,
+  MAX_PENDING,
+  MAX_PENDING_PER_PORT,
+  pendingIndex,
+  type Report,
+  type WorkerData,
+} from "./messages.js";
+import { defaultMac, STATS_PERIOD_MS } from "./options.js";
+
+const POLLIN = 1;
+const POLLERR = 8;
+const POLLHUP = 16;
+const POLLNVAL = 32;
+/** Frames that may wait to be handed to a dummy port's cable, in one turn. */
+const MAX_TRANSMITTED = 4096;
+
+interface LoopPort {
+  readonly odpPort: number;
+  readonly name: string;
+  readonly type: string;
+  netdev: Netdev;
+  status: NetdevStatus;
+}
+
+/** The datapath's thread: it waits in poll for its devices, for the kernel's news of links and for commands, and is
+ *  woken at once by each. Nothing runs on this thread's event loop. */
+export class WorkerLoop implements DatapathHost {
+  readonly #commands: MessagePort;
+  readonly #data: WorkerData;
+  readonly #libc: Libc;
+  readonly #clock: Clock = realClock;
+  readonly #datapath: Datapath;
+  readonly #ring: RxRing;
+  readonly #links: LinkWatch;
+  readonly #ports = new Map<number, LoopPort>();
+  readonly #dummyPacket = new Packet();
+  /** struct pollfd: fd, then events and revents. The first two are the wake-up and the links. */
+  #pollfds = new Int32Array(new ArrayBuffer(8 * 64));
+  #pollfdsAddress: number;
+  #polled: LoopPort[] = [];
+  readonly #wakeBuffer = new ArrayBuffer(8);
+  readonly #wakeAddress: number;
+  #report = newReport();
+  #hasReport = false;
+  #statsDue = 0;
+  #running = true;
+
+  constructor(commands: MessagePort, data: WorkerData) {
+    this.#commands = commands;
+    this.#data = data;
+    this.#libc = loadLibc();
+    this.#datapath = new Datapath(this, data.maxFlows);
+    this.#ring = new RxRing(this.#libc);
+    this.#links = new LinkWatch(this.#libc);
+    this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
+    this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
+    this.#rebuildPoll();
+  }
+
+  // What the datapath asks of its host.
+
+  now(): number {
+    return this.#clock.now();
+  }
+
+  hasRoom(odpPort: number): boolean {
+    const { pending } = this.#data;
+    return (
+      Atomics.load(pending, 0) < MAX_PENDING &&
+      Atomics.load(pending, pendingIndex(odpPort)) < MAX_PENDING_PER_PORT
+    );
+  }
+
+  upcall(upcall: Upcall): void {
+    Atomics.add(this.#data.pending, 0, 1);
+    Atomics.add(this.#data.pending, pendingIndex(upcall.odpPort), 1);
+    this.#report.upcalls.push(upcall);
+    this.#hasReport = true;
+  }
+
+  /** Runs until it is told to stop. A failure leaves TAP devices open, for a successor to go on with. */
+  run(): void {
+    try {
+      while (this.#running) this.#turn();
+    } catch (error) {
+      this.#closeAll(false);
+      throw error;
+    }
+    this.#closeAll(true);
+    this.#postReport();
+  }
+
+  #turn(): void {
+    const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
+    if (ready < 0) {
+      const errno = this.#libc.errno();
+      if (errno !== EINTR && errno !== EAGAIN) throw new Error(`poll failed with errno ${errno}`);
+      return;
+    }
+    if (ready > 0) {
+      if (this.#revents(1) !== 0) this.#linksChanged(this.#links.read());
+      this.#receiveAll();
+      if (this.#revents(0) !== 0) this.#takeCommands();
+    }
+    this.#sweepStats();
+    this.#postReport();
+  }
+
+  #timeout(): number {
+    if (!this.#datapath.hasCounts) return -1;
+    return Math.max(0, Math.ceil(this.#statsDue - this.#clock.now()));
+  }
+
+  #revents(index: number): number {
+    return this.#pollfds[index * 2 + 1]! >>> 16;
+  }
+
+  /** One burst of each device that has something: none can keep the others waiting. */
+  #receiveAll(): void {
+    const polled = this.#polled;
+    for (let i = 0; i < polled.length; i++) {
+      const events = this.#revents(i + 2);
+      if (events === 0) continue;
+      const port = polled[i]!;
+      const { netdev } = port;
+      if (!isPolled(netdev)) continue;
+      this.#datapath.beginBurst();
+      const count = netdev.receive(
+        (packet) => this.#datapath.receive(port.odpPort, packet),
+        () => this.#datapath.flush(),
+      );
+      // A device that only ever reports an error is gone: it must not keep poll from waiting.
+      if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#refresh(port);
+    }
+  }
+
+  #takeCommands(): void {
+    this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
+    for (;;) {
+      const message = receiveMessageOnPort(this.#commands) as { message: Command } | undefined;
+      if (!message) return;
+      const command = message.message;
+      try {
+        this.#carryOut(command);
+      } catch (error) {
+        if (command.op === "crash") throw error;
+        const text = error instanceof Error ? error.message : String(error);
+        if ("seq" in command) this.#reply(command.seq, undefined, text);
+        else this.#error(text);
+      }
+    }
+  }
+
+  #carryOut(command: Command): void {
+    const datapath = this.#datapath;
+    switch (command.op) {
+      case "flowPut":
+        datapath.flowPut(command.flow);
+        return;
+      case "flowDel": {
+        const delta = datapath.flowDel(command.id);
+        if (delta) this.#stats([delta]);
+        return;
+      }
+      case "flowFlush":
+        this.#stats(datapath.flowFlush());
+        return;
+      case "execute":
+        datapath.execute(command.packet, command.odpPort, command.actions, command.key, command.offload);
+        return;
+      case "meterSet":
+        datapath.meterSet(command.id, command.config);
+        return;
+      case "dummyReceive":
+        this.#dummyReceive(command.odpPort, command.frame);
+        return;
+      case "dummyLink":
+        this.#dummyLink(command.odpPort, command.link);
+        return;
+      case "crash":
+        throw new Error("the datapath was told to crash");
+      case "portAdd":
+        this.#reply(command.seq, this.#portAdd(command));
+        return;
+      case "portDel":
+        this.#portDel(command.odpPort);
+        this.#reply(command.seq);
+        return;
+      case "portStats":
+        this.#reply(command.seq, { ...this.#portOf(command.odpPort).netdev.stats });
+        return;
+      case "portSet": {
+        const port = this.#portOf(command.odpPort);
+        port.netdev.set(command.change);
+        this.#refresh(port);
+        this.#reply(command.seq);
+        return;
+      }
+      case "meterStats":
+        this.#reply(command.seq, datapath.meterStats(command.id));
+        return;
+      case "counters":
+        this.#reply(command.seq, datapath.readCounters());
+        return;
+      case "barrier":
+        this.#reply(command.seq);
+        return;
+      case "syncStats":
+        this.#stats(datapath.takeCounts());
+        this.#reply(command.seq);
+        return;
+      case "destroy":
+        this.#running = false;
+        this.#reply(command.seq);
+        return;
+    }
+  }
+
+  #portAdd({ odpPort, spec, adoptFd }: Extract<Command, { op: "portAdd" }>): AddedPort {
+    const netdev = this.#openNetdev(odpPort, spec.name, spec.type, spec.mac, spec.mtu, adoptFd);
+    if (
+      spec.type !== "dummy" &&
+      adoptFd === undefined &&
+      (spec.mac !== undefined || spec.mtu !== undefined)
+    ) {
+      try {
+        netdev.set({
+          ...(spec.mac === undefined ? {} : { mac: spec.mac }),
+          ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
+        });
+      } catch (error) {
+        netdev.close();
+        throw error;
+      }
+    }
+    const status = netdev.status();
+    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, netdev, status };
+    this.#ports.set(odpPort, port);
+    this.#datapath.addPort(odpPort, netdev);
+    this.#rebuildPoll();
+    return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined };
+  }
+
+  #openNetdev(
+    odpPort: number,
+    name: string,
+    type: string,
+    mac: string | undefined,
+    mtu: number | undefined,
+    adoptFd: number | undefined,
+  ): Netdev {
+    if (type === "system") return new AfPacketNetdev(this.#libc, this.#ring, name);
+    if (type === "internal" || type === "tap") return new TapNetdev(this.#libc, this.#ring, name, adoptFd);
+    if (type === "dummy") {
+      return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (frame) => this.#transmit(name, frame));
+    }
+    throw new Error(`${name}: the datapath has no ports of type ${type}`);
+  }
+
+  #portDel(odpPort: number): void {
+    const port = this.#ports.get(odpPort);
+    if (!port) return;
+    this.#ports.delete(odpPort);
+    this.#datapath.removePort(odpPort);
+    port.netdev.close();
+    this.#rebuildPoll();
+  }
+
+  #portOf(odpPort: number): LoopPort {
+    const port = this.#ports.get(odpPort);
+    if (!port) throw new Error(`the datapath has no port ${odpPort}`);
+    return port;
+  }
+
+  #transmit(name: string, frame: Uint8Array): void {
+    if (this.#report.transmitted.length >= MAX_TRANSMITTED) return;
+    this.#report.transmitted.push({ name, frame });
+    this.#hasReport = true;
+  }
+
+  #dummyReceive(odpPort: number, frame: Uint8Array): void {
+    const netdev = this.#ports.get(odpPort)?.netdev;
+    if (!(netdev instanceof DummyNetdev) || !netdev.accept(frame, this.#dummyPacket)) return;
+    this.#datapath.beginBurst();
+    this.#datapath.receive(odpPort, this.#dummyPacket);
+    this.#datapath.flush();
+  }
+
+  #dummyLink(odpPort: number, link: boolean): void {
+    const port = this.#ports.get(odpPort);
+    if (!(port?.netdev instanceof DummyNetdev)) return;
+    port.netdev.link = link;
+    this.#refresh(port);
+  }
+
+  #linksChanged(changed: Set<number> | undefined): void {
+    for (const port of this.#ports.values()) {
+      if (port.type === "dummy") continue;
+      if (port.status.gone) this.#reopen(port);
+      else if (!changed || changed.has(port.status.ifindex)) this.#refresh(port);
+    }
+  }
+
+  /** A device that went away may have come back under its name. */
+  #reopen(port: LoopPort): void {
+    if (port.type !== "system") return;
+    try {
+      const netdev = new AfPacketNetdev(this.#libc, this.#ring, port.name);
+      port.netdev.close();
+      port.netdev = netdev;
+      this.#datapath.addPort(port.odpPort, netdev);
+      this.#refresh(port);
+      this.#rebuildPoll();
+    } catch {
+      // Not there yet, or not ours to open: the next news of links tries again.
+    }
+  }
+
+  /** Looks what a device is like now, and tells when that is news. */
+  #refresh(port: LoopPort): void {
+    const before = port.status;
+    let status = port.netdev.status();
+    // A device of the same name that is another one: ours is gone.
+    const isOpenOn = port.netdev instanceof AfPacketNetdev ? port.netdev.ifindex : status.ifindex;
+    if (!status.gone && status.ifindex !== isOpenOn) status = { ...status, gone: true };
+    port.status = status;
+    const inDatapath = this.#datapath.port(port.odpPort);
+    if (inDatapath && !status.gone) inDatapath.mtu = status.mtu;
+    if (before.gone !== status.gone) this.#rebuildPoll();
+    const isSame = (Object.keys(status) as (keyof NetdevStatus)[]).every(
+      (key) => before[key] === status[key],
+    );
+    if (isSame) return;
+    const event: DpPortEvent = {
+      odpPort: port.odpPort,
+      link: status.link && !status.gone,
+      admin: status.admin,
+      mac: status.gone ? before.mac : status.mac,
+      mtu: status.gone ? before.mtu : status.mtu,
+      speed: status.speed,
+    };
+    if (status.gone) event.gone = true;
+    this.#report.ports.push(event);
+    this.#hasReport = true;
+  }
+
+  #rebuildPoll(): void {
+    this.#polled = [...this.#ports.values()].filter((port) => isPolled(port.netdev) && !port.status.gone);
+    const count = this.#polled.length + 2;
+    if (count * 2 > this.#pollfds.length) {
+      this.#pollfds = new Int32Array(new ArrayBuffer(16 * count));
+      this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
+    }
+    this.#pollfds.fill(0);
+    const fds = [
+      this.#data.wakeFd,
+      this.#links.fd,
+      ...this.#polled.map(({ netdev }) => (isPolled(netdev) ? netdev.fd : -1)),
+    ];
+    fds.forEach((fd, i) => {
+      this.#pollfds[i * 2] = fd;
+      this.#pollfds[i * 2 + 1] = POLLIN;
+    });
+  }
+
+  #sweepStats(): void {
+    if (!this.#datapath.hasCounts) {
+      this.#statsDue = 0;
+      return;
+    }
+    const now = this.#clock.now();
+    if (this.#statsDue === 0) this.#statsDue = now + STATS_PERIOD_MS;
+    else if (now >= this.#statsDue) {
+      this.#stats(this.#datapath.takeCounts());
+      this.#statsDue = 0;
+    }
+  }
+
+  #stats(deltas: readonly { usedMs: number }[] & Report["stats"]): void {
+    const now = this.#clock.now();
+    for (const delta of deltas) {
+      this.#report.stats.push({ ...delta, usedMs: Math.max(0, now - delta.usedMs) });
+      this.#hasReport = true;
+    }
+  }
+
+  #reply(seq: number, value?: unknown, error?: string): void {
+    this.#report.replies.push(error === undefined ? { seq, value } : { seq, error });
+    this.#hasReport = true;
+  }
+
+  #error(text: string): void {
+    this.#report.errors.push(text);
+    this.#hasReport = true;
+  }
+
+  #postReport(): void {
+    if (!this.#hasReport) return;
+    const report = this.#report;
+    this.#report = newReport();
+    this.#hasReport = false;
+    // What was copied for the slow path is handed over, not copied again.
+    const transfer = report.upcalls.map((upcall) => upcall.packet.buffer as ArrayBuffer);
+    this.#commands.postMessage(report, transfer);
+  }
+
+  #closeAll(withTaps: boolean): void {
+    for (const { netdev } of this.#ports.values()) {
+      if (withTaps || !(netdev instanceof TapNetdev)) netdev.close();
+    }
+    this.#links.close();
+  }
+}
+
+const newReport = (): Report => ({
+  upcalls: [],
+  stats: [],
+  ports: [],
+  replies: [],
+  errors: [],
+  transmitted: [],
+});

@@ -1,0 +1,228 @@
+// Hot path: `receive`, `send`, `flush`. Nothing is allocated, nothing throws.
+
+import { Device } from "./device.js";
+import { deviceError, EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENXIO, type Libc } from "./libc.js";
+import { NetdevCounters, type NetdevStatus, type PolledNetdev } from "./netdev.js";
+import { HEADROOM, type Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
+import {
+  BURST,
+  CONTROL_SIZE,
+  MMSG_WORDS,
+  MSG_CONTROLLEN,
+  MSG_FLAGS,
+  MSG_IOV,
+  MSG_IOVLEN,
+  MSG_LEN,
+  putAddress,
+  type RxRing,
+} from "./rx-ring.js";
+
+const AF_PACKET = 17;
+const SOCK_RAW = 3 | 0x800 | 0x80000; // SOCK_NONBLOCK, SOCK_CLOEXEC
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const SOL_PACKET = 263;
+const PACKET_ADD_MEMBERSHIP = 1;
+const PACKET_MR_PROMISC = 1;
+const PACKET_AUXDATA = 8;
+const PACKET_VNET_HDR = 15;
+const PACKET_IGNORE_OUTGOING = 23;
+const MSG_DONTWAIT = 0x40;
+const MSG_TRUNC = 0x20;
+
+/** tpacket_auxdata, after the 16 bytes of cmsghdr. */
+const AUX_STATUS = 16;
+const AUX_VLAN_TCI = 32;
+const AUX_VLAN_TPID = 34;
+const TP_STATUS_VLAN_VALID = 0x10;
+const TP_STATUS_VLAN_TPID_VALID = 0x40;
+const ETH_VLAN = 0x8100;
+
+/** A super-frame takes about its size twice in the socket's buffer; the default holds two. */
+const SOCKET_BUFFER = 16 << 20;
+const SLOTS = 64;
+
+/** A Linux network device through a packet socket (packet(7)). The device keeps its offloads on: frames come with a
+ *  virtio_net_hdr that tells what is unfinished, and leave with one. The host's own stack sees the frames too. */
+export class AfPacketNetdev implements PolledNetdev {
+  readonly name: string;
+  readonly takesOffload = true;
+  readonly stats = new NetdevCounters();
+  readonly fd: number;
+  readonly ifindex: number;
+  readonly #libc: Libc;
+  readonly #device: Device;
+  readonly #ring: RxRing;
+  readonly #messages = new Uint32Array(new ArrayBuffer(SLOTS * MMSG_WORDS * 4));
+  readonly #iov = new Uint32Array(new ArrayBuffer(SLOTS * 16));
+  readonly #messagesAddress: number;
+  #pending = 0;
+
+  /** Throws an Error of one line: no such device, a missing privilege. */
+  constructor(libc: Libc, ring: RxRing, name: string) {
+    this.name = name;
+    this.#libc = libc;
+    this.#ring = ring;
+    this.#device = new Device(libc, name);
+    try {
+      this.ifindex = this.#device.ifindex();
+      this.fd = this.#open();
+    } catch (error) {
+      this.#device.close();
+      throw error;
+    }
+    const iovAddress = libc.addressOf(this.#iov.buffer);
+    this.#messagesAddress = libc.addressOf(this.#messages.buffer);
+    for (let i = 0; i < SLOTS; i++) {
+      putAddress(this.#messages, i * MMSG_WORDS + MSG_IOV, iovAddress + i * 16);
+      this.#messages[i * MMSG_WORDS + MSG_IOVLEN] = 1;
+    }
+  }
+
+  #open(): number {
+    const libc = this.#libc;
+    const fd = libc.socket(AF_PACKET, SOCK_RAW, 0);
+    if (fd < 0) throw deviceError(this.name, "cannot be opened", libc.errno(), "CAP_NET_RAW");
+    const one = Uint32Array.of(1);
+    const setOption = (level: number, option: number, value: Uint32Array, what: string): void => {
+      const bytes = new Uint8Array(value.buffer);
+      if (libc.setsockopt(fd, level, option, bytes, bytes.length) === 0) return;
+      const errno = libc.errno();
+      libc.close(fd);
+      throw deviceError(this.name, `cannot set ${what}`, errno, "CAP_NET_RAW");
+    };
+    // Options come before the bind: it starts the flow of packets.
+    setOption(SOL_PACKET, PACKET_VNET_HDR, one, "PACKET_VNET_HDR");
+    setOption(SOL_PACKET, PACKET_AUXDATA, one, "PACKET_AUXDATA");
+    setOption(SOL_PACKET, PACKET_IGNORE_OUTGOING, one, "PACKET_IGNORE_OUTGOING");
+    const size = new Uint8Array(Uint32Array.of(SOCKET_BUFFER).buffer);
+    // Without CAP_NET_ADMIN the buffers stay as they are: slower, not wrong.
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4);
+    libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
+    // struct sockaddr_ll: family, protocol in network order, ifindex.
+    const address = new DataView(new ArrayBuffer(20));
+    address.setUint16(0, AF_PACKET, true);
+    address.setUint16(2, ETH_P_ALL, false);
+    address.setInt32(4, this.ifindex, true);
+    if (libc.bind(fd, new Uint8Array(address.buffer), 20) < 0) {
+      const errno = libc.errno();
+      libc.close(fd);
+      throw deviceError(this.name, "cannot be bound to", errno, "CAP_NET_RAW");
+    }
+    // struct packet_mreq: ifindex, type, length, address. It ends with the socket.
+    setOption(
+      SOL_PACKET,
+      PACKET_ADD_MEMBERSHIP,
+      Uint32Array.of(this.ifindex, PACKET_MR_PROMISC, 0, 0),
+      "promiscuous mode",
+    );
+    return fd;
+  }
+
+  receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
+    const { messages, packets, messagesAddress } = this.#ring;
+    for (let i = 0; i < BURST; i++) messages[i * MMSG_WORDS + MSG_CONTROLLEN] = CONTROL_SIZE;
+    const count = this.#libc.recvmmsg(this.fd, messagesAddress, BURST, MSG_DONTWAIT, 0);
+    if (count < 0) {
+      const errno = this.#libc.errno();
+      if (errno !== EAGAIN && errno !== EINTR && errno !== ENETDOWN) this.stats.rx_errors++;
+      return 0;
+    }
+    for (let i = 0; i < count; i++) {
+      const at = i * MMSG_WORDS;
+      const size = messages[at + MSG_LEN]! - VNET_HDR_SIZE;
+      if (size < 14 || (messages[at + MSG_FLAGS]! & MSG_TRUNC) !== 0) {
+        this.stats.rx_errors++;
+        continue;
+      }
+      const packet = packets[i]!;
+      packet.reset(HEADROOM, HEADROOM + size);
+      readVnetHeader(packet);
+      if (messages[at + MSG_CONTROLLEN]! >= CONTROL_SIZE - 4) this.#restoreTag(packet, i * CONTROL_SIZE);
+      this.stats.rx_packets++;
+      this.stats.rx_bytes += packet.end - packet.start;
+      sink(packet);
+    }
+    endOfBurst();
+    return count;
+  }
+
+  /** Puts the VLAN tag back, which the kernel has taken out of the frame and tells beside it. */
+  #restoreTag(packet: Packet, control: number): void {
+    const aux = this.#ring.control;
+    const status = aux.getUint32(control + AUX_STATUS, true);
+    if ((status & TP_STATUS_VLAN_VALID) === 0) return;
+    const tpid =
+      (status & TP_STATUS_VLAN_TPID_VALID) !== 0 ? aux.getUint16(control + AUX_VLAN_TPID, true) : ETH_VLAN;
+    const tci = aux.getUint16(control + AUX_VLAN_TCI, true);
+    const b = packet.buffer;
+    const start = packet.start - 4;
+    for (let i = 0; i < 12; i++) b[start + i] = b[start + 4 + i]!;
+    b[start + 12] = tpid >>> 8;
+    b[start + 13] = tpid;
+    b[start + 14] = tci >>> 8;
+    b[start + 15] = tci;
+    packet.start = start;
+  }
+
+  send(packet: Packet): void {
+    if (packet.address === 0) packet.address = this.#libc.addressOf(packet.buffer.buffer);
+    writeVnetHeader(packet);
+    const at = this.#pending * 4;
+    putAddress(this.#iov, at, packet.address + packet.start - VNET_HDR_SIZE);
+    this.#iov[at + 2] = packet.end - packet.start + VNET_HDR_SIZE;
+    packet.held++;
+    if (++this.#pending === SLOTS) this.flush();
+  }
+
+  flush(): void {
+    let done = 0;
+    while (done < this.#pending) {
+      const sent = this.#libc.sendmmsg(
+        this.fd,
+        this.#messagesAddress + done * MMSG_WORDS * 4,
+        this.#pending - done,
+        MSG_DONTWAIT,
+      );
+      if (sent > 0) {
+        for (let i = done; i < done + sent; i++) {
+          this.stats.tx_packets++;
+          this.stats.tx_bytes += this.#iov[i * 4 + 2]! - VNET_HDR_SIZE;
+        }
+        done += sent;
+        continue;
+      }
+      const errno = this.#libc.errno();
+      if (errno === EINTR) continue;
+      if (
+        errno === EAGAIN ||
+        errno === ENOBUFS ||
+        errno === ENETDOWN ||
+        errno === ENXIO ||
+        errno === ENODEV
+      ) {
+        // No room, or nobody there: nothing behind this packet fares better.
+        this.stats.tx_dropped += this.#pending - done;
+        break;
+      }
+      this.stats.tx_errors++;
+      done++;
+    }
+    this.#pending = 0;
+  }
+
+  status(): NetdevStatus {
+    return this.#device.status();
+  }
+
+  set(change: { up?: boolean; mac?: string; mtu?: number }): void {
+    this.#device.set(change);
+  }
+
+  close(): void {
+    this.#libc.close(this.fd);
+    this.#device.close();
+  }
+}
