@@ -2,7 +2,7 @@ import type { Timer } from "@sluice/runtime";
 import type { Dpif, DpPortEvent } from "../dpif/dpif.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import { Bridge, type BridgeContext } from "./bridge.js";
-import type { DesiredSwitch } from "./desired.js";
+import type { DesiredBridge, DesiredSwitch } from "./desired.js";
 import { diff, type Step } from "./diff.js";
 
 export interface ReconfigureOptions extends BridgeContext {
@@ -10,6 +10,12 @@ export interface ReconfigureOptions extends BridgeContext {
   backerFor(datapathType: string): Promise<DpBacker>;
   /** No bridge uses it any more. */
   releaseBacker(backer: DpBacker): Promise<void>;
+}
+
+export interface FailedBridge {
+  readonly desired: DesiredBridge;
+  /** One line. */
+  readonly why: string;
 }
 
 /** How long a port that could not be had is left alone before it is tried again. */
@@ -21,6 +27,7 @@ export class Bridges {
   readonly #bridges = new Map<string, Bridge>();
   readonly #backers = new Map<Bridge, DpBacker>();
   readonly #watched = new Map<DpBacker, (event: DpPortEvent) => void>();
+  readonly #failed = new Map<string, FailedBridge>();
   readonly #complaints = new Set<string>();
   #desired: DesiredSwitch = { bridges: new Map(), complaints: [] };
   #retry: Timer | undefined;
@@ -34,6 +41,11 @@ export class Bridges {
 
   get running(): ReadonlyMap<string, Bridge> {
     return this.#bridges;
+  }
+
+  /** Bridges that could not be set up. */
+  get failed(): ReadonlyMap<string, FailedBridge> {
+    return this.#failed;
   }
 
   /** The datapath that serves a running bridge. */
@@ -65,20 +77,35 @@ export class Bridges {
 
   async #carryOut(): Promise<void> {
     this.counters.reconfigurations++;
-    const log = this.#options.log("bridge");
     for (const step of diff(this.#bridges, this.#desired)) {
       try {
         await this.#step(step);
       } catch (error) {
-        const name = typeof step.bridge === "string" ? step.bridge : step.bridge.name;
-        log.err(`bridge ${name}: ${step.op}: ${(error as Error).message}`);
+        this.#stepFailed(step, (error as Error).message.split("\n")[0]!);
       }
+    }
+    for (const name of this.#failed.keys()) {
+      if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
     }
     for (const [name, bridge] of this.#bridges) {
       bridge.desired = this.#desired.bridges.get(name) ?? bridge.desired;
       bridge.forgetErrors();
     }
     this.#armRetry();
+  }
+
+  /** A step that failed leaves the difference as it was: it is tried again. Each reason is told once. */
+  #stepFailed(step: Step, why: string): void {
+    const log = this.#options.log("bridge");
+    if (step.op !== "addBridge") {
+      log.err(
+        `bridge ${typeof step.bridge === "string" ? step.bridge : step.bridge.name}: ${step.op}: ${why}`,
+      );
+      return;
+    }
+    const { name } = step.bridge;
+    if (this.#failed.get(name)?.why !== why) log.err(`bridge ${name}: ${why}`);
+    this.#failed.set(name, { desired: step.bridge, why });
   }
 
   async #step(step: Step): Promise<void> {
@@ -124,7 +151,8 @@ export class Bridges {
   #armRetry(): void {
     this.#retry?.cancel();
     this.#retry = undefined;
-    const isMissing = [...this.#bridges.values()].some((bridge) => bridge.errors.size > 0);
+    const isMissing =
+      this.#failed.size > 0 || [...this.#bridges.values()].some((bridge) => bridge.errors.size > 0);
     if (!isMissing || this.#isClosed) return;
     this.#retry = this.#options.clock.setTimeout(() => {
       this.counters.retries++;

@@ -4,6 +4,7 @@ import type { ControllerStatus } from "../connmgr/controller.js";
 import type { PortInfo } from "../ofproto/types.js";
 import type { Bridge, RunningPort } from "./bridge.js";
 import { formatDpid } from "./identity.js";
+import type { FailedBridge } from "./reconfigure.js";
 
 type Columns<T extends "Open_vSwitch" | "Bridge" | "Interface" | "Controller"> = Partial<OvsRow<T>>;
 
@@ -101,6 +102,12 @@ export function bridgeUpdates(bridge: Bridge, datapath: DatapathInfo): RowUpdate
   }
   return updates;
 }
+
+/** Updates for the interfaces of a bridge that could not be set up. */
+export const failedBridgeUpdates = ({ desired, why }: FailedBridge): RowUpdate[] =>
+  [...desired.ports.values()].flatMap(({ uuid }) =>
+    uuid === undefined ? [] : [{ table: "Interface", uuid, columns: failedInterfaceColumns(why) } as const],
+  );
 
 /** Updates of the counters of one bridge's interfaces. */
 export async function statisticsUpdates(bridge: Bridge): Promise<RowUpdate[]> {

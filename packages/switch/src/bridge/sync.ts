@@ -1,7 +1,14 @@
 import type { Clock, Log, Timer } from "@sluice/runtime";
 import { type ConfigRows, desiredSwitch } from "./desired.js";
 import type { Bridges } from "./reconfigure.js";
-import { bridgeUpdates, type DatapathInfo, type RowUpdate, reduce, statisticsUpdates } from "./status.js";
+import {
+  bridgeUpdates,
+  type DatapathInfo,
+  failedBridgeUpdates,
+  type RowUpdate,
+  reduce,
+  statisticsUpdates,
+} from "./status.js";
 
 /** The configuration database, as the switch needs it. */
 export interface ConfigDatabase {
@@ -102,6 +109,7 @@ export class ConfigSync {
       updates.push(...bridgeUpdates(bridge, datapathInfo(bridge.desired.datapathType)));
       if (isTick) updates.push(...(await statisticsUpdates(bridge)));
     }
+    for (const failed of bridges.failed.values()) updates.push(...failedBridgeUpdates(failed));
     const changed = updates
       .map((update) => reduce(update, database.row(update.table, update.uuid), isTick))
       .filter((update) => update !== undefined);
