@@ -10,6 +10,11 @@ interface Row {
 
 const commands: readonly Row[] = [
   {
+    name: "start",
+    summary: "run a whole network in one process: database, switch, controller, simulated hosts",
+    load: () => import("./commands/start.js"),
+  },
+  {
     name: "ovsdb-server",
     summary: "keep the configuration database (as ovsdb-server)",
     load: () => import("./commands/ovsdb-server.js"),

@@ -6,7 +6,8 @@ export const promptClock: Clock = {
   ...realClock,
   setTimeout: (callback, delayMs) => {
     if (delayMs > 0) return realClock.setTimeout(callback, delayMs);
-    const handle = setImmediate(callback).unref();
+    // Not unref'ed: that would let the event loop sleep over it.
+    const handle = setImmediate(callback);
     return { cancel: () => clearImmediate(handle) };
   },
 };

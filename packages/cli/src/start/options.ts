@@ -10,6 +10,7 @@ hosts that ping each other across the switch. Ctrl-C stops it.
       --ovsdb-port=PORT       where the OVSDB server listens on 127.0.0.1 (default: 6640; 0 takes a free one)
       --rundir=DIR            directory of the sockets (default: $SLUICE_RUNDIR, else a new temporary one)
       --hosts=N               simulated hosts, 2 to 32 (default: 4)
+  -v, --verbose               log what the parts do, to standard error
       --once                  exit after the first pings: 0 when all had an answer, else 1
 `;
 
@@ -19,6 +20,7 @@ const OPTIONS = {
   "ovsdb-port": { value: true },
   rundir: { value: true },
   hosts: { value: true },
+  verbose: { short: "v" },
   once: {},
   help: { short: "h" },
 } as const;
@@ -31,6 +33,7 @@ export interface StartOptions {
   /** undefined: a temporary one that goes with the run. */
   readonly rundir: string | undefined;
   readonly hosts: number;
+  readonly verbose: boolean;
   readonly once: boolean;
 }
 
@@ -57,6 +60,7 @@ export function startOptions(
     ovsdbPort: number("--ovsdb-port", options["ovsdb-port"] ?? "6640", 0, 65535),
     rundir: rundir || undefined,
     hosts: number("--hosts", options.hosts ?? "4", 2, 32),
+    verbose: options.verbose ?? false,
     once: options.once ?? false,
   };
 }

@@ -1,0 +1,163 @@
+import { Writable } from "node:stream";
+import { formatProbe, type MeshResult, promptClock } from "@sluice/lab";
+import { Idl, OpenVSwitch } from "@sluice/ovsdb";
+import { createLog } from "@sluice/runtime";
+import { CliError, type Io } from "../io.js";
+import { version } from "../main.js";
+import {
+  configureBridge,
+  controllerStates,
+  interfaceErrors,
+  isApplied,
+  portNames,
+  rootRow,
+  type SwitchIdl,
+  WATCHED,
+} from "../start/configure.js";
+import { BRIDGE, type Demo, startParts } from "../start/demo.js";
+import { HELP, type StartOptions, startOptions } from "../start/options.js";
+import { banner } from "../start/text.js";
+import { controllerChanges, pingChange, until } from "../start/watch.js";
+import { run as ofctl } from "./ofctl.js";
+
+const APPLY_LIMIT_MS = 10_000;
+const CONTROLLER_LIMIT_MS = 15_000;
+/** Rounds of pings that --once gives the network to come up. */
+const ONCE_ROUNDS = 5;
+const ROUND_PERIOD_MS = 10_000;
+
+const clock = promptClock;
+
+/** `npm start`: runs until SIGINT or SIGTERM, or with --once until the first pings. */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const options = startOptions(argv, io.env);
+  if (options === "help") {
+    io.stdout.write(HELP);
+    return 0;
+  }
+  const stopRequested = stopSignal();
+  const level = options.verbose ? "info" : "err";
+  const demo = await startParts(options, createLog({ console: (line) => void io.stderr.write(line), level }));
+  const idl: SwitchIdl = new Idl(OpenVSwitch, { connect: demo.dbUnix, tables: WATCHED, clock });
+  let isStopping = false;
+  const say = (text: string): void => {
+    if (!isStopping) io.stdout.write(`${text}\n`);
+  };
+  try {
+    idl.start();
+    const code = await Promise.race([stopRequested, showNetwork(demo, idl, options, io, say)]);
+    if (code !== "signal") return code;
+    say("stopping");
+    return 0;
+  } finally {
+    isStopping = true;
+    idl.close();
+    await demo.stop();
+  }
+}
+
+/** Configures the bridge, shows that the network works, and with --once gives the exit code; else never resolves. */
+async function showNetwork(
+  demo: Demo,
+  idl: SwitchIdl,
+  options: StartOptions,
+  io: Io,
+  say: (text: string) => void,
+): Promise<number> {
+  await configure(demo, idl);
+  say(
+    banner({
+      ...demo,
+      version: version(),
+      bridge: BRIDGE,
+      isOurController: options.controller === undefined,
+    }),
+  );
+  for (const error of interfaceErrors(idl)) say(`interface: ${error}`);
+
+  let controllers = controllerStates(idl);
+  idl.events.on("change", () => {
+    const now = controllerStates(idl);
+    for (const line of controllerChanges(controllers, now)) say(line);
+    controllers = now;
+  });
+  const isConnected = (): boolean => controllerStates(idl).some((state) => state.isConnected);
+  if (!isConnected() && options.controller) say(`waiting for the controller at ${demo.controller}`);
+  if (!(await until(idl, isConnected, clock, options.once ? CONTROLLER_LIMIT_MS : 0))) {
+    throw new CliError(
+      `the controller at ${demo.controller} was not there in ${CONTROLLER_LIMIT_MS / 1000} s`,
+    );
+  }
+
+  await flowsArrive(demo, io);
+  let round = await firstPings(demo, options.once ? ONCE_ROUNDS : Number.POSITIVE_INFINITY);
+  for (const { from, to, result } of round) say(`  ping ${from.name} -> ${to.name}: ${formatProbe(result)}`);
+  say(`\nThe flows in ${BRIDGE} now:\n${await flows(demo, io)}`);
+  if (options.once) return round.every(isAnswered) ? 0 : 1;
+
+  for (;;) {
+    await new Promise<void>((resolve) => clock.setTimeout(resolve, ROUND_PERIOD_MS));
+    const next = await demo.network.pingAll({ count: 1 });
+    const line = pingChange(round, next);
+    if (line !== undefined) say(line);
+    round = next;
+  }
+}
+
+async function configure(demo: Demo, idl: SwitchIdl): Promise<void> {
+  const root = await rootRow(idl);
+  const { status, error } = await idl.transact((txn) =>
+    configureBridge(txn, root, {
+      bridge: BRIDGE,
+      ports: portNames(demo.hosts.length),
+      controller: demo.controller,
+    }),
+  );
+  if (status !== "success")
+    throw new CliError(`the database refused the configuration: ${error?.message ?? status}`);
+  if (!(await until(idl, () => isApplied(idl), clock, APPLY_LIMIT_MS))) {
+    throw new CliError(`the switch did not take up its configuration in ${APPLY_LIMIT_MS / 1000} s`);
+  }
+}
+
+const isAnswered = ({ result }: MeshResult): boolean => result.received > 0;
+
+/** Gives a controller that has only just connected the time to install its first flows. */
+async function flowsArrive(demo: Demo, io: Io): Promise<void> {
+  for (let attempt = 0; attempt < 40 && (await flows(demo, io)) === ""; attempt++) {
+    await new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
+  }
+}
+
+/** Rounds of pings until everybody has answered. The last round. */
+async function firstPings(demo: Demo, rounds: number): Promise<MeshResult[]> {
+  for (let round = 1; ; round++) {
+    const results = await demo.network.pingAll({ count: 3, intervalMs: 20, timeoutMs: 1000 });
+    if (results.every(isAnswered) || round >= rounds) return results;
+  }
+}
+
+/** What `sluice ofctl dump-flows` prints. */
+async function flows(demo: Demo, io: Io): Promise<string> {
+  let text = "";
+  const stdout = new Writable({
+    write: (chunk, _encoding, done) => {
+      text += chunk;
+      done();
+    },
+  });
+  await ofctl(["dump-flows", `unix:${demo.rundir}/${BRIDGE}.mgmt`], { ...io, stdout });
+  return text;
+}
+
+/** Resolves at the first request to stop; a second one then ends the process at once. */
+function stopSignal(): Promise<"signal"> {
+  return new Promise((resolve) => {
+    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
+    const stop = (): void => {
+      for (const signal of signals) process.off(signal, stop);
+      resolve("signal");
+    };
+    for (const signal of signals) process.on(signal, stop);
+  });
+}
