@@ -28,7 +28,9 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ op: fc.constant("remove" as const), index: fc.nat(40) }) },
 );
 
-function build(steps: fc.TypeOfArbitrary<typeof step>[]): {
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+function build(steps: Step[]): {
   real: Classifier<TestRule>;
   oracle: LinearClassifier<TestRule>;
   rules: TestRule[];

@@ -1,36 +1,82 @@
-import { VirtualClock } from "@sluice/runtime";
+import { type Clock, VirtualClock } from "@sluice/runtime";
+import type { Dpif } from "../dpif/dpif.js";
 import { DpBacker } from "./backer.js";
 import { ModelDpif } from "./model-dpif.testkit.js";
-import type { Action, FlowMod, Match } from "./of.js";
+import type { Action, FlowMod, Match, MultipartReplyBody } from "./of.js";
 import { Ofproto } from "./ofproto.js";
 import type { FlowRemovedEvent, OfprotoLog, PacketInEvent, PortSpec, PortStatusEvent } from "./types.js";
 
 export const quiet: OfprotoLog = { dbg() {}, info() {}, warn() {} };
 
-/** A bridge over the model datapath, with what it tells. */
-export class TestBench {
-  readonly clock = new VirtualClock();
-  readonly dpif = new ModelDpif(() => this.clock.now());
-  readonly backer = new DpBacker({ dpif: this.dpif, clock: this.clock, log: quiet });
-  readonly bridge = this.addBridge("br0");
+export type FlowEntry = NonNullable<Extract<MultipartReplyBody, { type: "OFPMP_FLOW" }>["entries"]>[number];
+
+/** A datapath with something plugged into each port. */
+export interface Rig<D extends Dpif = Dpif> {
+  readonly dpif: D;
+  /** Frames that came out, in order. */
+  readonly sent: { port: string; frame: Uint8Array }[];
+  /** A port has been added. */
+  plug(name: string, odpPort: number): void;
+  /** A frame comes in. */
+  receive(name: string, frame: Uint8Array): void;
+}
+
+/** The model datapath. */
+export function modelRig(clock: Clock): Rig<ModelDpif> {
+  const dpif = new ModelDpif(() => clock.now());
+  const numbers = new Map<string, number>();
+  const sent: Rig["sent"] = [];
+  dpif.onSent = (odpPort, frame) => {
+    const [port] = [...numbers].find(([, number]) => number === odpPort)!;
+    sent.push({ port, frame });
+  };
+  return {
+    dpif,
+    sent,
+    plug: (name, odpPort) => numbers.set(name, odpPort),
+    receive: (name, frame) => dpif.receive(numbers.get(name)!, frame),
+  };
+}
+
+/** A bridge over a datapath, with what it tells. */
+export class TestBench<D extends Dpif = ModelDpif> {
+  readonly clock: VirtualClock;
+  readonly rig: Rig<D>;
+  readonly backer: DpBacker;
+  readonly bridge: Ofproto;
   readonly packetIns: PacketInEvent[] = [];
   readonly flowsRemoved: FlowRemovedEvent[] = [];
   readonly portStatus: PortStatusEvent[] = [];
 
-  /** A bridge in secure mode with dummy ports p1 … pN, numbered so. */
-  static async open(ports = 0): Promise<TestBench> {
-    const bench = new TestBench();
-    bench.bridge.setFailMode("secure");
+  /** Bridge br0 in secure mode with dummy ports p1 … pN, numbered so, over the model datapath. */
+  static async open(ports = 0): Promise<TestBench<ModelDpif>> {
+    return TestBench.over(modelRig, ports);
+  }
+
+  /** The same over another datapath. */
+  static async over<D extends Dpif>(
+    rigFor: (clock: VirtualClock) => Rig<D>,
+    ports = 0,
+  ): Promise<TestBench<D>> {
+    const bench = new TestBench(rigFor);
     for (let i = 1; i <= ports; i++) await bench.addPort(`p${i}`);
     bench.portStatus.length = 0;
     return bench;
   }
 
-  constructor() {
+  private constructor(rigFor: (clock: VirtualClock) => Rig<D>) {
+    this.clock = new VirtualClock();
+    this.rig = rigFor(this.clock);
+    this.backer = new DpBacker({ dpif: this.rig.dpif, clock: this.clock, log: quiet });
+    this.bridge = this.addBridge("br0");
     const { events } = this.bridge;
     events.on("packet_in", (event) => this.packetIns.push(event));
     events.on("flow_removed", (event) => this.flowsRemoved.push(event));
     events.on("port_status", (event) => this.portStatus.push(event));
+  }
+
+  get dpif(): D {
+    return this.rig.dpif;
   }
 
   addBridge(name: string): Ofproto {
@@ -39,8 +85,11 @@ export class TestBench {
     return bridge;
   }
 
-  addPort(name: string, spec: Partial<PortSpec> = {}, bridge = this.bridge): Promise<number> {
-    return bridge.addPort({ name, type: "dummy", ...spec });
+  async addPort(name: string, spec: Partial<PortSpec> = {}, bridge = this.bridge): Promise<number> {
+    const ofport = await bridge.addPort({ name, type: "dummy", ...spec });
+    const odpPort = bridge.port(ofport)!.odpPort;
+    if (odpPort !== undefined) this.rig.plug(name, odpPort);
+    return ofport;
   }
 
   /** Adds a flow with apply-actions. */
@@ -54,11 +103,22 @@ export class TestBench {
   }
 
   /** Sends a frame into a port, with all requests in force; gives the names of the ports it came out of. */
-  async receive(port: string | number, frame: Uint8Array): Promise<string[]> {
+  async receive(port: string, frame: Uint8Array): Promise<string[]> {
+    return (await this.forward(port, frame)).map((sent) => sent.port);
+  }
+
+  /** The same, with what came out. */
+  async forward(port: string, frame: Uint8Array): Promise<{ port: string; frame: Uint8Array }[]> {
     await this.backer.barrier();
-    const before = this.dpif.sent.length;
-    this.dpif.receive(this.bridge.port(port)!.odpPort!, frame);
-    return this.dpif.sent.slice(before).map(({ port: odp }) => this.backer.portByOdp(odp)!.name);
+    const before = this.rig.sent.length;
+    this.rig.receive(port, frame);
+    return this.rig.sent.slice(before);
+  }
+
+  /** What OFPMP_FLOW answers. */
+  async dump(): Promise<readonly FlowEntry[]> {
+    const reply = await this.bridge.multipart({ type: "OFPMP_FLOW" });
+    return reply.entries ?? [];
   }
 
   /** Moves time on, in steps in which promises are kept. */

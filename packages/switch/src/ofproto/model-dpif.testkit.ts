@@ -23,8 +23,8 @@ export class ModelDpif implements Dpif {
   readonly events = new EventEmitter<DpifEvents>();
   readonly flows = new Map<number, DpFlow>();
   readonly meters = new Map<number, MeterConfig>();
-  /** Frames that were sent, in order. */
-  readonly sent: { port: number; frame: Uint8Array }[] = [];
+  /** Called with each frame that is sent. */
+  onSent: (odpPort: number, frame: Uint8Array) => void = () => {};
   /** Action lists carried out, in order. */
   readonly executed: (readonly OdpAction[])[] = [];
   readonly #ports = new Map<number, DpPort>();
@@ -71,7 +71,7 @@ export class ModelDpif implements Dpif {
 
   #run(frame: Uint8Array, odpPort: number, actions: readonly OdpAction[]): void {
     for (const action of actions) {
-      if (action.type === "output") this.sent.push({ port: action.port, frame });
+      if (action.type === "output") this.onSent(action.port, frame);
       else if (action.type === "clone") this.#run(frame, odpPort, action.actions);
       else if (action.type === "recirc") this.#process(odpPort, frame, action.id);
       else if (action.type === "userspace")

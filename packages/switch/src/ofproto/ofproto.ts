@@ -303,8 +303,12 @@ export class Ofproto implements BackedBridge {
   }
 
   /** Whole; the connection splits it. */
-  multipart(body: MultipartRequestBody): Promise<MultipartReplyBody> {
-    return answerMultipart(this, this.#clock, body);
+  multipart<B extends MultipartRequestBody>(
+    body: B,
+  ): Promise<Extract<MultipartReplyBody, { type: B["type"] }>> {
+    return answerMultipart(this, this.#clock, body) as Promise<
+      Extract<MultipartReplyBody, { type: B["type"] }>
+    >;
   }
 
   /** Queues of OFPT_QUEUE_GET_CONFIG_REPLY. */
