@@ -6,5 +6,6 @@ export * from "./framework/app.js";
 export * from "./framework/controller.js";
 export { Datapath } from "./framework/datapath.js";
 export type { ControllerEvents } from "./framework/dispatch.js";
+export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
 export * from "./testing/fake-switch.js";

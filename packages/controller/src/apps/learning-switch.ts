@@ -13,7 +13,7 @@ import {
 import { type Clock, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
 import type { App, Switch } from "../framework/app.js";
-import { inPortOf, packetOut, tableMissToController } from "./flows.js";
+import { addFlow, output, packetOut, tableMissToController } from "../framework/messages.js";
 import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
 import { MacTable, type MacTableOptions } from "./mac-table.js";
 
@@ -67,11 +67,10 @@ export function onPacketIn(
   now: number,
   options: LearningSwitchOptions = {},
 ): OfMessageInit[] {
-  const inPort = inPortOf(message);
+  const inPort = message.match.in_port;
   const head = readFrameHead(message.data);
   if (inPort === undefined || head === undefined) return [];
-  if (isLinkLocal(head))
-    return message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message, inPort, undefined)];
+  if (isLinkLocal(head)) return release(message);
   const { src, dst, vlan } = head;
   const answer: OfMessageInit[] = [];
   if (!isMulticast(src)) {
@@ -80,45 +79,41 @@ export function onPacketIn(
       answer.push(...followMove(src, vlan, learned.port, inPort));
   }
   const port = isMulticast(dst) ? undefined : table.lookup(vlan, dst, now);
-  if (port === undefined) answer.push(packetOut(message, inPort, OFPP.FLOOD));
-  // Both hosts are behind the same port: the packet has reached its destination without us.
-  else if (options.noFlow) answer.push(packetOut(message, inPort, port === inPort ? undefined : port));
+  if (port === undefined) answer.push(packetOut(message, output(OFPP.FLOOD)));
   else {
-    answer.push(learnedFlow(head, inPort, port, message.buffer_id, options.maxIdle ?? 60));
-    if (message.buffer_id === OFP_NO_BUFFER && port !== inPort) answer.push(packetOut(message, inPort, port));
+    if (!options.noFlow)
+      answer.push(learnedFlow(head, inPort, port, message.buffer_id, options.maxIdle ?? 60));
+    // A packet that the switch has buffered goes by the flow; one for its own port has reached its host without us.
+    if (port === inPort) answer.push(...(options.noFlow ? release(message) : []));
+    else if (options.noFlow || message.buffer_id === OFP_NO_BUFFER)
+      answer.push(packetOut(message, output(port)));
   }
   return answer;
 }
 
+/** Forwards nothing, and lets the switch have its buffer back. */
+const release = (message: PacketIn): OfMessageInit[] =>
+  message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message)];
+
 const vlanMatch = (vlan: number): number => (vlan < 0 ? OFPVID.NONE : OFPVID.PRESENT | vlan);
 
-const outputTo = (inPort: number | undefined, port: number) =>
-  port === inPort
-    ? []
-    : [{ type: "OFPIT_APPLY_ACTIONS", actions: [{ type: "OFPAT_OUTPUT", port, max_len: 0 }] } as const];
-
-/** The flow for packets like the one of `head`; the switch applies it to the packet where it has buffered it. */
+/** The flow for packets like the one of `head`. A packet for the port it came by is dropped. */
 const learnedFlow = (
-  head: FrameHead,
-  inPort: number,
+  { dst, src, vlan }: FrameHead,
+  in_port: number,
   port: number,
   buffer_id: number,
   idle_timeout: number,
-): OfMessageInit => ({
-  type: "OFPT_FLOW_MOD",
-  command: "OFPFC_ADD",
-  cookie: LEARNED_COOKIE,
-  priority: PRIORITY,
-  idle_timeout,
-  buffer_id,
-  match: {
-    in_port: inPort,
-    eth_dst: macFromNumber(head.dst),
-    eth_src: macFromNumber(head.src),
-    vlan_vid: vlanMatch(head.vlan),
-  },
-  instructions: outputTo(inPort, port),
-});
+): OfMessageInit => {
+  const match = {
+    in_port,
+    eth_dst: macFromNumber(dst),
+    eth_src: macFromNumber(src),
+    vlan_vid: vlanMatch(vlan),
+  };
+  const flow = { cookie: LEARNED_COOKIE, priority: PRIORITY, idle_timeout, buffer_id, match };
+  return port === in_port ? addFlow(flow) : addFlow(flow, output(port));
+};
 
 /** Takes away the learned flows that match. */
 const forget = (match: Match, outPort: number = OFPP.ANY): OfMessageInit => ({
@@ -143,7 +138,7 @@ function followMove(address: number, vlan: number, from: number, to: number): Of
       cookie: LEARNED_COOKIE,
       cookie_mask: EXACTLY,
       match: { eth_dst: host, vlan_vid },
-      instructions: outputTo(undefined, to),
+      instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [output(to)] }],
     },
     forget({ in_port: from, eth_src: host, vlan_vid }),
   ];
