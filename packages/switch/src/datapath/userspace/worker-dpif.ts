@@ -62,7 +62,7 @@ export class WorkerDpif implements Dpif {
   readonly #dummies: DummyHub;
   readonly #libc: Libc;
   readonly #wakeFd: number;
-  readonly #one = new BigUint64Array(new SharedArrayBuffer(8)).fill(1n);
+  readonly #one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
   readonly #oneAddress: number;
   #pending = newPending();
   #worker: Worker;
