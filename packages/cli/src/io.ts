@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 
 /** What a command has of the world: tests give it their own. */
@@ -26,7 +25,13 @@ export class CliError extends Error {
 
 /** Writes and waits while the reader is slow, so that a long dump does not pile up in memory. */
 export async function write(stream: Writable, text: string): Promise<void> {
-  if (!stream.write(text) && !stream.destroyed) {
-    await Promise.race([once(stream, "drain"), once(stream, "close")]).catch(() => {});
-  }
+  if (stream.write(text) || stream.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const events = ["drain", "close", "error"];
+    const done = (): void => {
+      for (const event of events) stream.off(event, done);
+      resolve();
+    };
+    for (const event of events) stream.once(event, done);
+  });
 }

@@ -1,12 +1,12 @@
-import { OFPP } from "@sluice/openflow-codec";
+import { OFPP, type Port } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import type { Context } from "./context.js";
 import type { Vconn } from "./vconn.js";
 
-/** The names of a switch's ports. A name that two ports have is none. */
+/** Names of a switch's ports as the codec's text takes them: to understand (`number`) or to show (`name`). */
 export interface PortNames {
-  readonly byName: ReadonlyMap<string, number>;
-  readonly byNumber: ReadonlyMap<number, string>;
+  readonly number?: (name: string) => number | undefined;
+  readonly name?: (port: number) => string | undefined;
 }
 
 const RESERVED: Readonly<Record<string, number>> = {
@@ -21,36 +21,39 @@ const RESERVED: Readonly<Record<string, number>> = {
   none: OFPP.ANY,
 };
 
-/** What names are shown in: on a terminal, and where --names asks for them. */
-export async function shownNames(context: Context, vconn: Vconn): Promise<PortNames | undefined> {
-  const { options, io } = context;
+/** Names to show ports by: on a terminal, and where --names asks for them. */
+export async function shownNames({ options, io }: Context, vconn: Vconn): Promise<PortNames | undefined> {
   const isTerminal = (io.stdout as { isTTY?: boolean }).isTTY === true;
-  return options["no-names"] || !(options.names || isTerminal) ? undefined : portNames(vconn);
+  if (options["no-names"] || !(options.names || isTerminal)) return undefined;
+  const names = new Map((await uniqueNames(vconn)).map(({ name, port_no }) => [port_no, name]));
+  return { name: (port) => names.get(port) };
 }
 
-/** What names are understood in: everywhere, but with --no-names. */
-export async function acceptedNames(context: Context, vconn: Vconn): Promise<PortNames | undefined> {
-  return context.options["no-names"] ? undefined : portNames(vconn);
+/** Names to understand ports by: everywhere, but with --no-names. */
+export async function acceptedNames({ options }: Context, vconn: Vconn): Promise<PortNames | undefined> {
+  if (options["no-names"]) return undefined;
+  const numbers = new Map((await uniqueNames(vconn)).map(({ name, port_no }) => [name, port_no]));
+  return { number: (name) => numbers.get(name) };
 }
 
-async function portNames(vconn: Vconn): Promise<PortNames> {
+/** A name that two ports have (they are cut to 15 bytes) is none. */
+async function uniqueNames(vconn: Vconn): Promise<readonly Port[]> {
   const { entries } = await vconn.ask({ type: "OFPMP_PORT_DESC" });
   const count = new Map<string, number>();
   for (const { name } of entries) count.set(name, (count.get(name) ?? 0) + 1);
-  const named = entries.filter(({ name }) => name !== "" && count.get(name) === 1);
-  return {
-    byName: new Map(named.map(({ name, port_no }) => [name, port_no])),
-    byNumber: new Map(named.map(({ name, port_no }) => [port_no, name])),
-  };
+  return entries.filter(({ name }) => name !== "" && count.get(name) === 1);
 }
 
-/** A port by number, reserved name, or (but with --no-names) its name. Throws CliError. */
-export async function portNumber(context: Context, vconn: Vconn, text: string): Promise<number> {
+/** A port by number, reserved name, or its name among `names`. */
+export function portByName(text: string, names: PortNames | undefined): number | undefined {
   const number = Number(text);
   if (text !== "" && Number.isInteger(number) && number >= 0 && number <= 0xffffffff) return fromOf10(number);
-  const reserved = RESERVED[text.toLowerCase()];
-  if (reserved !== undefined) return reserved;
-  const found = (await acceptedNames(context, vconn))?.byName.get(text.replace(/^"(.*)"$/, "$1"));
+  return RESERVED[text.toLowerCase()] ?? names?.number?.(text.replace(/^"(.*)"$/, "$1"));
+}
+
+/** A port of the switch, by name too but with --no-names. Throws CliError. */
+export async function portNumber(context: Context, vconn: Vconn, text: string): Promise<number> {
+  const found = portByName(text, undefined) ?? portByName(text, await acceptedNames(context, vconn));
   if (found !== undefined) return found;
   throw new CliError(`${vconn.name}: couldn't find port \`${text}'`);
 }

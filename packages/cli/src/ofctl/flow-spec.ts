@@ -1,0 +1,52 @@
+import type { MessageInitOf } from "@sluice/openflow-codec";
+import { CliError } from "../io.js";
+import type { Context } from "./context.js";
+import { readSpecs } from "./lines.js";
+import type { PortNames } from "./names.js";
+import { parseFlow } from "./text.js";
+
+export type FlowModInit = MessageInitOf<"OFPT_FLOW_MOD">;
+export type FlowCommand = "add" | "modify" | "modify_strict" | "delete" | "delete_strict";
+
+/** One flow as it was written; `where` is "FILE:LINE" when it came out of a file. */
+export interface FlowSpec {
+  message: FlowModInit;
+  where: string | undefined;
+}
+
+const KEYWORD = /^(add|modify|modify_strict|delete|delete_strict)(?=[\s,]|$)[\s,]*/;
+
+/** Parses one line. With `command` "any" a keyword at its start says which command it is, and it is an add without. */
+export function flowOf(
+  text: string,
+  command: FlowCommand | "any",
+  names: PortNames | undefined,
+): FlowModInit {
+  if (command !== "any") return parseFlow(text, command, names);
+  const keyword = KEYWORD.exec(text);
+  return parseFlow(text.slice(keyword?.[0].length ?? 0), (keyword?.[1] ?? "add") as FlowCommand, names);
+}
+
+/** Runs `parse` on each line of a file; what it throws is told with file and line. */
+export async function* parsedLines<T>(
+  context: Context,
+  file: string,
+  parse: (text: string) => T,
+): AsyncGenerator<{ message: T; where: string }> {
+  for await (const { number, text } of readSpecs(file, context.io.stdin)) {
+    const where = `${file}:${number}`;
+    try {
+      yield { message: parse(text), where };
+    } catch (error) {
+      throw new CliError(`${where}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/** The flows of a file. */
+export const flowsOf = (
+  context: Context,
+  file: string,
+  command: FlowCommand | "any",
+  names: PortNames | undefined,
+): AsyncGenerator<FlowSpec> => parsedLines(context, file, (text) => flowOf(text, command, names));

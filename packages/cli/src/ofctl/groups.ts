@@ -1,0 +1,114 @@
+import { type MessageInitOf, OFPG } from "@sluice/openflow-codec";
+import { CliError } from "../io.js";
+import type { Sendable } from "./bundle.js";
+import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
+import { parsedLines } from "./flow-spec.js";
+import { change } from "./flows.js";
+import { acceptedNames, type PortNames } from "./names.js";
+import { printMultipart } from "./print.js";
+import { parseGroup } from "./text.js";
+
+export type GroupModInit = MessageInitOf<"OFPT_GROUP_MOD">;
+export type GroupCommand = "add" | "modify" | "add_or_mod" | "delete";
+
+const KEYWORD = /^(add_or_mod|add|modify|delete|insert_bucket|remove_bucket)(?=[\s,]|$)[\s,]*/;
+
+/** Parses one group line; with "any" a keyword at its start says which command it is, and it is an add without. */
+export function groupOf(
+  text: string,
+  command: GroupCommand | "any",
+  names: PortNames | undefined,
+): GroupModInit {
+  if (command !== "any") return parseGroup(text, command, names);
+  const keyword = KEYWORD.exec(text);
+  const given = keyword?.[1] ?? "add";
+  if (given.endsWith("_bucket")) throw needsLaterVersion(given.replace("_", "-"));
+  return parseGroup(text.slice(keyword?.[0].length ?? 0), given as GroupCommand, names);
+}
+
+/** OpenFlow 1.3 changes a group's buckets only all at once. */
+const needsLaterVersion = (what: string): CliError =>
+  new CliError(`${what} needs OpenFlow 1.5 or later; use mod-group with all the buckets`);
+
+function groupMods(
+  usage: string,
+  commandOf: (context: Context) => GroupCommand | "any",
+  argument: "group" | "file",
+): OfctlCommand {
+  return {
+    usage,
+    min: 2,
+    max: 2,
+    writes: true,
+    run: (context, [name, spec]) =>
+      withSwitch(context, name!, async (vconn) => {
+        const names = await acceptedNames(context, vconn);
+        const command = commandOf(context);
+        const parse = (text: string): GroupModInit => groupOf(text, command, names);
+        const isFile = argument === "file" || spec === "-";
+        const groups: AsyncIterable<Sendable> | Iterable<Sendable> = isFile
+          ? parsedLines(context, spec!, parse)
+          : [{ message: parse(spec!) }];
+        await change(context, vconn, groups);
+      }),
+  };
+}
+
+/** "7", "group_id=7", "all", or nothing for all. */
+function groupId(text: string | undefined): number {
+  const value = text?.replace(/^group_id\s*[=:]\s*/, "") ?? "";
+  if (value === "" || /^all$/i.test(value)) return OFPG.ALL;
+  const number = Number(value);
+  if (Number.isInteger(number) && number >= 0 && number <= OFPG.MAX) return number;
+  throw new CliError(`"${text}" is not a group`);
+}
+
+const unsupported = (usage: string, what: string): OfctlCommand => ({
+  usage,
+  min: 1,
+  max: 2,
+  writes: true,
+  run: async () => {
+    throw needsLaterVersion(what);
+  },
+});
+
+const deleteGroups = groupMods("SWITCH [GROUP|-]", () => "delete", "group");
+
+/** Commands on the group table. */
+export const groupCommands: CommandTable = {
+  "add-group": groupMods("SWITCH GROUP|-", () => "any", "group"),
+  "add-groups": groupMods("SWITCH FILE|-", () => "any", "file"),
+  "mod-group": groupMods(
+    "SWITCH GROUP|-",
+    ({ options }) => (options["may-create"] ? "add_or_mod" : "modify"),
+    "group",
+  ),
+  "del-groups": {
+    ...deleteGroups,
+    min: 1,
+    run: (context, [name, spec = "group_id=all"]) => deleteGroups.run(context, [name!, spec]),
+  },
+  "insert-buckets": unsupported("SWITCH GROUP", "insert-bucket"),
+  "remove-buckets": unsupported("SWITCH GROUP", "remove-bucket"),
+  // OpenFlow 1.3 has no request for one group's description: all are shown, as ovs-ofctl does.
+  "dump-groups": {
+    usage: "SWITCH [GROUP]",
+    min: 1,
+    max: 2,
+    run: (context, [name, group]) =>
+      withSwitch(context, name!, async (vconn) => {
+        groupId(group);
+        await printMultipart(context, vconn, { type: "OFPMP_GROUP_DESC" });
+      }),
+  },
+  "dump-group-stats": {
+    usage: "SWITCH [GROUP]",
+    min: 1,
+    max: 2,
+    run: (context, [name, group]) =>
+      withSwitch(context, name!, (vconn) =>
+        printMultipart(context, vconn, { type: "OFPMP_GROUP", group_id: groupId(group) }),
+      ),
+  },
+};
