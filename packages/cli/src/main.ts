@@ -15,11 +15,6 @@ const commands: readonly Row[] = [
     load: () => import("./commands/start.js"),
   },
   {
-    name: "start",
-    summary: "run a whole network in one process: database, switch, controller, simulated hosts",
-    load: () => import("./commands/start.js"),
-  },
-  {
     name: "ovsdb-server",
     summary: "keep the configuration database (as ovsdb-server)",
     load: () => import("./commands/ovsdb-server.js"),
@@ -32,11 +27,6 @@ const commands: readonly Row[] = [
   {
     name: "controller",
     summary: "run an OpenFlow controller: a learning switch, a hub",
-    load: () => import("./commands/controller.js"),
-  },
-  {
-    name: "controller",
-    summary: "run an OpenFlow controller",
     load: () => import("./commands/controller.js"),
   },
   {
