@@ -88,9 +88,16 @@ async function at<T>(option: string, listening: Promise<T>): Promise<T> {
     return await listening;
   } catch (error) {
     if (!(error instanceof StreamError)) throw error;
-    throw new CliError(`cannot listen on ${error.message}; ${option} chooses another`);
+    const why = error.message.slice(error.target.length + 2);
+    throw new CliError(`cannot listen on ${placeOf(error.target)}: ${why}; ${option} chooses another`);
   }
 }
+
+/** A passive target in people's words. */
+const placeOf = (target: string): string => {
+  const { groups } = /^ptcp:(?<port>\d+):(?<host>.*)$/.exec(target) ?? {};
+  return groups ? `port ${groups.port} of ${groups.host}` : target.replace(/^punix:/, "");
+};
 
 /** The target that reaches a passive TCP one. */
 const active = (target: string): string => {
