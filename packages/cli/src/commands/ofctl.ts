@@ -1,12 +1,22 @@
 import { realClock } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
+import { RefusedLineError } from "../ofctl/bundle.js";
+import { bundleCommands } from "../ofctl/bundle-file.js";
 import type { CommandTable, Context, OfctlCommand } from "../ofctl/context.js";
 import { decodeCommands } from "../ofctl/decode.js";
 import { encodeCommands } from "../ofctl/encode.js";
+import { extensionCommands } from "../ofctl/extensions.js";
+import { flowDiffCommands } from "../ofctl/flow-diff.js";
+import { flowCommands } from "../ofctl/flows.js";
+import { groupCommands } from "../ofctl/groups.js";
 import { infoCommands } from "../ofctl/info.js";
 import { livenessCommands } from "../ofctl/liveness.js";
+import { meterCommands } from "../ofctl/meters.js";
+import { monitorCommands } from "../ofctl/monitor.js";
+import { offlineCommands } from "../ofctl/offline.js";
 import { checkProtocols, OPTIONS } from "../ofctl/options.js";
+import { packetOutCommands } from "../ofctl/packet-out.js";
 import { portCommands } from "../ofctl/ports.js";
 import { ended } from "../ofctl/print.js";
 import { formatMessage } from "../ofctl/text.js";
@@ -16,8 +26,17 @@ import { withTimeout } from "../timeout.js";
 
 const commands: CommandTable = {
   ...infoCommands,
+  ...flowCommands,
+  ...flowDiffCommands,
+  ...groupCommands,
+  ...meterCommands,
+  ...bundleCommands,
+  ...packetOutCommands,
   ...portCommands,
+  ...monitorCommands,
   ...livenessCommands,
+  ...extensionCommands,
+  ...offlineCommands,
   ...decodeCommands,
   ...encodeCommands,
 };
@@ -88,7 +107,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return typeof code === "number" ? code : 0;
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
-    io.stderr.write(ended(formatMessage(error.reply)));
+    const where =
+      error instanceof RefusedLineError && error.where ? `sluice ofctl: ${error.where}: refused\n` : "";
+    io.stderr.write(where + ended(formatMessage(error.reply)));
     return 1;
   }
 }

@@ -81,26 +81,27 @@ function shownHex(digits: string, line: number, format: "json" | "text"): string
   return shown(bytes, format, {});
 }
 
-async function decodeCapture(context: Context, file: string): Promise<void> {
-  const format = formatOf(context);
-  const { stdin, stdout, stderr } = context.io;
+/** The OpenFlow messages of a capture file, as they are completed. Frames that are not understood are told of. */
+export async function* capturedMessages({ io }: Context, file: string): AsyncGenerator<CapturedMessage> {
   const conversations = new Conversations();
   const strangeLinks = new Set<number>();
   let time = 0n;
-  const put = async (messages: readonly CapturedMessage[]): Promise<void> => {
-    for (const { time, src, dst, bytes } of messages)
-      await write(stdout, shown(bytes, format, { time: formatTime(time), src, dst }));
-  };
-  for await (const frame of readCapture(await openInput(file, stdin))) {
-    ({ time } = frame);
-    if (!knownLinkType(frame.linkType) && strangeLinks.size < 16 && !strangeLinks.has(frame.linkType)) {
-      strangeLinks.add(frame.linkType);
-      stderr.write(`sluice ofctl: frames of link type ${frame.linkType} are skipped: not understood\n`);
+  for await (const { linkType, data, time: frameTime } of readCapture(await openInput(file, io.stdin))) {
+    time = frameTime;
+    if (!knownLinkType(linkType) && strangeLinks.size < 16 && !strangeLinks.has(linkType)) {
+      strangeLinks.add(linkType);
+      io.stderr.write(`sluice ofctl: frames of link type ${linkType} are skipped: not understood\n`);
     }
-    const segment = segmentOf(frame.linkType, frame.data);
-    if (segment) await put(conversations.push(segment, time));
+    const segment = segmentOf(linkType, data);
+    if (segment) yield* conversations.push(segment, time);
   }
-  await put(conversations.end(time));
+  yield* conversations.end(time);
+}
+
+async function decodeCapture(context: Context, file: string): Promise<void> {
+  const format = formatOf(context);
+  for await (const { time, src, dst, bytes } of capturedMessages(context, file))
+    await write(context.io.stdout, shown(bytes, format, { time: formatTime(time), src, dst }));
 }
 
 /** Nanoseconds since 1970 as ISO 8601 with as many digits as microseconds need, or nanoseconds. */

@@ -8,6 +8,7 @@ import { flowOf } from "./flow-spec.js";
 import { acceptedNames, type PortNames, shownNames } from "./names.js";
 import { ended, print, printJson } from "./print.js";
 import { formatMessage } from "./text.js";
+import { formatUndecodable } from "./undecodable.js";
 import { type Received, RefusedError, type Vconn } from "./vconn.js";
 
 type PacketInFormat = MessageInitOf<"NXT_SET_PACKET_IN_FORMAT">["format"];
@@ -87,9 +88,7 @@ async function showReceived(
       : { ...time, error: { type, code, path, offset, message: error!.message }, bytes: toHex(bytes) };
     return printJson(context, document);
   }
-  const text = message
-    ? formatMessage(message, names, { packets: true })
-    : `***decode error: ${error!.message}***\n${toHex(bytes)}`;
+  const text = message ? formatMessage(message, names, { packets: true }) : formatUndecodable(bytes, error!);
   return write(io.stderr, `${stamp(context)}${ended(text)}`);
 }
 
