@@ -105,7 +105,9 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     const lanes = significantLanes(mask);
     for (const subtable of [...this.#subtables]) {
       if (lanes.some((lane) => (mask[lane]! & ~subtable.mask[lane]!) !== 0)) continue;
-      for (const rule of subtable) if (subtable.overlaps(rule, key, mask)) yield rule;
+      if (subtable.lanes.length === lanes.length && sameMask(subtable.mask, mask))
+        yield* subtable.findAll(key);
+      else for (const rule of subtable) if (subtable.overlaps(rule, key, mask)) yield rule;
     }
   }
 
@@ -131,7 +133,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   #subtable(mask: Uint32Array): Subtable<R> | undefined {
     const list = this.#byMask.get(hashMask(mask));
-    return list?.find((subtable) => subtable.mask.every((bits, lane) => bits === mask[lane]));
+    return list?.find((subtable) => sameMask(subtable.mask, mask));
   }
 
   #sort(): void {
@@ -158,3 +160,5 @@ function look(
     fixed[lane]! |= bits[i]!;
   }
 }
+
+const sameMask = (a: Uint32Array, b: Uint32Array): boolean => a.every((bits, lane) => bits === b[lane]);

@@ -83,6 +83,17 @@ export class Subtable<R extends Classified> {
     return undefined;
   }
 
+  /** Every rule with this very key, by falling priority. */
+  *findAll(key: Uint32Array): IterableIterator<R> {
+    const hash = this.hash(key);
+    let slot = this.#buckets[hash & (this.#buckets.length - 1)]!;
+    while (slot !== NONE) {
+      const next = this.#next[slot]!;
+      if (this.#hashes[slot] === hash && this.#same(slot, key)) yield this.#rules[slot]!;
+      slot = next;
+    }
+  }
+
   /** The rule with this very key and priority. */
   findExactly(key: Uint32Array, priority: number): R | undefined {
     const hash = this.hash(key);

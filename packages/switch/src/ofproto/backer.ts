@@ -4,7 +4,7 @@ import type { Dpif, DpPort, DpPortEvent, DpPortSpec, Offload, Upcall } from "../
 import { extract, Layers } from "../flow/extract.js";
 import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
-import { Megaflows } from "./megaflows.js";
+import { Megaflows, type TableChange } from "./megaflows.js";
 import type { Action } from "./of.js";
 import type { OfPort } from "./ofport.js";
 import type { OfprotoCommon, OfprotoLog } from "./types.js";
@@ -16,7 +16,7 @@ import {
   type PacketInContext,
   packetInText,
 } from "./xlate/contexts.js";
-import { translate, type XlateInput, type XlateResult } from "./xlate/pipeline.js";
+import { macTag, translate, type XlateInput, type XlateResult } from "./xlate/pipeline.js";
 import type { XBridge, XContexts } from "./xlate/world.js";
 
 export interface BackerOptions extends OfprotoCommon {
@@ -33,8 +33,8 @@ export interface BackedBridge extends XBridge {
   packetIn(context: PacketInContext, packet: Uint8Array, totalLen: number): void;
   portChanged(port: OfPort, change: DpPortEvent): void;
   heard(effect: Effect & { type: "mac" }, usedMs: number): void;
-  /** Drops what has aged; says whether something has. */
-  age(): boolean;
+  /** Drops MACs that have aged. */
+  age(): void;
 }
 
 const FLOW_LIMIT = 200_000;
@@ -43,8 +43,9 @@ const MAX_IDLE_MS = 10_000;
 const MAX_CONTEXTS = 100_000;
 /** ms between rounds of statistics, ageing and expiry. */
 const ROUND_MS = 500;
-/** Megaflows translated again before others have their turn. */
+/** Megaflows translated again before others have their turn, and how many times as long that lasts. */
 const SLICE = 500;
+const REST = 4;
 
 /** # The backer
  *
@@ -66,6 +67,8 @@ export class DpBacker {
   readonly #layers = new Layers();
   readonly #round: Timer;
   #revalidation: Timer | undefined;
+  /** Clock ms before which no slice of revalidation begins, unless a barrier waits. */
+  #restUntil = 0;
   #nextMeter = 1;
   readonly #freeMeters: number[] = [];
   maxIdle: number;
@@ -164,10 +167,30 @@ export class DpBacker {
     return this.#ports.get(odpPort);
   }
 
-  /** Something that translations depend on has changed. */
+  /** Anything that translations depend on may have changed. */
   changed(): void {
     this.megaflows.changed();
-    if (this.megaflows.size > 0) this.#revalidation ??= this.#clock.setTimeout(this.#revalidate, 0);
+    this.#schedule();
+  }
+
+  /** A rule came, went or changed. */
+  ruleChanged(change: TableChange): void {
+    this.megaflows.ruleChanged(change);
+    this.#schedule();
+  }
+
+  /** A place in a MAC table has changed. */
+  macChanged(bridge: XBridge, vlan: number, mac: number): void {
+    this.megaflows.macChanged(macTag(bridge, vlan, mac));
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.megaflows.size === 0 || this.#revalidation) return;
+    this.#revalidation = this.#clock.setTimeout(
+      this.#revalidate,
+      Math.max(0, this.#restUntil - this.#clock.now()),
+    );
   }
 
   /** Resolves when every change so far is in force for the next packet. */
@@ -240,7 +263,8 @@ export class DpBacker {
       this.counters.upcallsUnknownPort++;
       return;
     }
-    this.megaflows.install(upcall.key, result, this.#clock.now());
+    const in_port = this.#ports.get(upcall.odpPort)?.ofport ?? 0;
+    this.megaflows.install(upcall.key, in_port, result, this.#clock.now());
     this.#carryOut(upcall.packet, upcall.odpPort, upcall.key, result, upcall.offload);
   };
 
@@ -280,15 +304,20 @@ export class DpBacker {
     if (port) (port.bridge as BackedBridge).portChanged(port, change);
   };
 
+  /** Revalidates a slice; then packets, requests and others have their turn for four times as long. */
   readonly #revalidate = (): void => {
+    const begun = this.#clock.now();
     this.#revalidation = undefined;
-    if (this.megaflows.revalidate(SLICE)) this.#revalidation = this.#clock.setTimeout(this.#revalidate, 0);
+    this.megaflows.revalidate(SLICE);
+    const now = this.#clock.now();
+    this.#restUntil = now + REST * (now - begun);
+    if (this.megaflows.isStale) this.#schedule();
   };
 
   async #maintain(): Promise<void> {
     await this.syncStats();
     this.megaflows.expire(this.#clock.now() - this.maxIdle);
-    for (const bridge of this.#bridges) if (bridge.age()) this.changed();
+    for (const bridge of this.#bridges) bridge.age();
   }
 
   #forEachContext(actions: readonly OdpAction[], change: "ref" | "unref"): void {

@@ -3,6 +3,7 @@ import type { FlowKey, FlowMask } from "../flow/flow-key.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
 import { formatKey, parseMatch } from "./match.js";
+import type { TableChange } from "./megaflows.js";
 import type { FlowMod, Match } from "./of.js";
 import { N_TABLES, OfTable } from "./oftable.js";
 import { duration, outputsOf, Rule } from "./rule.js";
@@ -24,8 +25,8 @@ export interface FlowSelection {
 }
 
 export interface FlowStoreHooks extends CheckContext {
-  /** Something changed that translations may have used. */
-  changed(): void;
+  /** A rule came, went or changed. */
+  ruleChanged(change: TableChange): void;
   flowRemoved(event: FlowRemovedEvent): void;
   flowUpdate(event: FlowUpdateEvent): void;
   /** Whether anybody listens to flowUpdate. */
@@ -112,6 +113,7 @@ export class FlowStore {
         this.#forget(rule);
         table.rules.replace(rule, old);
         this.#watch(old);
+        this.#changed(old);
       });
     } else {
       table.rules.insert(rule, key, mask);
@@ -120,7 +122,7 @@ export class FlowStore {
     }
     this.#watch(rule);
     this.counters.added++;
-    this.#hooks.changed();
+    this.#hooks.ruleChanged({ table, key, mask });
     transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
   }
 
@@ -135,6 +137,7 @@ export class FlowStore {
     );
     const resets = ((message.flags ?? 0) & OFPFF.RESET_COUNTS) !== 0;
     for (const rule of this.select(selectionOf(message, strict, false))) {
+      this.#changed(rule);
       const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
       rule.instructions = instructions;
       if (resets) {
@@ -142,10 +145,12 @@ export class FlowStore {
         rule.bytes = 0;
       }
       this.counters.modified++;
-      transaction.onUndo(() => Object.assign(rule, before));
+      transaction.onUndo(() => {
+        Object.assign(rule, before);
+        this.#changed(rule);
+      });
       transaction.onCommit(() => this.#tell("modified", rule, "", owner));
     }
-    this.#hooks.changed();
   }
 
   /** Removes what is selected. */
@@ -166,6 +171,7 @@ export class FlowStore {
       table.rules.insert(rule, key, mask);
       if (rule.hidden) table.hidden++;
       this.#watch(rule);
+      this.#hooks.ruleChanged({ table, key, mask });
     });
     transaction.onCommit(() => {
       if ((rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden) this.#tellRemoved(rule, match, reason);
@@ -209,12 +215,17 @@ export class FlowStore {
     return table;
   }
 
+  #changed(rule: Rule): void {
+    const table = this.tables[rule.table_id]!;
+    this.#hooks.ruleChanged({ table, key: table.rules.keyOf(rule), mask: rule.subtable!.mask });
+  }
+
   #takeOut(rule: Rule): void {
     const table = this.tables[rule.table_id]!;
+    this.#changed(rule);
     table.rules.remove(rule);
     if (rule.hidden) table.hidden--;
     this.#forget(rule);
-    this.#hooks.changed();
   }
 
   #tell(kind: "added" | "modified", rule: Rule, reason: string, owner: unknown): void {

@@ -1,10 +1,12 @@
 import type { OdpAction } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
-import type { FlowKey, FlowMask } from "../flow/flow-key.js";
+import { DP_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
+import { LANE_IN_PORT } from "../flow/lanes.js";
 import { andInto, coversMask, equalKeys, hashLanes } from "../flow/mask.js";
 import type { Sink } from "./sink.js";
-import type { Effect } from "./xlate/context.js";
+import type { Effect, TableLookup } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
+import type { XTable } from "./xlate/world.js";
 
 /** What the datapath has been given, and on whose account. */
 export interface Megaflow {
@@ -15,13 +17,25 @@ export interface Megaflow {
   readonly actions: readonly OdpAction[];
   readonly sinks: readonly Sink[];
   readonly effects: readonly Effect[];
+  /** The OpenFlow number of the port it came in by. */
+  readonly in_port: number;
+  readonly lookups: readonly TableLookup[];
+  readonly macLookups: readonly string[];
   readonly hash: number;
-  generation: number;
+  /** The pass in which it was last found true. */
+  pass: number;
   readonly createdMs: number;
   usedMs: number;
   packets: number;
   bytes: number;
   tcpFlags: number;
+}
+
+/** A rule that came, went or changed: what a packet would have to look like to be concerned. */
+export interface TableChange {
+  readonly table: XTable;
+  readonly key: FlowKey;
+  readonly mask: FlowMask;
 }
 
 export interface MegaflowHooks {
@@ -37,10 +51,13 @@ export interface MegaflowHooks {
  *
  *  **What.** The flows that ofproto has put into the datapath: installed on a miss, kept true, counted, expired.
  *
- *  **Revalidation.** Every change raises `#generation`. A megaflow of an older generation is translated again from
- *  the packet it was made for; where the outcome is the same it stays, else it is taken out and put in anew under
- *  another id, so that counts from before the change go to whom they belong. A new outcome whose mask looks at more
- *  than the old one takes the megaflow out for good: its other packets come up again, each for itself.
+ *  **Revalidation.** A change makes megaflows stale: those that asked for a MAC address; those that looked into a
+ *  table where a rule has changed that they could match; or all. A stale one is translated again from the packet it
+ *  was made for; where the outcome is the same it stays, else it is taken out and put in anew under another id, so
+ *  that counts from before the change go to whom they belong. A new outcome whose mask looks at more than the old
+ *  one takes the megaflow out for good: its other packets come up again, each for itself.
+ *
+ *  Changes gather until a pass over all megaflows begins; what changes during a pass waits for the next.
  *
  *  **Invariants.** Two megaflows never have the same masked key and mask. A retired one is known until the
  *  datapath's last counts for it have arrived. Bounded by `limit`: beyond it packets are translated one by one. */
@@ -51,10 +68,12 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #byHash = new Map<number, Megaflow[]>();
   readonly #retired = new Map<number, Megaflow>();
   #nextId = 1;
-  #generation = 0;
-  /** Where the walk over stale megaflows stands. */
-  #walk: Iterator<Megaflow> | undefined;
-  #walkGeneration = 0;
+  readonly #byMac = new Map<string, Set<Megaflow>>();
+  readonly #stale = new Set<Megaflow>();
+  /** Changes since the pass under way began; "all" when they are too many to look at one by one. */
+  #changes: TableChange[] | "all" = [];
+  #pass: { walk: Iterator<Megaflow>; changes: readonly TableChange[] | "all" } | undefined;
+  #passes = 0;
   limit: number;
   readonly counters = { installed: 0, overLimit: 0, revalidated: 0, changed: 0, expired: 0 };
 
@@ -78,7 +97,7 @@ export class Megaflows implements Iterable<Megaflow> {
   }
 
   /** Caches a translation made just now. `key` is kept. */
-  install(key: FlowKey, result: XlateResult, nowMs: number): void {
+  install(key: FlowKey, in_port: number, result: XlateResult, nowMs: number): void {
     const same = this.#find(key, result.mask);
     if (same) {
       this.#update(same, result);
@@ -88,34 +107,68 @@ export class Megaflows implements Iterable<Megaflow> {
       this.counters.overLimit++;
       return;
     }
-    this.#put(key, result, nowMs, nowMs);
+    this.#put(key, in_port, result, nowMs, nowMs);
     this.counters.installed++;
   }
 
-  /** Something that translations depend on has changed. */
+  /** Anything may have changed. */
   changed(): void {
-    this.#generation++;
+    this.#changes = "all";
   }
 
-  /** Translates up to `budget` stale megaflows again; says whether some are left. */
-  revalidate(budget: number): boolean {
-    for (let left = budget; left > 0; left--) {
-      if (!this.#walk) {
-        if (this.#walkGeneration === this.#generation) return false;
-        this.#walkGeneration = this.#generation;
-        this.#walk = this.#byId.values();
+  /** A rule has changed. */
+  ruleChanged(change: TableChange): void {
+    if (this.#changes === "all" || this.#byId.size === 0) return;
+    if (this.#changes.length >= MAX_CHANGES) this.#changes = "all";
+    else this.#changes.push(change);
+  }
+
+  /** A place in a MAC table has changed. */
+  macChanged(tag: string): void {
+    for (const megaflow of this.#byMac.get(tag) ?? []) this.#stale.add(megaflow);
+  }
+
+  /** Whether some megaflow may be untrue. */
+  get isStale(): boolean {
+    return (
+      this.#stale.size > 0 || this.#pass !== undefined || this.#changes === "all" || this.#changes.length > 0
+    );
+  }
+
+  /** Makes stale megaflows true, up to about `budget` translations. */
+  revalidate(budget: number): void {
+    let left = budget;
+    while (left > 0) {
+      const [stale] = this.#stale;
+      if (stale) {
+        this.#stale.delete(stale);
+        this.#revalidateOne(stale);
+        left--;
+        continue;
       }
-      const next = this.#walk.next();
-      if (next.done) this.#walk = undefined;
-      else if (next.value.generation !== this.#generation) this.#revalidateOne(next.value);
+      this.#pass ??= this.#beginPass();
+      if (!this.#pass) return;
+      const next = this.#pass.walk.next();
+      if (next.done) this.#pass = undefined;
+      else if (next.value.pass !== this.#passes) {
+        next.value.pass = this.#passes;
+        const concerned = this.#pass.changes === "all" || isConcerned(next.value, this.#pass.changes);
+        if (concerned) this.#revalidateOne(next.value);
+        left -= concerned ? 1 : this.#pass.changes.length * COST_OF_LOOK;
+      }
     }
-    return this.#walk !== undefined || this.#walkGeneration !== this.#generation;
   }
 
   revalidateAll(): void {
-    while (this.revalidate(Number.MAX_SAFE_INTEGER)) {
-      // A change made meanwhile starts another round.
-    }
+    while (this.isStale) this.revalidate(Number.MAX_SAFE_INTEGER);
+  }
+
+  #beginPass(): { walk: Iterator<Megaflow>; changes: readonly TableChange[] | "all" } | undefined {
+    const changes = this.#changes;
+    if (changes !== "all" && changes.length === 0) return undefined;
+    this.#changes = [];
+    this.#passes++;
+    return { walk: this.#byId.values(), changes };
   }
 
   /** Takes out what has not been used since `beforeMs`. */
@@ -147,10 +200,11 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Makes a megaflow what `result` says. */
   #update(megaflow: Megaflow, result: XlateResult): void {
-    megaflow.generation = this.#generation;
     const narrows = !coversMask(megaflow.mask, result.mask);
     if (
       !narrows &&
+      sameTables(megaflow.lookups, result.lookups) &&
+      sameList(megaflow.macLookups, result.macLookups) &&
       sameActions(megaflow.actions, result.actions) &&
       sameList(megaflow.sinks, result.sinks) &&
       sameEffects(megaflow.effects, result.effects)
@@ -160,11 +214,11 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#remove(megaflow);
     if (narrows) return;
     const mask = megaflow.mask;
-    this.#put(megaflow.key, { ...result, mask }, megaflow.createdMs, megaflow.usedMs);
+    this.#put(megaflow.key, megaflow.in_port, { ...result, mask }, megaflow.createdMs, megaflow.usedMs);
   }
 
-  #put(key: FlowKey, result: XlateResult, createdMs: number, usedMs: number): void {
-    const { mask, actions, sinks, effects } = result;
+  #put(key: FlowKey, in_port: number, result: XlateResult, createdMs: number, usedMs: number): void {
+    const { mask, actions, sinks, effects, lookups, macLookups } = result;
     const megaflow: Megaflow = {
       id: this.#nextId++,
       key,
@@ -172,8 +226,11 @@ export class Megaflows implements Iterable<Megaflow> {
       actions,
       sinks,
       effects,
+      in_port,
+      lookups,
+      macLookups,
       hash: hashOf(key, mask),
-      generation: this.#generation,
+      pass: this.#passes,
       createdMs,
       usedMs,
       packets: 0,
@@ -184,6 +241,11 @@ export class Megaflows implements Iterable<Megaflow> {
     const bucket = this.#byHash.get(megaflow.hash);
     if (bucket) bucket.push(megaflow);
     else this.#byHash.set(megaflow.hash, [megaflow]);
+    for (const tag of macLookups) {
+      const asking = this.#byMac.get(tag);
+      if (asking) asking.add(megaflow);
+      else this.#byMac.set(tag, new Set([megaflow]));
+    }
     this.#hooks.ref(actions);
     this.#dpif.flowPut({ id: megaflow.id, key, mask, actions });
   }
@@ -193,6 +255,12 @@ export class Megaflows implements Iterable<Megaflow> {
     const bucket = this.#byHash.get(megaflow.hash)!.filter((other) => other !== megaflow);
     if (bucket.length > 0) this.#byHash.set(megaflow.hash, bucket);
     else this.#byHash.delete(megaflow.hash);
+    for (const tag of megaflow.macLookups) {
+      const asking = this.#byMac.get(tag);
+      asking?.delete(megaflow);
+      if (asking?.size === 0) this.#byMac.delete(tag);
+    }
+    this.#stale.delete(megaflow);
     this.#retired.set(megaflow.id, megaflow);
     this.#dpif.flowDel(megaflow.id);
   }
@@ -223,6 +291,33 @@ export class Megaflows implements Iterable<Megaflow> {
     }
   };
 }
+
+/** Changes of rules that are held against each megaflow one by one; beyond it translating is cheaper. */
+const MAX_CHANGES = 64;
+/** What that costs, as a share of a translation. */
+const COST_OF_LOOK = 1 / 100;
+
+const isConcerned = (megaflow: Megaflow, changes: readonly TableChange[]): boolean =>
+  changes.some(({ table, key, mask }) =>
+    megaflow.lookups.some(
+      (lookup) => lookup.table === table && (!lookup.pristine || meets(megaflow, key, mask)),
+    ),
+  );
+
+/** Whether some packet of the megaflow may match (key, mask), a match of the bridge it came into. */
+function meets(megaflow: Megaflow, key: FlowKey, mask: FlowMask): boolean {
+  if (((megaflow.in_port ^ key[LANE_IN_PORT]!) & mask[LANE_IN_PORT]!) !== 0) return false;
+  for (let lane = LANE_IN_PORT + 1; lane < mask.length; lane++) {
+    // Of the pipeline's own fields every bit is known.
+    const known = lane < DP_LANES ? megaflow.mask[lane]! : 0xffff_ffff;
+    if (((megaflow.key[lane]! ^ key[lane]!) & mask[lane]! & known) !== 0) return false;
+  }
+  return true;
+}
+
+const sameTables = (a: readonly TableLookup[], b: readonly TableLookup[]): boolean =>
+  a.length === b.length &&
+  a.every(({ table, pristine }, i) => table === b[i]!.table && pristine === b[i]!.pristine);
 
 const masked = new Uint32Array(64);
 

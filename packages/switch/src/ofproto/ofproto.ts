@@ -130,7 +130,7 @@ export class Ofproto implements BackedBridge {
     };
     this.#flows = new FlowStore(options.clock, {
       ...this.#check,
-      changed,
+      ruleChanged: (change) => this.#backer.ruleChanged(change),
       flowRemoved: (event) => this.events.emit("flow_removed", event),
       flowUpdate: (event) => this.events.emit("flow_update", event),
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
@@ -447,7 +447,7 @@ export class Ofproto implements BackedBridge {
   setMacTable(config: MacTableConfig): void {
     if (config.ageing !== undefined) this.macLearning.ageingMs = config.ageing * 1000;
     if (config.size !== undefined) this.macLearning.size = config.size;
-    if (this.age()) this.#backer.changed();
+    this.age();
   }
 
   setFloodVlans(vlans: readonly number[]): void {
@@ -514,13 +514,14 @@ export class Ofproto implements BackedBridge {
   /** BackedBridge: a source address was heard. */
   heard({ heard }: Effect & { type: "mac" }, usedMs: number): void {
     if (this.portMap.get(heard.port.ofport) !== heard.port) return;
-    if (this.macLearning.learn(heard.vlan, heard.mac, heard.port, usedMs) !== "same") this.#backer.changed();
-    if (this.macLearning.count > this.macLearning.size) this.macLearning.expire();
+    if (this.macLearning.learn(heard.vlan, heard.mac, heard.port, usedMs) !== "same")
+      this.#backer.macChanged(this, heard.vlan, heard.mac);
+    if (this.macLearning.count > this.macLearning.size) this.age();
   }
 
   /** BackedBridge: drops MACs that have aged. */
-  age(): boolean {
-    return this.macLearning.expire().length > 0;
+  age(): void {
+    for (const { vlan, mac } of this.macLearning.expire()) this.#backer.macChanged(this, vlan, mac);
   }
 
   /** What is learned about an address. */

@@ -3,7 +3,7 @@ import type { OdpAction } from "../../dpif/actions.js";
 import type { Action, FlowMod } from "../of.js";
 import type { Sink } from "../sink.js";
 import type { Step } from "./steps.js";
-import type { XBridge, XPort } from "./world.js";
+import type { XBridge, XPort, XTable } from "./world.js";
 
 /** Bounds on one translation: what is beyond is dropped and counted. As in Open vSwitch. */
 export const MAX_DEPTH = 64;
@@ -23,6 +23,11 @@ export type Effect =
   | { readonly type: "mac"; readonly heard: MacHeard }
   | { readonly type: "learn"; readonly bridge: XBridge; readonly flow: FlowMod }
   | { readonly type: "fin_timeout"; readonly rule: object; readonly idle: number; readonly hard: number };
+
+export interface TableLookup {
+  readonly table: XTable;
+  readonly pristine: boolean;
+}
 
 /** Tells what happens, for ofproto/trace. `depth` nests. */
 export type Recorder = (event: TraceEvent) => void;
@@ -47,6 +52,11 @@ export interface Context {
   out: OdpAction[];
   readonly sinks: Sink[];
   readonly effects: Effect[];
+  /** Tables looked up and MAC addresses asked for: what the result depends on besides the packet. */
+  readonly lookups: TableLookup[];
+  readonly macLookups: string[];
+  /** Whether `key` still is the packet's own, as it came into the first bridge. */
+  pristine: boolean;
   table_id: number;
   cookie: bigint;
   /** Whether the rule that acts is a table-miss entry: its packet-ins say so. */
@@ -54,7 +64,6 @@ export interface Context {
   actionSet: readonly Action[];
   stack: Uint8Array[];
   depth: number;
-  lookups: number;
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
   frozen: Step[] | undefined;
@@ -83,7 +92,20 @@ export function fail(ctx: Context, error: XlateError): void {
 
 /** Runs `body` on a copy of the packet: what it changes does not outlast it (a bucket, a peer bridge, a clone). */
 export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Context) => void): void {
-  const { key, out, bridge, inPort, in_port, table_id, cookie, tableMiss, actionSet, stack, exited } = ctx;
+  const {
+    key,
+    out,
+    bridge,
+    inPort,
+    in_port,
+    table_id,
+    cookie,
+    tableMiss,
+    actionSet,
+    stack,
+    exited,
+    pristine,
+  } = ctx;
   const fixed = ctx.wildcards.fixed;
   ctx.key = key.slice();
   ctx.wildcards.fixed = fixed.slice();
@@ -98,7 +120,19 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
   for (let lane = 0; lane < fixed.length; lane++) fixed[lane]! |= ctx.wildcards.mask[lane]!;
   ctx.wildcards.fixed = fixed;
   if (ctx.error === undefined) ctx.exited = exited;
-  Object.assign(ctx, { key, out, bridge, inPort, in_port, table_id, cookie, tableMiss, actionSet, stack });
+  Object.assign(ctx, {
+    key,
+    out,
+    bridge,
+    inPort,
+    in_port,
+    table_id,
+    cookie,
+    tableMiss,
+    actionSet,
+    stack,
+    pristine,
+  });
   if (inner.every(leavesPacketAlone)) out.push(...inner);
   else out.push({ type: "clone", actions: inner });
 }

@@ -37,6 +37,7 @@ export function see(ctx: Context, name: string): number {
 /** Sets a field, in the flow and in the packet; where `mask` has a 0 the old bit stays. */
 export function setField(ctx: Context, field: FlowField, value: bigint, mask?: bigint): void {
   const old = getFieldBig(ctx.key, field);
+  ctx.pristine = false;
   setFieldBig(ctx.key, field, mask === undefined ? value : (old & ~mask) | (value & mask));
   pin(ctx.wildcards, field, mask);
   if (isPipeline(field)) return;
@@ -147,6 +148,7 @@ export const headerActions: Handlers = {
 /** Notes what a field is after a change of which the datapath has been told already. */
 function assume(ctx: Context, name: string, value: number): void {
   const field = flowField(name);
+  ctx.pristine = false;
   writeField(ctx.key, field, value);
   pin(ctx.wildcards, field);
 }

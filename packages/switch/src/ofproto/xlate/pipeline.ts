@@ -12,6 +12,7 @@ import {
   MAX_LOOKUPS,
   onCopy,
   type Recorder,
+  type TableLookup,
   type XlateError,
 } from "./context.js";
 import type { Frozen } from "./contexts.js";
@@ -56,6 +57,9 @@ export interface XlateResult {
   readonly mask: FlowMask;
   readonly sinks: readonly Sink[];
   readonly effects: readonly Effect[];
+  readonly lookups: readonly TableLookup[];
+  /** `macTag`s. */
+  readonly macLookups: readonly string[];
   /** Set: the packet is dropped. */
   readonly error: XlateError | undefined;
 }
@@ -78,7 +82,9 @@ export function translate(input: XlateInput): XlateResult {
     actionSet: [],
     stack: [],
     depth: 0,
-    lookups: 0,
+    lookups: [],
+    macLookups: [],
+    pristine: start === "tables",
     actions: 0,
     frozen: undefined,
     exited: false,
@@ -111,6 +117,8 @@ export function translate(input: XlateInput): XlateResult {
     mask: ctx.wildcards.mask,
     sinks: ctx.sinks,
     effects: ctx.effects,
+    lookups: ctx.lookups,
+    macLookups: ctx.macLookups,
     error: ctx.error,
   };
 }
@@ -134,6 +142,7 @@ function enter(ctx: Context, port: XPort): void {
   ctx.inPort = port;
   ctx.in_port = port.ofport;
   ctx.actionSet = [];
+  ctx.pristine = false;
   enterPipeline(ctx.key, port.ofport);
   note(ctx, "bridge", port.bridge.name, port);
   if (admits(ctx)) pipeline(ctx, 0);
@@ -147,7 +156,7 @@ function pipeline(ctx: Context, table_id: number): void {
 
 /** Looks the flow up in a table and runs the rule found. Without one the packet is dropped (1.3.5 §5.4). */
 export function lookupTable(ctx: Context, table_id: number): void {
-  if (ctx.lookups++ >= MAX_LOOKUPS) {
+  if (ctx.lookups.length >= MAX_LOOKUPS) {
     fail(ctx, "too many lookups");
     return;
   }
@@ -155,6 +164,7 @@ export function lookupTable(ctx: Context, table_id: number): void {
   if (!table) return;
   ctx.table_id = table_id;
   ctx.sinks.push(table.looked);
+  ctx.lookups.push({ table, pristine: ctx.pristine });
   const rule = table.rules.lookup(ctx.key, ctx.wildcards);
   note(ctx, "table", `table ${table_id}`, rule);
   if (!rule) {
@@ -350,6 +360,9 @@ function throughGroup(ctx: Context, group_id: number): void {
   }
 }
 
+/** What stands for a place in a bridge's MAC table. */
+export const macTag = (bridge: XBridge, vlan: number, mac: number): string => `${bridge.name}/${vlan}/${mac}`;
+
 /** OFPP_NORMAL. */
 function normal(ctx: Context): void {
   const vlan_vid = see(ctx, "vlan_vid");
@@ -360,6 +373,7 @@ function normal(ctx: Context): void {
     vid,
   });
   note(ctx, "note", decision.why);
+  ctx.macLookups.push(macTag(ctx.bridge, decision.vlan, seeMac(ctx, "eth_dst")));
   if (decision.learn && ctx.inPort) {
     const mac = seeMac(ctx, "eth_src");
     ctx.effects.push({
