@@ -1,3 +1,4 @@
+export * from "./bridge.js";
 export * from "./clock.js";
 export * from "./dummy-port.js";
 export * from "./host/host.js";

@@ -132,7 +132,7 @@ async function flowsArrive(demo: Demo, io: Io): Promise<void> {
 /** Rounds of pings until everybody has answered. The last round. */
 async function firstPings(demo: Demo, rounds: number): Promise<MeshResult[]> {
   for (let round = 1; ; round++) {
-    const results = await demo.network.pingAll({ count: 3, intervalMs: 20, timeoutMs: 1000 });
+    const results = await demo.network.pingAll({ count: 3, intervalMs: 20, timeoutMs: 3000 });
     if (results.every(isAnswered) || round >= rounds) return results;
   }
 }
