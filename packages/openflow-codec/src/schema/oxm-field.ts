@@ -9,7 +9,7 @@ export const hexBytes = (size: number): Typed<BytesNode, string> =>
 export type Prerequisites = Readonly<Record<string, readonly number[]>>;
 
 /** How ovs-ofctl writes a field whose value's kind does not tell. */
-export type OxmFormat = "port" | "ct_state" | "tcp_flags" | "frag" | "tun_flags";
+export type OxmFormat = "port" | "port10" | "ct_state" | "tcp_flags" | "frag" | "tun_flags" | "packet_type";
 
 export interface OxmOptions {
   readonly mask?: boolean;
@@ -18,8 +18,12 @@ export interface OxmOptions {
   readonly pre?: Prerequisites;
   /** Set-field may write it. */
   readonly rw?: boolean;
-  /** ovs-ofctl's name, where it is not the field's. */
+  /** ovs-ofctl's name in a match, where it is not the field's. */
   readonly text?: string;
+  /** ovs-ofctl's name as the target of an action, where it is not the field's. */
+  readonly target?: string;
+  /** The name of its number ("NXM_NX_REG0"), where it does not follow from class and name. */
+  readonly nxm?: string;
   readonly fmt?: OxmFormat;
   /** The field that this one repeats in an older numbering. */
   readonly same?: string;
@@ -65,6 +69,8 @@ export interface OxmField {
   readonly kind: "uint" | "big" | "mac" | "ipv4" | "ipv6" | "bytes";
   readonly value: IntNode | BigNode | AddressNode | BytesNode;
   readonly text: string;
+  readonly target: string;
+  readonly nxm: string;
   readonly fmt: OxmFormat | "hex" | "decimal" | undefined;
   readonly same: string | undefined;
   readonly variable: number | undefined;
@@ -81,6 +87,18 @@ export const oxmClass = <const F extends Readonly<Record<string, OxmDeclaration>
   value: number,
   fields: F,
 ): OxmClass<F> => Object.freeze({ name, value, fields: Object.freeze(fields) });
+
+const NXM_PREFIX: Readonly<Record<number, string>> = {
+  0: "NXM_OF_",
+  1: "NXM_NX_",
+  32768: "OXM_OF_",
+  32769: "OXM_OF_",
+  65535: "NXOXM_ET_",
+};
+
+/** The name of a field's number: its own in capitals, after its class's prefix. */
+const nxmName = (group: { readonly value: number }, name: string): string =>
+  NXM_PREFIX[group.value] + name.replace(/^nxm_(of|nx)_/, "").toUpperCase();
 
 /** The rows of a class. */
 export const oxmRows = (group: OxmClass<Readonly<Record<string, OxmDeclaration>>>): OxmField[] =>
@@ -99,6 +117,8 @@ export const oxmRows = (group: OxmClass<Readonly<Record<string, OxmDeclaration>>
       kind: declared.value.kind,
       value: declared.value,
       text: declared.text ?? name,
+      target: declared.target ?? name,
+      nxm: declared.nxm ?? nxmName(group, name),
       fmt: declared.fmt ?? ("fmt" in declared.value ? declared.value.fmt : "decimal"),
       same: declared.same,
       variable: declared.variable,

@@ -1,0 +1,14 @@
+export { formatActions, formatInstructions } from "./action-format.js";
+export { type ActionOptions, parseActions, parseInstructions } from "./action-parse.js";
+export { TextError } from "./error.js";
+export {
+  type FlowCommand,
+  formatDuration,
+  formatFlowStats,
+  formatPriorityAndMatch,
+  parseFlow,
+  parseFlowFilter,
+} from "./flow.js";
+export { formatMatch } from "./match-format.js";
+export { type MatchOptions, parseMatch } from "./match-parse.js";
+export { formatPort, type PortNames, parsePort } from "./ports.js";
