@@ -43,6 +43,8 @@ describeWith(
 
     const ofctl = (...args: string[]): Promise<string> =>
       check(["ovs-ofctl", "-O", "OpenFlow13", "--timeout=15", ...args], { netns });
+    /** ovs-ofctl that stays makes a control socket of its own. */
+    const env = () => ({ netns, env: { OVS_RUNDIR: sut.rundir } });
     const flows = async (target: string): Promise<string[]> =>
       (await ofctl("--no-stats", "--no-names", "dump-flows", target))
         .trim()
@@ -109,9 +111,7 @@ describeWith(
       test("packet-out and monitor: what a flow sends to the controller arrives", async () => {
         await ofctl("del-flows", target());
         await ofctl("add-flow", target(), "in_port=1,actions=controller:100");
-        const monitor = new Daemon(["ovs-ofctl", "-O", "OpenFlow13", "monitor", target(), "65534"], {
-          netns,
-        });
+        const monitor = new Daemon(["ovs-ofctl", "-O", "OpenFlow13", "monitor", target(), "65534"], env());
         try {
           await until(async () => {
             await ofctl("packet-out", target(), `in_port=1,packet=${FRAME},actions=table`);
@@ -127,9 +127,7 @@ describeWith(
       test("monitor watch: tells of flows that there are and that change", async () => {
         await ofctl("del-flows", target());
         await ofctl("add-flow", target(), "in_port=1,actions=2");
-        const monitor = new Daemon(["ovs-ofctl", "-O", "OpenFlow13", "monitor", target(), "watch:"], {
-          netns,
-        });
+        const monitor = new Daemon(["ovs-ofctl", "-O", "OpenFlow13", "monitor", target(), "watch:"], env());
         try {
           await monitor.prints(/event=INITIAL .*in_port=(1|"?d1"?)/);
           await ofctl("add-flow", target(), "in_port=2,actions=1");
