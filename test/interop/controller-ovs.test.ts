@@ -9,7 +9,7 @@ const MAC_A = "02:00:00:00:00:0a";
 const MAC_B = "02:00:00:00:00:0b";
 const MAC_C = "02:00:00:00:00:0c";
 const MAC_D = "02:00:00:00:00:0d";
-const PROGRAMS = ["ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-vswitchd", "ip", "ping", "ethtool"];
+const PROGRAMS = ["ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-vswitchd", "ip", "ping", "ethtool", "openssl"];
 
 describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open vSwitch bridge", () => {
   const net = new Topology();
@@ -133,7 +133,56 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
     expect(await net.ping("b", C)).toBe(true);
   });
 
+  test("it goes to a switch that listens for controllers itself", async () => {
+    await controller.stop();
+    await sut.vsctl("set-controller", "br0", "ptcp:6654:127.0.0.1");
+    await startController("tcp:127.0.0.1:6654");
+    await controller.prints(/switch [0-9a-f]{16} connected from tcp:127\.0\.0\.1:6654/);
+    expect(await net.ping("b", C)).toBe(true);
+  });
+
+  test("over TLS each shows a certificate, and one that the other does not know is refused", async () => {
+    await controller.stop();
+    const [ours, theirs] = [await certificate("controller"), await certificate("switch")];
+    await sut.vsctl("set-ssl", theirs.key, theirs.cert, ours.cert);
+    await sut.vsctl("set-controller", "br0", "ssl:127.0.0.1:6653");
+    const tls = ["--listen", "pssl:6653:127.0.0.1", "-p", ours.key, "-c", ours.cert];
+    const start = async (ca: string): Promise<void> => {
+      const argv = ["node", SLUICE, "controller", ...tls, "-C", ca];
+      controller = new Daemon(argv, { netns: net.netns("sw") });
+      await controller.prints(/listening on pssl:6653:127\.0\.0\.1/);
+    };
+    await start(ours.cert);
+    await controller.prints(/ssl:127\.0\.0\.1:\d+: certificate refused: /);
+    expect(controller.output).not.toContain("connected from");
+    await controller.stop();
+    await start(theirs.cert);
+    await controller.prints(/switch [0-9a-f]{16} connected from ssl:127\.0\.0\.1:\d+/);
+    expect(await net.ping("a", C)).toBe(true);
+  });
+
+  const certificate = async (name: string): Promise<{ key: string; cert: string }> => {
+    const [key, cert] = [`${sut.rundir}/${name}.key`, `${sut.rundir}/${name}.pem`];
+    const request = [
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-days",
+      "2",
+      "-subj",
+      `/CN=${name}`,
+    ];
+    await check([...request, "-keyout", key, "-out", cert]);
+    return { key, cert };
+  };
+
   test("a switch without OpenFlow 1.3 is told so, and the log says what to do", async () => {
+    await controller.stop();
+    await startController();
+    await sut.vsctl("set-controller", "br0", "tcp:127.0.0.1:6653");
     await sut.vsctl("set", "bridge", "br0", "protocols=OpenFlow10");
     await controller.prints(/switch speaks only OpenFlow 1\.0/);
   });

@@ -1,4 +1,4 @@
-import { readFileSync, statSync, unlinkSync } from "node:fs";
+import { chmodSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
 import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { formatTarget, OPENFLOW_PORT, parseTarget, StreamError, type Target } from "./target.js";
@@ -74,7 +74,7 @@ function tlsFile(target: string, name: keyof TlsOptions, options: TlsOptions): B
 
 /** Both ends show a certificate and check the other's against ca_cert, as Open vSwitch does; names in
  *  certificates are not compared with host names, since switches are known by their datapath_id. The files are
- *  read for each connection, so that replaced certificates are taken up. */
+ *  read for each attempt to connect, so that replaced certificates are taken up; a listener reads them once. */
 function tlsContext(target: string, options: TlsOptions) {
   const anyPeer = options.ca_cert === "none";
   return {
@@ -162,6 +162,8 @@ export async function listen(
       throw streamError(target, again);
     });
   }
+  // Whoever may write to the socket may command the program: its user and group, whatever the umask says.
+  if (parsed.kind === "unix") chmodSync(parsed.path, 0o770);
   // Out of file descriptors and the like: the connection is lost, the listener is not.
   server.on("error", (error) => options.onPeerError?.(streamError(target, error).message));
 
@@ -187,13 +189,22 @@ function makeServer(
   ready: (socket: Socket) => void,
 ): Server {
   if (parsed.kind !== "ssl") return createServer({ noDelay: true }, ready);
+  const context = tlsContext(target, options);
+  const mustVouch = context.rejectUnauthorized;
+  const refuse = (socket: TLSSocket, why: string): void => {
+    options.onPeerError?.(`${peerName(socket, "ssl")}: ${why.split("\n")[0]}`);
+    socket.destroy();
+  };
+  // Node would hang up on a certificate that does not check without a word of why; so it is checked here.
   const server = createTlsServer(
-    { ...tlsContext(target, options), handshakeTimeout: 10_000, noDelay: true },
-    (socket: TLSSocket) => ready(quiet(socket)),
+    { ...context, rejectUnauthorized: false, handshakeTimeout: 10_000, noDelay: true },
+    (socket: TLSSocket) => {
+      if (mustVouch && !socket.authorized)
+        refuse(quiet(socket), `certificate refused: ${socket.authorizationError}`);
+      else ready(quiet(socket));
+    },
   );
-  return server.on("tlsClientError", (error, socket) =>
-    options.onPeerError?.(`${peerName(socket, "ssl")}: ${error.message.split("\n")[0]}`),
-  );
+  return server.on("tlsClientError", (error, socket) => refuse(socket, error.message));
 }
 
 function bind(server: Server, to: Target): Promise<void> {

@@ -102,7 +102,10 @@ export class Controller {
             }
             reconnect.connected();
             const dp = this.accept(socket, target, (why) => {
-              if (current === dp) reconnect.disconnected(why);
+              if (current !== dp) return;
+              // It lived until now: that decides how soon to try again.
+              if (dp.isUp) reconnect.activity();
+              reconnect.disconnected(why);
             });
             current = dp;
           },

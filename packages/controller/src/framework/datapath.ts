@@ -1,4 +1,10 @@
-import type { MessageOf, OfMessage, OfMessageInit, Port } from "@sluice/openflow-codec";
+import {
+  type MessageOf,
+  OFPCML,
+  type OfMessage,
+  type OfMessageInit,
+  type Port,
+} from "@sluice/openflow-codec";
 import type { Log } from "@sluice/runtime";
 import type { Switch } from "./app.js";
 import { Connection, type ConnectionCounters, type ConnectionOptions } from "./connection.js";
@@ -20,7 +26,7 @@ export interface DatapathOptions extends Omit<ConnectionOptions, "handlers"> {
 
 type Features = MessageOf<"OFPT_FEATURES_REPLY">;
 
-/** One switch on its connection: the handshake (OpenFlow 1.3.5 §6.3.1: HELLO, FEATURES, then its ports), then
+/** One switch on its connection: the handshake (OpenFlow 1.3.5 §6.3.1: HELLO, FEATURES, SET_CONFIG, then its ports), then
  *  requests, ports kept up to date, and everything else handed on. */
 export class Datapath implements Switch {
   readonly log: Log;
@@ -127,6 +133,8 @@ export class Datapath implements Switch {
         return;
       }
       this.#features = features;
+      // Packets come whole; and Open vSwitch sends packet-ins to a controller that connected to it only after this.
+      this.send({ type: "OFPT_SET_CONFIG", flags: 0, miss_send_len: OFPCML.NO_BUFFER });
       const { body } = await this.request({
         type: "OFPT_MULTIPART_REQUEST",
         body: { type: "OFPMP_PORT_DESC" },
