@@ -1,0 +1,313 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { checksumAdd, checksumFold } from "@sluice/wire";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { Topology } from "../support/netns.js";
+import { Daemon, until } from "../support/process.js";
+import { describeWith } from "../support/requirements.js";
+
+const FORWARDER = fileURLToPath(new URL("./datapath-forwarder.mjs", import.meta.url));
+
+interface FlowSpec {
+  in_port: number;
+  match?: object;
+  actions: readonly object[];
+}
+interface PortSpec {
+  name: string;
+  type: string;
+  mac?: string;
+  mtu?: number;
+}
+
+/** The datapath alone, in a namespace, told what to do line by line. */
+class Forwarder {
+  readonly #child;
+  readonly said: [string, never][] = [];
+  readonly #exit: Promise<number | null>;
+
+  constructor(netns: string, ports: readonly PortSpec[], flows: readonly FlowSpec[]) {
+    const argument = JSON.stringify({ ports, flows });
+    this.#child = spawn("ip", ["netns", "exec", netns, process.execPath, FORWARDER, argument], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    createInterface({ input: this.#child.stdout }).on("line", (line) => {
+      // One that is killed may end in the middle of a line.
+      if (line.endsWith("]")) this.said.push(JSON.parse(line));
+    });
+    this.#exit = new Promise((resolve) => this.#child.once("exit", (code) => resolve(code)));
+  }
+
+  /** What it has said under this name. */
+  all<T = Record<string, unknown>>(what: string): T[] {
+    return this.said.filter(([name]) => name === what).map(([, value]) => value as T);
+  }
+
+  async says<T = Record<string, unknown>>(
+    what: string,
+    test: (value: T) => boolean = () => true,
+  ): Promise<T> {
+    await until(
+      () => this.all<T>(what).some(test),
+      `the datapath to say ${what}`,
+      20_000,
+      () => JSON.stringify(this.said),
+    );
+    return this.all<T>(what).find(test)!;
+  }
+
+  /** Calls a method of the dpif and gives its result. */
+  async call<T = Record<string, unknown>>(method: string, ...args: unknown[]): Promise<T> {
+    const before = this.all(method).length;
+    this.#child.stdin.write(`${JSON.stringify([method, ...args])}\n`);
+    await until(
+      () => this.all(method).length > before,
+      `an answer to ${method}`,
+      20_000,
+      () => JSON.stringify(this.said),
+    );
+    return this.all<T>(method)[before]!;
+  }
+
+  async stop(): Promise<number | null> {
+    this.#child.stdin.end();
+    return this.#exit;
+  }
+
+  get exited(): Promise<number | null> {
+    return this.#exit;
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+/** Whether a frame's TCP checksum holds; true for frames that have none. */
+function l4ChecksumIsRight(frame: Uint8Array): boolean {
+  const isTcp = frame[12] === 8 && frame[13] === 0 && frame[23] === 6;
+  if (!isTcp) return true;
+  const end = 14 + ((frame[16]! << 8) | frame[17]!);
+  const pseudo = checksumAdd(frame, 26, 34, 6 + end - 34);
+  return checksumFold(checksumAdd(frame, 34, end, pseudo)) === 0;
+}
+
+const output = (port: number) => ({ type: "output", port });
+const CROSS: readonly FlowSpec[] = [
+  { in_port: 1, actions: [output(2)] },
+  { in_port: 2, actions: [output(1)] },
+];
+const VETHS: readonly PortSpec[] = [
+  { name: "p1", type: "system" },
+  { name: "p2", type: "system" },
+];
+
+const needs = { root: true, programs: ["ip", "ping", "iperf3", "ethtool"] };
+
+describeWith(needs, "the user-space datapath on real devices", () => {
+  let topology: Topology;
+  let running: Forwarder[];
+
+  beforeEach(async () => {
+    topology = new Topology();
+    running = [];
+    await topology.add("sw");
+  });
+
+  afterEach(async () => {
+    for (const forwarder of running) forwarder.kill();
+    await topology.destroy();
+  });
+
+  async function start(ports: readonly PortSpec[], flows: readonly FlowSpec[]): Promise<Forwarder> {
+    const forwarder = new Forwarder(topology.netns("sw"), ports, flows);
+    running.push(forwarder);
+    await forwarder.says("ready");
+    return forwarder;
+  }
+
+  async function addHosts(offloads: boolean): Promise<void> {
+    await topology.addHost("a", "10.9.0.1/24", "p1", "sw", { offloads });
+    await topology.addHost("b", "10.9.0.2/24", "p2", "sw", { offloads });
+  }
+
+  /** Bits a second that a TCP stream from `from` to `to` carried. */
+  async function tcp(from: string, to: string, address: string, how = ["-t", "1"]): Promise<number> {
+    const server = new Daemon(["iperf3", "-s", "-1", "--forceflush"], { netns: topology.netns(to) });
+    try {
+      await server.prints(/Server listening/);
+      const text = await topology.check(from, ["iperf3", "-J", "-c", address, ...how]);
+      const { end } = JSON.parse(text) as { end: { sum_received: { bits_per_second: number } } };
+      return end.sum_received.bits_per_second;
+    } finally {
+      server.kill();
+    }
+  }
+
+  test.each([
+    ["at their defaults", true],
+    ["off", false],
+  ])("hosts with offloads %s ping and stream TCP each way", async (_, offloads) => {
+    await addHosts(offloads);
+    const forwarder = await start(VETHS, CROSS);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    // A lost super-frame would leave a few kb/s of retransmissions.
+    expect(await tcp("a", "b", "10.9.0.2")).toBeGreaterThan(20e6);
+    expect(await tcp("b", "a", "10.9.0.1")).toBeGreaterThan(20e6);
+    const stats = await forwarder.call<{ rx_bytes: number; rx_packets: number }>("portStats", 1);
+    expect(stats).toMatchObject({ rx_errors: 0, tx_errors: 0 });
+    const counters = await forwarder.call("counters");
+    expect(counters).toMatchObject({ upcalls: 0, drop_oversize: 0, drop_bad_offload: 0 });
+    expect(await forwarder.stop()).toBe(0);
+  });
+
+  test("super-frames keep their sense in a VLAN between two switches", async () => {
+    await addHosts(true);
+    const cable = "ip link add p3 type veth peer name p4 && ip link set p3 up && ip link set p4 up";
+    await topology.check("sw", ["sh", "-c", cable]);
+    const push = { type: "push_vlan", tpid: 0x8100, tci: 0x6005 };
+    const tagged = { vlan_vid: 0x1005, vlan_pcp: 3 };
+    // The kernel takes the tag off what arrives by p3 and p4, and tells it beside the frame.
+    const forwarder = await start(
+      [...VETHS, { name: "p3", type: "system" }, { name: "p4", type: "system" }],
+      [
+        { in_port: 1, actions: [push, output(3)] },
+        { in_port: 4, match: tagged, actions: [{ type: "pop_vlan" }, output(2)] },
+        { in_port: 2, actions: [push, output(4)] },
+        { in_port: 3, match: tagged, actions: [{ type: "pop_vlan" }, output(1)] },
+      ],
+    );
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    expect(await tcp("a", "b", "10.9.0.2")).toBeGreaterThan(20e6);
+    expect(await tcp("b", "a", "10.9.0.1")).toBeGreaterThan(20e6);
+    const { rx_packets, rx_bytes } = await forwarder.call<Record<string, number>>("portStats", 4);
+    expect(rx_bytes! / rx_packets!).toBeGreaterThan(1518);
+  });
+
+  test("unfinished checksums stay right when addresses and ports are rewritten", async () => {
+    await addHosts(true);
+    // Host b believes that it speaks with 10.9.0.77: the datapath translates, as NAT does.
+    const address = (hex: string) => ({ hex });
+    await start(VETHS, [
+      {
+        in_port: 1,
+        match: { eth_type: 0x0800 },
+        actions: [{ type: "set_field", field: "ipv4_src", value: address("0a09004d") }, output(2)],
+      },
+      {
+        in_port: 2,
+        match: { eth_type: 0x0800 },
+        actions: [{ type: "set_field", field: "ipv4_dst", value: address("0a090001") }, output(1)],
+      },
+      {
+        in_port: 1,
+        match: { eth_type: 0x0806 },
+        actions: [{ type: "set_field", field: "arp_spa", value: address("0a09004d") }, output(2)],
+      },
+      {
+        in_port: 2,
+        match: { eth_type: 0x0806 },
+        actions: [{ type: "set_field", field: "arp_tpa", value: address("0a090001") }, output(1)],
+      },
+    ]);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    expect(await tcp("a", "b", "10.9.0.2")).toBeGreaterThan(20e6);
+    expect(await tcp("a", "b", "10.9.0.2", ["-R", "-t", "1"])).toBeGreaterThan(20e6);
+    expect(await tcp("a", "b", "10.9.0.2", ["-u", "-b", "50M", "-t", "1"])).toBeGreaterThan(20e6);
+  });
+
+  test("packets for the slow path come with finished checksums, super-frames in pieces", async () => {
+    await addHosts(true);
+    const forwarder = await start(VETHS, [
+      { in_port: 2, actions: [output(1)] },
+      { in_port: 1, actions: [output(2), { type: "userspace", cookie: 7, max_len: 0xffff }] },
+    ]);
+    await tcp("a", "b", "10.9.0.2", ["-n", "2M"]);
+    const upcalls = forwarder.all<{ kind: string; cookie: number; size: number; packet: string }>("upcall");
+    expect(upcalls.length).toBeGreaterThan(100);
+    for (const { kind, cookie, size, packet } of upcalls) {
+      expect({ kind, cookie, fits: size <= 1514 }).toEqual({ kind: "action", cookie: 7, fits: true });
+      expect(l4ChecksumIsRight(Buffer.from(packet, "hex"))).toBe(true);
+    }
+  });
+
+  test("a TAP device is the host's way into the switch, and is gone when the datapath ends", async () => {
+    await topology.addHost("a", "10.9.0.1/24", "p1", "sw");
+    const forwarder = await start(
+      [
+        { name: "p1", type: "system" },
+        { name: "br0", type: "internal", mac: "02:00:00:00:00:99", mtu: 1400 },
+      ],
+      CROSS,
+    );
+    expect(forwarder.all("added")[1]).toMatchObject({ mac: "02:00:00:00:00:99", mtu: 1400, admin: false });
+    await forwarder.call("portSet", 2, { up: true });
+    await topology.check("sw", ["ip", "addr", "add", "10.9.0.9/24", "dev", "br0"]);
+    await forwarder.says("port", ({ odpPort, link }) => odpPort === 2 && link === true);
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    expect(await tcp("a", "sw", "10.9.0.9")).toBeGreaterThan(20e6);
+    expect(await tcp("sw", "a", "10.9.0.1")).toBeGreaterThan(20e6);
+    await forwarder.stop();
+    expect((await topology.run("sw", ["ip", "link", "show", "br0"])).code).not.toBe(0);
+  });
+
+  test("link state, MTU and the end of a device are told as they happen, and its return", async () => {
+    await addHosts(true);
+    const carrier = async () =>
+      (await topology.check("sw", ["ip", "link", "show", "p1"])).includes("state UP");
+    await until(carrier, "p1 to have a carrier");
+    const forwarder = await start(VETHS, CROSS);
+    await topology.check("a", ["ip", "link", "set", "eth0", "down"]);
+    await forwarder.says("port", ({ odpPort, link }) => odpPort === 1 && link === false);
+    await topology.check("sw", ["ip", "link", "set", "p2", "mtu", "1300"]);
+    await forwarder.says("port", ({ odpPort, mtu }) => odpPort === 2 && mtu === 1300);
+    await topology.check("sw", ["ip", "link", "del", "p1"]);
+    await forwarder.says("port", ({ odpPort, gone }) => odpPort === 1 && gone === true);
+    const back = "ip link add p1 type veth peer name back && ip link set p1 up && ip link set back up";
+    await topology.check("sw", ["sh", "-c", back]);
+    await forwarder.says("port", ({ odpPort, gone, link }) => odpPort === 1 && !gone && link === true);
+  });
+
+  test("a datapath that fails comes back with its ports, flows and TAP devices", async () => {
+    await topology.addHost("a", "10.9.0.1/24", "p1", "sw");
+    const forwarder = await start(
+      [
+        { name: "p1", type: "system" },
+        { name: "br0", type: "internal" },
+      ],
+      CROSS,
+    );
+    await forwarder.call("portSet", 2, { up: true });
+    await topology.check("sw", ["ip", "addr", "add", "10.9.0.9/24", "dev", "br0"]);
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    await forwarder.call("crash");
+    await forwarder.says<string>("error", (text) => text.includes("told to crash"));
+    await forwarder.says<string>("log", (text) => text.includes("is back"));
+    await forwarder.call("barrier");
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    expect(await forwarder.call("counters")).toMatchObject({ restarts: 1, flows: 2 });
+    expect(await forwarder.stop()).toBe(0);
+  });
+
+  test.each<[string, PortSpec, RegExp]>([
+    ["a missing device", { name: "nope0", type: "system" }, /^nope0: .*no such device$/],
+    ["a name too long", { name: "abcdefghijklmnop", type: "internal" }, /name has 1 to 15 bytes$/],
+    ["a name that is taken", { name: "lo", type: "internal" }, /^lo: .*there is a device of this name$/],
+    ["an unknown type", { name: "x0", type: "gre" }, /^x0: .*type gre$/],
+  ])("%s is told in one line", async (_, port, text) => {
+    const forwarder = new Forwarder(topology.netns("sw"), [port], []);
+    running.push(forwarder);
+    expect(await forwarder.says<string>("failed")).toMatch(text);
+    expect(await forwarder.exited).toBe(1);
+  });
+
+  test("a missing privilege is told in one line", async () => {
+    await topology.addHost("a", "10.9.0.1/24", "p1", "sw");
+    const spec = JSON.stringify({ ports: [{ name: "p1", type: "system" }], flows: [] });
+    const argv = ["setpriv", "--bounding-set=-net_raw", process.execPath, FORWARDER, spec];
+    const { stdout, code } = await topology.run("sw", argv);
+    expect(stdout).toContain("p1: cannot be opened: not permitted (needs CAP_NET_RAW)");
+    expect(code).toBe(1);
+  });
+});
