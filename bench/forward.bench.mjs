@@ -1,8 +1,8 @@
 // The user-space datapath beside Open vSwitch's, between network namespaces. Needs root, iperf3, ethtool, Open vSwitch.
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cpuSeconds, daemon, sh, until } from "./lib/shell.mjs";
-import { IP, MAC, setOffloads, startSwitch } from "./lib/switches.mjs";
+import { cpuSeconds, daemon, missingProgram, sh, until } from "./lib/shell.mjs";
+import { IP, MAC, removeLeftovers, setOffloads, startSwitch } from "./lib/switches.mjs";
 
 export const title = "forwarding between two namespaces, beside Open vSwitch's user-space datapath";
 
@@ -31,6 +31,10 @@ const measures = [
 ];
 
 export async function run(ctx) {
+  if (process.getuid?.() !== 0) ctx.skip("needs root, for network namespaces");
+  const missing = missingProgram("ip", "ethtool", "iperf3", "ping", "ovs-vsctl", "ovs-ofctl", "ovs-vswitchd");
+  if (missing) ctx.skip(`needs ${missing}`);
+  await removeLeftovers();
   const switches = {};
   for (const kind of ["sluice", "ovs", "ovs-tso"]) {
     switches[kind] = await startSwitch(kind, ctx.cleanup);

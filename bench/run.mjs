@@ -23,6 +23,8 @@ for (const name of wanted) {
   if (!all.includes(name)) fail(`no bench ${JSON.stringify(name)}: there are ${all.join(", ")}`);
 }
 
+class Skipped extends Error {}
+
 const cleanups = [];
 for (const signal of ["SIGINT", "SIGTERM"]) {
   process.once(signal, () => cleanUp().finally(() => process.exit(1)));
@@ -42,6 +44,9 @@ async function runOne(name) {
     row: (row) => rows.push(row),
     log: (text) => process.stderr.write(`  ${text}\n`),
     cleanup: (undo) => cleanups.push(undo),
+    skip: (reason) => {
+      throw new Skipped(reason);
+    },
     median,
     figure,
   };
@@ -52,8 +57,11 @@ async function runOne(name) {
     process.stdout.write(table(rows));
     if (options.write) writeSection(name, title, rows);
   } catch (error) {
-    failures++;
-    process.stderr.write(`${name} failed: ${error.stack}\n`);
+    if (error instanceof Skipped) process.stdout.write(`skipped: ${error.message}\n`);
+    else {
+      failures++;
+      process.stderr.write(`${name} failed: ${error.stack}\n`);
+    }
   } finally {
     await cleanUp();
   }

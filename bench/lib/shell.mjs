@@ -1,5 +1,5 @@
 // Running programs, in a network namespace or not.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 
@@ -71,3 +71,9 @@ export function cpuSeconds(pid) {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
+
+/** The first of these programs that is not installed. */
+export const missingProgram = (...names) =>
+  names.find(
+    (name) => spawnSync("sh", ["-c", `PATH="$PATH:/usr/sbin:/sbin"; command -v ${name}`]).status !== 0,
+  );

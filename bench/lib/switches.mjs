@@ -68,6 +68,13 @@ export async function startSwitch(kind, cleanup) {
   return { kind, pid: switchd.pid, names, vsctl, ofctl, dir };
 }
 
+/** Removes the namespaces of runs that were killed. */
+export async function removeLeftovers() {
+  for (const [name, pid] of (await sh(["ip", "netns", "list"])).matchAll(/^slb-(\d+)-\S+/gm)) {
+    if (!existsSync(`/proc/${pid}`)) await sh(["ip", "netns", "del", name]);
+  }
+}
+
 async function makeNamespaces(kind, cleanup) {
   const prefix = `slb-${process.pid}-${kind}-`;
   const names = { left: `${prefix}l`, sw: `${prefix}s`, right: `${prefix}r` };
