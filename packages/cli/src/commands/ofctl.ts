@@ -1,3 +1,4 @@
+import { toJson } from "@sluice/openflow-codec";
 import { realClock } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
@@ -18,7 +19,7 @@ import { offlineCommands } from "../ofctl/offline.js";
 import { checkProtocols, OPTIONS } from "../ofctl/options.js";
 import { packetOutCommands } from "../ofctl/packet-out.js";
 import { portCommands } from "../ofctl/ports.js";
-import { ended } from "../ofctl/print.js";
+import { ended, printJson } from "../ofctl/print.js";
 import { formatMessage } from "../ofctl/text.js";
 import { RefusedError } from "../ofctl/vconn.js";
 import { parseOptions } from "../options.js";
@@ -107,11 +108,18 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return typeof code === "number" ? code : 0;
   } catch (error) {
     if (!(error instanceof RefusedError)) throw error;
-    const where =
-      error instanceof RefusedLineError && error.where ? `sluice ofctl: ${error.where}: refused\n` : "";
-    io.stderr.write(where + ended(formatMessage(error.reply)));
+    await showRefusal(context, error);
     return 1;
   }
+}
+
+/** What the switch refused and why; in text on standard error, with --json on the output. */
+async function showRefusal(context: Context, error: RefusedError): Promise<void> {
+  const { io, options } = context;
+  const where = error instanceof RefusedLineError && error.where ? `${error.where}: ` : "";
+  if (options.json) await printJson(context, toJson(error.reply));
+  if (options.json || where !== "") io.stderr.write(`sluice ofctl: ${where}refused: ${error.message}\n`);
+  if (!options.json) io.stderr.write(ended(formatMessage(error.reply)));
 }
 
 function checkCall(

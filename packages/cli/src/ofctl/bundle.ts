@@ -17,8 +17,11 @@ export interface Sendable {
 export class RefusedLineError extends RefusedError {
   readonly where: string | undefined;
 
-  constructor(error: RefusedError, where: string | undefined) {
-    super(error.reply);
+  constructor(error: RefusedError, { message, where }: Sendable) {
+    // A switch need give back no more than 64 bytes of what it refuses; the whole tells more.
+    const { reply } = error;
+    const request = encode({ ...message, xid: reply.xid });
+    super({ ...reply, data: reply.data.length < request.length ? request : reply.data });
     this.where = where;
   }
 }
@@ -29,26 +32,25 @@ export async function sendAll(
   vconn: Vconn,
   items: AsyncIterable<Sendable> | Iterable<Sendable>,
 ): Promise<void> {
-  let sent = new Map<number, string | undefined>();
+  let sent = new Map<number, Sendable>();
   const settle = async (): Promise<void> => {
     const window = sent;
     sent = new Map();
     if (window.size > 0) await naming(window, vconn.barrier([...window.keys()]));
   };
-  for await (const { message, where } of items) {
-    sent.set(vconn.send(message), where);
+  for await (const item of items) {
+    sent.set(vconn.send(item.message), item);
     if (sent.size >= WINDOW) await settle();
   }
   await settle();
 }
 
-async function naming(sent: ReadonlyMap<number, string | undefined>, work: Promise<unknown>): Promise<void> {
+async function naming(sent: ReadonlyMap<number, Sendable>, work: Promise<unknown>): Promise<void> {
   try {
     await work;
   } catch (error) {
-    if (error instanceof RefusedError && !(error instanceof RefusedLineError))
-      throw new RefusedLineError(error, sent.get(error.reply.xid));
-    throw error;
+    const item = error instanceof RefusedError ? sent.get(error.reply.xid) : undefined;
+    throw item ? new RefusedLineError(error as RefusedError, item) : error;
   }
 }
 

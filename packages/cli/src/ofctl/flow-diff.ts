@@ -1,13 +1,19 @@
 import { existsSync } from "node:fs";
-import type { FlowStats } from "@sluice/openflow-codec";
+import {
+  type FlowStats,
+  formatInstructions,
+  formatPriorityAndMatch,
+  type Instruction,
+  type Match,
+  type PortNames,
+} from "@sluice/openflow-codec";
 import { write } from "../io.js";
 import type { Sendable } from "./bundle.js";
 import { type CommandTable, type Context, withSwitch } from "./context.js";
 import { type FlowModInit, flowsOf } from "./flow-spec.js";
 import { change } from "./flows.js";
-import { acceptedNames, type PortNames } from "./names.js";
+import { acceptedNames } from "./names.js";
 import { printJson } from "./print.js";
-import { formatInstructions, formatMatch, matchKey } from "./text.js";
 import type { Vconn } from "./vconn.js";
 
 /** What makes one flow differ from another with the same table, priority and match. */
@@ -16,11 +22,14 @@ type Flow = Pick<
   "table_id" | "priority" | "cookie" | "idle_timeout" | "hard_timeout" | "match" | "instructions" | "flags"
 >;
 
-/** Flows by table, priority and match. Of two that share these, a file's last one counts. */
+/** Flows by their keys. Of two that share these, a file's last one counts. */
 type FlowSet = Map<string, Flow>;
 
-const keyOf = (flow: Flow): string =>
-  `${flow.table_id ?? 0} ${flow.priority ?? 0x8000} ${matchKey(flow.match ?? {})}`;
+/** Table, priority and match: what makes a flow the same one. Text has the fields in one order. */
+function keyOf({ table_id = 0, priority = 0x8000, match = {} }: Flow): string {
+  const text = formatPriorityAndMatch(priority, match as Match);
+  return table_id === 0 ? text : `table=${table_id}${text === "" ? "" : `,${text}`}`;
+}
 
 async function flowsOfFile(context: Context, file: string, names?: PortNames): Promise<FlowSet> {
   const flows: FlowSet = new Map();
@@ -33,23 +42,15 @@ async function flowsOfSwitch(vconn: Vconn): Promise<FlowSet> {
   return new Map(entries.map((flow: FlowStats) => [keyOf(flow), flow]));
 }
 
-/** What stands after the match when a flow is shown in a difference, and what two flows are compared by. */
-function rest(
-  { cookie = 0n, idle_timeout = 0, hard_timeout = 0, instructions = [] }: Flow,
-  names?: PortNames,
-): string {
+/** What two flows with the same key are compared by, as it stands after the key. */
+function rest({ cookie = 0n, idle_timeout = 0, hard_timeout = 0, instructions = [] }: Flow): string {
   const cookieText = cookie === 0n ? "" : ` cookie=0x${cookie.toString(16)}`;
   const idle = idle_timeout === 0 ? "" : ` idle_timeout=${idle_timeout}`;
   const hard = hard_timeout === 0 ? "" : ` hard_timeout=${hard_timeout}`;
-  return `${cookieText}${idle}${hard} ${formatInstructions(instructions, names)}`;
+  return `${cookieText}${idle}${hard} actions=${formatInstructions(instructions as readonly Instruction[])}`;
 }
 
-function shown(flow: Flow, names?: PortNames): string {
-  const table = flow.table_id ? `table=${flow.table_id},` : "";
-  const priority =
-    flow.priority === undefined || flow.priority === 0x8000 ? "" : `priority=${flow.priority},`;
-  return `${`${table}${priority}${formatMatch(flow.match ?? {}, names)}`.replace(/,$/, "")}${rest(flow, names)}`;
-}
+const shown = (flow: Flow): string => keyOf(flow) + rest(flow);
 
 interface Difference {
   before: Flow | undefined;

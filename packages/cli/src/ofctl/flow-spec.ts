@@ -1,12 +1,9 @@
-import type { MessageInitOf } from "@sluice/openflow-codec";
+import { type FlowCommand, type MessageInitOf, type PortNames, parseFlow } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import type { Context } from "./context.js";
 import { readSpecs } from "./lines.js";
-import type { PortNames } from "./names.js";
-import { parseFlow } from "./text.js";
 
 export type FlowModInit = MessageInitOf<"OFPT_FLOW_MOD">;
-export type FlowCommand = "add" | "modify" | "modify_strict" | "delete" | "delete_strict";
 
 /** One flow as it was written; `where` is "FILE:LINE" when it came out of a file. */
 export interface FlowSpec {

@@ -1,12 +1,11 @@
-import { type FlowStats, toJson } from "@sluice/openflow-codec";
+import { type FlowCommand, type FlowStats, formatFlowStats, toJson } from "@sluice/openflow-codec";
 import { write } from "../io.js";
 import { type Sendable, sendAll, sendBundle } from "./bundle.js";
 import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
-import { type FlowCommand, flowOf, flowsOf } from "./flow-spec.js";
+import { flowOf, flowsOf } from "./flow-spec.js";
 import { acceptedNames, shownNames } from "./names.js";
 import { print, printJson, printMultipart } from "./print.js";
 import { sortFlows } from "./sort.js";
-import { formatFlow } from "./text.js";
 import type { Vconn } from "./vconn.js";
 
 /** Sends changes: one after the other, or with --bundle all or none. */
@@ -66,7 +65,7 @@ async function dumpFlows(context: Context, vconn: Vconn, spec: string): Promise<
   if (options.json)
     return printJson(context, toJson({ ...reply, body: { type: "OFPMP_FLOW", entries: flows } }));
   for (const flow of flows)
-    await write(io.stdout, ` ${formatFlow(flow, { names, stats: options["no-stats"] !== true })}\n`);
+    await write(io.stdout, ` ${formatFlowStats(flow, names, { stats: options["no-stats"] !== true })}\n`);
 }
 
 /** Commands on flow tables, one switch each. */

@@ -1,10 +1,10 @@
-import { type MessageInitOf, OFPG } from "@sluice/openflow-codec";
+import { type MessageInitOf, OFPG, type PortNames } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import type { Sendable } from "./bundle.js";
 import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
 import { parsedLines } from "./flow-spec.js";
 import { change } from "./flows.js";
-import { acceptedNames, type PortNames } from "./names.js";
+import { acceptedNames } from "./names.js";
 import { printMultipart } from "./print.js";
 import { parseGroup } from "./text.js";
 

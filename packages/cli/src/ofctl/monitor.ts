@@ -1,11 +1,11 @@
-import { type MessageInitOf, toJson } from "@sluice/openflow-codec";
+import { type MessageInitOf, type PortNames, toJson } from "@sluice/openflow-codec";
 import { ControlServer } from "@sluice/runtime";
 import { fromHex, toHex } from "@sluice/wire";
 import { CliError, write } from "../io.js";
 import { version } from "../main.js";
 import { type CommandTable, type Context, withSwitch } from "./context.js";
 import { flowOf } from "./flow-spec.js";
-import { acceptedNames, type PortNames, shownNames } from "./names.js";
+import { acceptedNames, shownNames } from "./names.js";
 import { ended, print, printJson } from "./print.js";
 import { formatMessage } from "./text.js";
 import { formatUndecodable } from "./undecodable.js";

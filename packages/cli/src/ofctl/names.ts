@@ -1,13 +1,7 @@
-import { OFPP, type Port } from "@sluice/openflow-codec";
+import { OFPP, type Port, type PortNames } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import type { Context } from "./context.js";
 import type { Vconn } from "./vconn.js";
-
-/** Names of a switch's ports as the codec's text takes them: to understand (`number`) or to show (`name`). */
-export interface PortNames {
-  readonly number?: (name: string) => number | undefined;
-  readonly name?: (port: number) => string | undefined;
-}
 
 const RESERVED: Readonly<Record<string, number>> = {
   in_port: OFPP.IN_PORT,

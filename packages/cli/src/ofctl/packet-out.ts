@@ -1,9 +1,8 @@
-import { type MessageInitOf, OFPP } from "@sluice/openflow-codec";
+import { type MessageInitOf, OFPP, type PortNames, parseActions } from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 import { CliError } from "../io.js";
 import { type CommandTable, withSwitch } from "./context.js";
-import { acceptedNames, type PortNames, portByName } from "./names.js";
-import { parseActions } from "./text.js";
+import { acceptedNames, portByName } from "./names.js";
 
 type PacketOutInit = MessageInitOf<"OFPT_PACKET_OUT">;
 
