@@ -167,7 +167,8 @@ export const checkAtom = (base: BaseType, atom: Atom): void => {
   }
 };
 
-const printAtom = (atom: Atom): string => (typeof atom === "string" ? JSON.stringify(atom) : String(atom));
+const printAtom = (atom: Atom): string =>
+  typeof atom === "string" && !/^[\w.-]+$/.test(atom) ? JSON.stringify(atom) : String(atom);
 
 const checkRange = (
   value: number | bigint,

@@ -1,0 +1,64 @@
+import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
+import { CliError, type Io, write } from "../io.js";
+import { version } from "../main.js";
+import { withTimeout } from "../timeout.js";
+import { commands, parseCommandLine } from "../vsctl/parse.js";
+import { runCommands } from "../vsctl/run.js";
+
+const rows = Object.entries(commands).map(
+  ([name, { usage, options = [] }]) =>
+    `  ${[...options.map((option) => `[${option}${option.endsWith("=") ? "..." : ""}]`), name, usage].join(" ").trimEnd()}\n`,
+);
+
+const HELP = `sluice vsctl: ask and change the switch's configuration database (as ovs-vsctl)
+usage: sluice vsctl [OPTION...] COMMAND [ARG...] [-- [OPTION...] COMMAND [ARG...]]...
+
+Commands:
+${rows.join("")}
+Options:
+  --db=TARGET            the database server (default unix:RUNDIR/db.sock)
+  --no-wait              do not wait for the switch to apply the change
+  --retry                keep trying to connect
+  -t, --timeout=SECS     give up after SECS seconds
+  --dry-run              change nothing
+  --oneline              print the output of each command on one line
+  -f, --format=FORMAT    list (default), table, html, csv or json
+  -d, --data=FORMAT      string (default), bare or json
+  --no-headings          leave the headings out
+  --bare                 --data=bare --no-headings
+  -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE
+                         for ssl:, PEM
+`;
+
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const line = parseCommandLine(argv);
+  const { options } = line;
+  if (options.has("--help")) {
+    await write(io.stdout, HELP);
+    return 0;
+  }
+  if (options.has("--version")) {
+    await write(io.stdout, `sluice vsctl ${version()}\n`);
+    return 0;
+  }
+  if (line.calls.length === 0) throw new CliError("missing command name (use --help for help)");
+  const tls: TlsOptions = {};
+  for (const name of ["private-key", "certificate", "ca-cert"] as const) {
+    const path = options.get(`--${name}`);
+    if (path !== undefined) tls[name.replace("-", "_") as keyof TlsOptions] = path;
+  }
+  let output = "";
+  const work = runCommands(line, {
+    clock: realClock,
+    target: options.get("--db") ?? `unix:${runDir(io.env)}/db.sock`,
+    tls,
+    typed: argv.join(" "),
+    stdout: (text) => {
+      output += text;
+    },
+    stderr: (text) => void io.stderr.write(text),
+  });
+  const code = await withTimeout(work, options.get("--timeout"), realClock);
+  await write(io.stdout, output);
+  return code;
+}
