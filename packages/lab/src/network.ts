@@ -86,13 +86,13 @@ export class Network {
     return link;
   }
 
-  /** Every host pings every other, one pair at a time. */
+  /** Every host pings every other: host after host, each all others at once. */
   async pingAll(options?: ProbeOptions): Promise<MeshResult[]> {
     const results: MeshResult[] = [];
     for (const from of this.#hosts) {
-      for (const to of this.#hosts) {
-        if (from !== to) results.push({ from, to, result: await from.ping(to.ip, options) });
-      }
+      const others = this.#hosts.filter((host) => host !== from);
+      const ask = async (to: Host) => ({ from, to, result: await from.ping(to.ip, options) });
+      results.push(...(await Promise.all(others.map(ask))));
     }
     return results;
   }

@@ -1,5 +1,5 @@
 import { Writable } from "node:stream";
-import { formatProbe, type MeshResult, promptClock } from "@sluice/lab";
+import { type MeshResult, promptClock } from "@sluice/lab";
 import { Idl, OpenVSwitch } from "@sluice/ovsdb";
 import { createLog } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
@@ -16,7 +16,7 @@ import {
 } from "../start/configure.js";
 import { BRIDGE, type Demo, startParts } from "../start/demo.js";
 import { HELP, type StartOptions, startOptions } from "../start/options.js";
-import { banner } from "../start/text.js";
+import { banner, flowLines, pingLines } from "../start/text.js";
 import { controllerChanges, pingChange, until } from "../start/watch.js";
 import { run as ofctl } from "./ofctl.js";
 
@@ -91,8 +91,8 @@ async function showNetwork(
 
   await flowsArrive(demo, io);
   let round = await firstPings(demo, options.once ? ONCE_ROUNDS : Number.POSITIVE_INFINITY);
-  for (const { from, to, result } of round) say(`  ping ${from.name} -> ${to.name}: ${formatProbe(result)}`);
-  say(`\nThe flows in ${BRIDGE} now:\n${await flows(demo, io)}`);
+  for (const line of pingLines(round)) say(line);
+  say(`\nThe flows in ${BRIDGE} now:\n${flowLines(await flows(demo, io))}\n`);
   if (options.once) return round.every(isAnswered) ? 0 : 1;
 
   for (;;) {

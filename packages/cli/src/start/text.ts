@@ -1,4 +1,4 @@
-import type { Host } from "@sluice/lab";
+import { formatProbe, type Host, type MeshResult } from "@sluice/lab";
 
 /** What a person needs to know of a running network. */
 export interface Addresses {
@@ -14,7 +14,8 @@ export interface Addresses {
 }
 
 export function banner(at: Addresses): string {
-  const hosts = at.hosts.map(({ name, ip }) => `${name} ${ip}`).join(", ");
+  const names = at.hosts.map(({ name, ip }) => `${name} ${ip}`);
+  const hosts = names.length <= 6 ? names.join(", ") : `${names[0]} to ${names.at(-1)}`;
   const controller = at.isOurController
     ? `learning switch on ${at.controller}`
     : `${at.controller} (not ours)`;
@@ -41,3 +42,34 @@ const ryuLine = (at: Addresses): string =>
     ? `ryu-manager --ofp-tcp-listen-port 6633 ryu.app.simple_switch_13   # or osken-manager, and then
   ovs-vsctl --db=${at.dbTcp} set-controller ${at.bridge} tcp:127.0.0.1:6633`
     : `ryu-manager --ofp-tcp-listen-port ${at.controller.split(":").at(-1)} ryu.app.simple_switch_13   # or osken-manager`;
+
+const MOST_PAIRS_SHOWN = 30;
+
+/** A line for each pair; of many pairs, one for all and one for each that had no answer. */
+export function pingLines(round: readonly MeshResult[]): string[] {
+  const line = ({ from, to, result }: MeshResult): string =>
+    `  ping ${from.name} -> ${to.name}: ${formatProbe(result)}`;
+  if (round.length <= MOST_PAIRS_SHOWN) return round.map(line);
+  const rttMs = round.flatMap(({ result }) => result.rttMs);
+  const sum = {
+    sent: round.reduce((total, { result }) => total + result.sent, 0),
+    received: rttMs.length,
+    rttMs,
+  };
+  const silent = round.filter(({ result }) => result.received === 0);
+  return [
+    `  ping, ${round.length} pairs: ${formatProbe(sum)}`,
+    ...silent.slice(0, MOST_PAIRS_SHOWN).map(line),
+  ];
+}
+
+const MOST_FLOWS_SHOWN = 40;
+
+/** A flow dump, cut to what a person reads. */
+export function flowLines(dump: string): string {
+  const lines = dump.trimEnd().split("\n");
+  const more = lines.length - MOST_FLOWS_SHOWN;
+  return more <= 0
+    ? lines.join("\n")
+    : [...lines.slice(0, MOST_FLOWS_SHOWN), ` … and ${more} more`].join("\n");
+}
