@@ -33,6 +33,8 @@ export interface BackedBridge extends XBridge {
   packetIn(context: PacketInContext, packet: Uint8Array, totalLen: number): void;
   portChanged(port: OfPort, change: DpPortEvent): void;
   heard(effect: Effect & { type: "mac" }, usedMs: number): void;
+  /** An NXAST_LEARN action was met. */
+  learn(effect: Effect & { type: "learn" }, usedMs: number): void;
   /** Drops MACs that have aged. */
   age(): void;
 }
@@ -296,6 +298,7 @@ export class DpBacker {
   #apply(effects: readonly Effect[], usedMs: number): void {
     for (const effect of effects) {
       if (effect.type === "mac") (effect.heard.bridge as BackedBridge).heard(effect, usedMs);
+      else (effect.bridge as BackedBridge).learn(effect, usedMs);
     }
   }
 

@@ -38,6 +38,27 @@ export function modelRig(clock: Clock): Rig<ModelDpif> {
   };
 }
 
+/** The far ends of dummy ports' cables. */
+export interface Cables {
+  port(name: string): {
+    onTransmit: ((frame: Uint8Array) => void) | undefined;
+    receive(frame: Uint8Array): boolean;
+  };
+}
+
+/** A real datapath with dummy ports. */
+export function cableRig<D extends Dpif>(dpif: D, cables: Cables): Rig<D> {
+  const sent: Rig["sent"] = [];
+  return {
+    dpif,
+    sent,
+    plug(name) {
+      cables.port(name).onTransmit = (frame) => sent.push({ port: name, frame });
+    },
+    receive: (name, frame) => void cables.port(name).receive(frame),
+  };
+}
+
 /** A bridge over a datapath, with what it tells. */
 export class TestBench<D extends Dpif = ModelDpif> {
   readonly clock: VirtualClock;
@@ -57,17 +78,18 @@ export class TestBench<D extends Dpif = ModelDpif> {
   static async over<D extends Dpif>(
     rigFor: (clock: VirtualClock) => Rig<D>,
     ports = 0,
+    options: { flowLimit?: number } = {},
   ): Promise<TestBench<D>> {
-    const bench = new TestBench(rigFor);
+    const bench = new TestBench(rigFor, options);
     for (let i = 1; i <= ports; i++) await bench.addPort(`p${i}`);
     bench.portStatus.length = 0;
     return bench;
   }
 
-  private constructor(rigFor: (clock: VirtualClock) => Rig<D>) {
+  private constructor(rigFor: (clock: VirtualClock) => Rig<D>, options: { flowLimit?: number }) {
     this.clock = new VirtualClock();
     this.rig = rigFor(this.clock);
-    this.backer = new DpBacker({ dpif: this.rig.dpif, clock: this.clock, log: quiet });
+    this.backer = new DpBacker({ dpif: this.rig.dpif, clock: this.clock, log: quiet, ...options });
     this.bridge = this.addBridge("br0");
     const { events } = this.bridge;
     events.on("packet_in", (event) => this.packetIns.push(event));

@@ -1,10 +1,11 @@
 import { oxmField } from "@sluice/openflow-codec";
+import { flowFieldOf } from "../flow/match.js";
 import { refuse } from "./error.js";
 import type { Action, Instruction, Match } from "./of.js";
 import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
 import { canExecute } from "./xlate/pipeline.js";
-import { OFPG, OFPP } from "./xlate/reserved.js";
+import { OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
 /** Whether instructions and actions may be installed: what is refused here has the error that 1.3.5 §7.4.4 asks
  *  for, and translation need not check it again. */
@@ -155,13 +156,73 @@ function checkAction(
       break;
     case "OFPAT_EXPERIMENTER":
       throw refuse("OFPBAC_BAD_EXPERIMENTER", `experimenter 0x${action.experimenter.toString(16)}`);
+    case "NXAST_GROUP":
+      if (!context.hasGroup(action.group_id))
+        throw refuse("OFPBAC_BAD_OUT_GROUP", `there is no group ${action.group_id}`);
+      return;
+    case "NXAST_CLONE":
+      checkActions(known && new Map(known), (action.actions ?? []) as readonly Action[], context, packetOut);
+      return;
+    case "NXAST_RESUBMIT_TABLE":
+      if (action.table !== OFPTT.ALL && action.table >= context.tables)
+        throw refuse("OFPBAC_BAD_ARGUMENT", `resubmit to table ${action.table}`);
+      return;
+    case "NXAST_REG_LOAD2":
+      settingOf(action.field);
+      return;
     default:
   }
+  for (const part of bitsOf(action)) checkBits(action, part);
   if (!canExecute(action.type))
     throw refuse(
       action.type.startsWith("NX") ? "OFPBAC_BAD_EXP_TYPE" : "OFPBAC_BAD_TYPE",
       `${action.type} is not supported`,
     );
+}
+
+interface Bits {
+  readonly field: string;
+  readonly offset: number;
+  readonly n_bits: number;
+}
+
+/** The parts of fields that a Nicira action reads and writes. */
+function bitsOf(action: Action): Bits[] {
+  switch (action.type) {
+    case "NXAST_REG_MOVE":
+      return [
+        { field: action.src, offset: action.src_ofs ?? 0, n_bits: action.n_bits },
+        { field: action.dst, offset: action.dst_ofs ?? 0, n_bits: action.n_bits },
+      ];
+    case "ONFACT_COPY_FIELD":
+      return [
+        { field: action.src, offset: action.src_offset ?? 0, n_bits: action.n_bits },
+        { field: action.dst, offset: action.dst_offset ?? 0, n_bits: action.n_bits },
+      ];
+    case "NXAST_REG_LOAD":
+      return [{ field: action.dst, offset: action.ofs_nbits >> 6, n_bits: (action.ofs_nbits & 63) + 1 }];
+    case "NXAST_OUTPUT_REG":
+    case "NXAST_OUTPUT_REG2":
+      return [{ field: action.src, offset: action.ofs_nbits >> 6, n_bits: (action.ofs_nbits & 63) + 1 }];
+    case "NXAST_STACK_PUSH":
+    case "NXAST_STACK_POP":
+      return [{ field: action.field, offset: action.offset ?? 0, n_bits: action.n_bits }];
+    case "NXAST_LEARN":
+    case "NXAST_LEARN2":
+      return (action.specs ?? []).flatMap(({ n_bits, src, dst_field, dst_ofs }) => [
+        ...("field" in src ? [{ field: src.field, offset: src.ofs, n_bits }] : []),
+        ...(dst_field === undefined ? [] : [{ field: dst_field, offset: dst_ofs ?? 0, n_bits }]),
+      ]);
+    default:
+      return [];
+  }
+}
+
+function checkBits(action: Action, { field, offset, n_bits }: Bits): void {
+  const target = flowFieldOf(field);
+  if (!target) throw refuse("OFPBAC_BAD_SET_TYPE", `${action.type}: the switch has no field ${field}`);
+  if (n_bits < 1 || offset + n_bits > target.bits)
+    throw refuse("OFPBAC_BAD_ARGUMENT", `${action.type}: ${field} has ${target.bits} bits`);
 }
 
 const badEthertype = (action: { type: string; ethertype: number }): Error =>

@@ -126,6 +126,18 @@ export class FlowStore {
     transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
   }
 
+  /** Adds a learned flow; one that is there with the same actions is only kept from timing out. */
+  learn(message: FlowMod, usedMs: number, transaction: Transaction): void {
+    const { key, mask } = parseMatch(message.match ?? {});
+    const old = this.#table(message).rules.find(key, mask, message.priority ?? 0x8000);
+    // Late counts of packets that went before: what has been learned since is newer.
+    if (old && old.freshMs > usedMs) return;
+    if (old && JSON.stringify(old.instructions, plain) === JSON.stringify(message.instructions, plain)) {
+      old.credit(0, 0, usedMs);
+      old.freshMs = usedMs;
+    } else this.add(message, undefined, transaction);
+  }
+
   /** Modifies the instructions of what is selected; counts, timeouts and cookie stay (1.3.5 §6.4). */
   modify(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
     const table = this.#table(message);
@@ -335,3 +347,5 @@ const describe = (rule: Rule, match: Match): FlowUpdateEvent["rule"] => ({
   match,
   instructions: rule.instructions,
 });
+
+const plain = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);

@@ -519,6 +519,16 @@ export class Ofproto implements BackedBridge {
     if (this.macLearning.count > this.macLearning.size) this.age();
   }
 
+  /** BackedBridge: adds the flow that NXAST_LEARN asks for, or refreshes it when it is there. */
+  learn({ flow }: Effect & { type: "learn" }, usedMs: number): void {
+    try {
+      transact((transaction) => this.#flows.learn(flow, usedMs, transaction));
+    } catch (error) {
+      if (!(error instanceof OfpError)) throw error;
+      this.#log.warn(`${this.name}: a learned flow was refused: ${error.message}`);
+    }
+  }
+
   /** BackedBridge: drops MACs that have aged. */
   age(): void {
     for (const { vlan, mac } of this.macLearning.expire()) this.#backer.macChanged(this, vlan, mac);

@@ -3,22 +3,14 @@ import { ethernet, type Frame, ipv4, ipv6, parseFrame, tcp, toHex, udp } from "@
 import { describe, expect, test } from "vitest";
 import { createUserspaceDpif } from "../datapath/userspace/dpif.js";
 import { DummyHub } from "../netdev/dummy.js";
-import { output, quiet, type Rig, TestBench } from "./bench.testkit.js";
+import { cableRig, output, quiet, type Rig, TestBench } from "./bench.testkit.js";
 import type { Action, Bucket, GroupMod, Match } from "./of.js";
 import { OFPP } from "./xlate/reserved.js";
 
 /** The user-space datapath in this thread, with dummy ports. */
 function userspaceRig(clock: Clock): Rig {
   const dummies = new DummyHub();
-  const sent: Rig["sent"] = [];
-  return {
-    dpif: createUserspaceDpif({ clock, log: quiet, host: "inline", dummies }),
-    sent,
-    plug(name) {
-      dummies.port(name).onTransmit = (frame) => sent.push({ port: name, frame });
-    },
-    receive: (name, frame) => void dummies.port(name).receive(frame),
-  };
+  return cableRig(createUserspaceDpif({ clock, log: quiet, host: "inline", dummies }), dummies);
 }
 
 const open = (ports: number) => TestBench.over(userspaceRig, ports);

@@ -15,8 +15,10 @@ export class Rule implements Classified, Sink {
   flags: number;
   /** In the order of execution, 1.3.5 §5.9. */
   instructions: readonly Instruction[];
-  /** Clock ms. The hard timeout runs from `createdMs`, the idle one from `usedMs`. */
-  createdMs: number;
+  /** Clock ms. The hard timeout runs from `freshMs`, the idle one from `usedMs`. */
+  readonly createdMs: number;
+  /** When it was added, or learned again. */
+  freshMs: number;
   usedMs: number;
   packets = 0;
   bytes = 0;
@@ -45,6 +47,7 @@ export class Rule implements Classified, Sink {
     this.instructions = init.instructions;
     this.hidden = init.hidden ?? false;
     this.createdMs = nowMs;
+    this.freshMs = nowMs;
     this.usedMs = nowMs;
   }
 
@@ -62,13 +65,13 @@ export class Rule implements Classified, Sink {
   /** When it may be due next, clock ms; Infinity without timeouts. */
   deadline(): number {
     const idle = this.idle_timeout > 0 ? this.usedMs + this.idle_timeout * 1000 : Infinity;
-    const hard = this.hard_timeout > 0 ? this.createdMs + this.hard_timeout * 1000 : Infinity;
+    const hard = this.hard_timeout > 0 ? this.freshMs + this.hard_timeout * 1000 : Infinity;
     return Math.min(idle, hard);
   }
 
   /** Why it is due at `nowMs`. */
   expiry(nowMs: number): "OFPRR_IDLE_TIMEOUT" | "OFPRR_HARD_TIMEOUT" | undefined {
-    if (this.hard_timeout > 0 && nowMs >= this.createdMs + this.hard_timeout * 1000)
+    if (this.hard_timeout > 0 && nowMs >= this.freshMs + this.hard_timeout * 1000)
       return "OFPRR_HARD_TIMEOUT";
     if (this.idle_timeout > 0 && nowMs >= this.usedMs + this.idle_timeout * 1000) return "OFPRR_IDLE_TIMEOUT";
     return undefined;

@@ -21,8 +21,7 @@ export interface MacHeard {
 /** What translation finds besides actions; applied when a packet was really seen. */
 export type Effect =
   | { readonly type: "mac"; readonly heard: MacHeard }
-  | { readonly type: "learn"; readonly bridge: XBridge; readonly flow: FlowMod }
-  | { readonly type: "fin_timeout"; readonly rule: object; readonly idle: number; readonly hard: number };
+  | { readonly type: "learn"; readonly bridge: XBridge; readonly flow: FlowMod };
 
 export interface TableLookup {
   readonly table: XTable;
@@ -62,7 +61,7 @@ export interface Context {
   /** Whether the rule that acts is a table-miss entry: its packet-ins say so. */
   tableMiss: boolean;
   actionSet: readonly Action[];
-  stack: Uint8Array[];
+  stack: bigint[];
   depth: number;
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
@@ -106,6 +105,10 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     exited,
     pristine,
   } = ctx;
+  if (ctx.depth >= MAX_DEPTH) {
+    fail(ctx, "too deep");
+    return;
+  }
   const fixed = ctx.wildcards.fixed;
   ctx.key = key.slice();
   ctx.wildcards.fixed = fixed.slice();

@@ -26,6 +26,7 @@ export interface Frozen {
   readonly cookie: bigint;
   readonly steps: readonly Step[];
   readonly actionSet: readonly Action[];
+  readonly stack: readonly bigint[];
   readonly pipeline: Uint32Array;
 }
 
@@ -124,6 +125,7 @@ export const frozenText = (state: Frozen): string =>
     state.cookie,
     JSON.stringify(state.steps, plain),
     JSON.stringify(state.actionSet, plain),
+    state.stack.join(),
     sparse(state.pipeline),
   ].join("|");
 

@@ -9,6 +9,7 @@ import {
   setField,
   setFieldBig,
 } from "../../flow/flow-key.js";
+import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { type FlowMatch, FlowMatchError, flowFieldOf, matchToKey } from "../../flow/match.js";
 import { refuse } from "../error.js";
 import type { Match } from "../of.js";
@@ -35,8 +36,9 @@ export function pin(wildcards: Wildcards, field: FlowField, only?: bigint): void
   setFieldBig(wildcards.fixed, field, getFieldBig(wildcards.fixed, field) | only);
 }
 
-/** Whether the field exists only in the pipeline: the datapath is not told when it changes. */
-export const isPipeline = (field: FlowField): boolean => field.lane >= DP_LANES;
+/** Whether the field is no part of the packet: the datapath is not told when it changes. */
+export const isPipeline = (field: FlowField): boolean =>
+  field.lane >= DP_LANES || field.lane <= LANE_RECIRC_ID;
 
 const inPort = flowField("in_port");
 

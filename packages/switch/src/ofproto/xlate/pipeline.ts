@@ -19,6 +19,7 @@ import type { Frozen } from "./contexts.js";
 import { enterPipeline, look, pinPipeline, pipelineOf, restorePipeline } from "./field.js";
 import { flowHash } from "./flow-hash.js";
 import { type Hooks, headerActions, see, setField } from "./header-actions.js";
+import { type Engine, niciraActions } from "./nicira-actions.js";
 import { decideNormal } from "./normal.js";
 import { OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
@@ -109,6 +110,7 @@ export function translate(input: XlateInput): XlateResult {
     ctx.table_id = frozen.table_id;
     ctx.cookie = frozen.cookie;
     ctx.actionSet = frozen.actionSet;
+    ctx.stack = [...frozen.stack];
     run(ctx, frozen.steps);
   }
   if (ctx.frozen) finishFreeze(ctx);
@@ -155,7 +157,7 @@ function pipeline(ctx: Context, table_id: number): void {
 }
 
 /** Looks the flow up in a table and runs the rule found. Without one the packet is dropped (1.3.5 §5.4). */
-export function lookupTable(ctx: Context, table_id: number): void {
+function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   if (ctx.lookups.length >= MAX_LOOKUPS) {
     fail(ctx, "too many lookups");
     return;
@@ -168,8 +170,8 @@ export function lookupTable(ctx: Context, table_id: number): void {
   const rule = table.rules.lookup(ctx.key, ctx.wildcards);
   note(ctx, "table", `table ${table_id}`, rule);
   if (!rule) {
-    ctx.actionSet = [];
-    note(ctx, "drop", "no match");
+    if (missDrops) ctx.actionSet = [];
+    note(ctx, missDrops ? "drop" : "note", "no match");
     return;
   }
   ctx.sinks.push(table.matched, rule);
@@ -248,13 +250,23 @@ const pipelineSteps: StepHandlers = {
   send: (ctx, { port }) => sendTo(ctx, port),
 };
 
+const engine: Engine = {
+  ...hooks,
+  run,
+  resubmit: (ctx, table_id) => lookupTable(ctx, table_id, false),
+  output,
+  group: throughGroup,
+  onCopy: (ctx, body) => onCopy(ctx, body, finishFreeze),
+  toController,
+};
+
 const handlers: Readonly<Record<string, StepHandler | undefined>> = {
   ...pipelineSteps,
   ...Object.fromEntries(
-    Object.entries(headerActions).map(([type, handler]) => [
+    Object.entries({ ...headerActions, ...niciraActions }).map(([type, handler]) => [
       type,
       (ctx: Context, step: never) =>
-        (handler as (ctx: Context, step: never, hooks: Hooks) => void)(ctx, step, hooks),
+        (handler as (ctx: Context, step: never, engine: Engine) => void)(ctx, step, engine),
     ]),
   ),
 };
@@ -428,6 +440,7 @@ function finishFreeze(ctx: Context): void {
     cookie: ctx.cookie,
     steps,
     actionSet: ctx.actionSet,
+    stack: ctx.stack,
     pipeline: pipelineOf(ctx.key),
   });
   if (id === 0) fail(ctx, "too many contexts");

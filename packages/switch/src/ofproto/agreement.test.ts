@@ -1,0 +1,197 @@
+import type { Clock } from "@sluice/runtime";
+import { ethernet, ipv4, toHex, udp } from "@sluice/wire";
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import { createUserspaceDpif } from "../datapath/userspace/dpif.js";
+import { DummyHub } from "../netdev/dummy.js";
+import { cableRig, quiet, type Rig, TestBench } from "./bench.testkit.js";
+import type { OfpError } from "./error.js";
+import type { Action, FlowMod, GroupMod, Instruction, Match } from "./of.js";
+import { OFPP } from "./xlate/reserved.js";
+
+/** Whatever is cached, a packet comes out as if nothing were: the same requests and packets go to two switches, one
+ *  of which may cache nothing. */
+
+function userspaceRig(clock: Clock): Rig {
+  const dummies = new DummyHub();
+  return cableRig(createUserspaceDpif({ clock, log: quiet, host: "inline", dummies }), dummies);
+}
+
+const PORTS = 3;
+const mac = fc.constantFrom("00:00:00:00:00:01", "00:00:00:00:00:02", "00:00:00:00:00:03");
+const ip = fc.constantFrom("10.0.0.1", "10.0.0.2", "10.0.1.1");
+const l4 = fc.constantFrom(1, 2, 3);
+const port = fc.integer({ min: 1, max: PORTS });
+const table = fc.constantFrom(0, 1, 2);
+const maybe = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
+  fc.option(arbitrary, { nil: undefined });
+
+const match: fc.Arbitrary<Match> = fc
+  .record({
+    in_port: maybe(port),
+    eth_src: maybe(mac),
+    eth_dst: maybe(fc.oneof(mac, fc.constant({ value: "00:00:00:00:00:02", mask: "00:00:00:00:00:02" }))),
+    vlan_vid: maybe(fc.constantFrom(0, 0x1005, 0x1006)),
+    metadata: maybe(fc.constantFrom({ value: 1n, mask: 1n }, { value: 0n, mask: 2n })),
+    l3: fc.boolean(),
+    ipv4_src: maybe(fc.oneof(ip, fc.constant({ value: "10.0.0.0", mask: "255.255.255.0" }))),
+    ip_dscp: maybe(fc.constantFrom(0, 10)),
+    udp_dst: maybe(l4),
+  })
+  .map(({ l3, ipv4_src, ip_dscp, udp_dst, ...l2 }) => ({
+    ...l2,
+    ...(l3 ? { eth_type: 0x0800, ip_proto: 17, ipv4_src, ip_dscp, udp_dst } : {}),
+  }))
+  .map(
+    (fields) =>
+      Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Match,
+  );
+
+const action = (isIp: boolean, isTagged: boolean): fc.Arbitrary<Action> =>
+  fc.oneof(
+    { weight: 4, arbitrary: port.map((port): Action => ({ type: "OFPAT_OUTPUT", port })) },
+    fc
+      .constantFrom(OFPP.ALL, OFPP.IN_PORT, OFPP.NORMAL)
+      .map((port): Action => ({ type: "OFPAT_OUTPUT", port })),
+    mac.map((eth_dst): Action => ({ type: "OFPAT_SET_FIELD", field: { eth_dst } })),
+    fc.constant<Action>({ type: "OFPAT_PUSH_VLAN", ethertype: 0x8100 }),
+    fc.constant<Action>({ type: "OFPAT_GROUP", group_id: 1 }),
+    ...(isTagged ? [fc.constant<Action>({ type: "OFPAT_POP_VLAN" })] : []),
+    ...(isIp
+      ? [
+          ip.map((ipv4_src): Action => ({ type: "OFPAT_SET_FIELD", field: { ipv4_src } })),
+          l4.map((udp_dst): Action => ({ type: "OFPAT_SET_FIELD", field: { udp_dst } })),
+          fc.constant<Action>({ type: "OFPAT_DEC_NW_TTL" }),
+        ]
+      : []),
+  );
+
+const flowMod: fc.Arbitrary<FlowMod> = fc.tuple(match, table).chain(([match, table_id]) => {
+  const actions = fc.array(
+    action("eth_type" in match, typeof match.vlan_vid === "number" && match.vlan_vid !== 0),
+    { maxLength: 3 },
+  );
+  return fc.record({
+    command: fc.constantFrom(
+      ...([
+        "OFPFC_ADD",
+        "OFPFC_ADD",
+        "OFPFC_ADD",
+        "OFPFC_MODIFY",
+        "OFPFC_DELETE",
+        "OFPFC_DELETE_STRICT",
+      ] as const),
+    ),
+    table_id: fc.constant(table_id),
+    match: fc.constant(match),
+    priority: fc.nat(5),
+    instructions: fc
+      .record({
+        apply: maybe(actions),
+        write: maybe(actions),
+        metadata: maybe(fc.constantFrom(1n, 2n, 3n)),
+        goto: fc.boolean(),
+      })
+      .map(({ apply, write, metadata, goto }): Instruction[] => [
+        ...(apply ? [{ type: "OFPIT_APPLY_ACTIONS", actions: apply } as const] : []),
+        ...(write ? [{ type: "OFPIT_WRITE_ACTIONS", actions: write } as const] : []),
+        ...(metadata === undefined
+          ? []
+          : [{ type: "OFPIT_WRITE_METADATA", metadata, metadata_mask: 3n } as const]),
+        ...(goto && table_id < 2 ? [{ type: "OFPIT_GOTO_TABLE", table_id: table_id + 1 } as const] : []),
+      ]),
+  });
+});
+
+const groupMod: fc.Arbitrary<GroupMod> = fc
+  .record({
+    command: fc.constant("OFPGC_MODIFY" as const),
+    group_id: fc.constant(1),
+    group_type: fc.constantFrom("OFPGT_ALL" as const, "OFPGT_SELECT" as const),
+    buckets: fc.array(
+      fc.record({
+        actions: fc.tuple(mac, port).map(([eth_src, port]): Action[] => [
+          { type: "OFPAT_SET_FIELD", field: { eth_src } },
+          { type: "OFPAT_OUTPUT", port },
+        ]),
+      }),
+      { maxLength: 3 },
+    ),
+  })
+  .map((group) =>
+    group.group_type === "OFPGT_SELECT"
+      ? { ...group, buckets: group.buckets.map((bucket) => ({ ...bucket, weight: 1 })) }
+      : group,
+  );
+
+const packet = fc.record({
+  in_port: port,
+  bytes: fc
+    .record({
+      src: mac,
+      dst: mac,
+      vid: maybe(fc.constantFrom(5, 6)),
+      from: ip,
+      to: ip,
+      sport: l4,
+      dport: l4,
+      ttl: fc.constantFrom(1, 2, 64),
+      tos: fc.constantFrom(0, 40),
+    })
+    .map(({ src, dst, vid, from, to, sport, dport, ttl, tos }) =>
+      ethernet(
+        { src, dst, ...(vid === undefined ? {} : { vlans: [{ vid }] }) },
+        ipv4({ src: from, dst: to, ttl, tos }, udp({ src_port: sport, dst_port: dport }, new Uint8Array(18))),
+      ),
+    ),
+});
+
+const step = fc.oneof(
+  { weight: 3, arbitrary: flowMod.map((flowMod) => ({ flowMod })) },
+  { weight: 1, arbitrary: groupMod.map((groupMod) => ({ groupMod })) },
+  { weight: 6, arbitrary: packet.map((packet) => ({ packet })) },
+);
+
+const errorOf = (body: () => void): string => {
+  try {
+    body();
+  } catch (error) {
+    return (error as OfpError).error_code;
+  }
+  return "";
+};
+
+test("cached flows never change what comes out, nor what is counted", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
+      const cached = await TestBench.over(userspaceRig, PORTS);
+      const plain = await TestBench.over(userspaceRig, PORTS, { flowLimit: 0 });
+      const both = [cached, plain];
+      for (const { bridge } of both)
+        bridge.groupMod({ command: "OFPGC_ADD", group_type: "OFPGT_ALL", group_id: 1, buckets: [] });
+      for (const step of steps) {
+        if ("packet" in step) {
+          const [a, b] = await Promise.all(
+            both.map(async (bench) =>
+              (await bench.forward(`p${step.packet.in_port}`, step.packet.bytes)).map(
+                ({ port, frame }) => `${port} ${toHex(frame)}`,
+              ),
+            ),
+          );
+          expect(a).toEqual(b);
+        } else {
+          const [a, b] = both.map(({ bridge }) =>
+            errorOf(() =>
+              "flowMod" in step ? bridge.flowMod(step.flowMod) : bridge.groupMod(step.groupMod),
+            ),
+          );
+          expect(a).toBe(b);
+        }
+      }
+      expect(plain.backer.megaflows.size).toBe(0);
+      const [a, b] = await Promise.all(both.map((bench) => bench.dump()));
+      expect(a).toEqual(b);
+    }),
+    { numRuns: 200 },
+  );
+});

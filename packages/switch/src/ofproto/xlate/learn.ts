@@ -1,0 +1,67 @@
+import { fromHex } from "@sluice/wire";
+import { flowFieldOf } from "../../flow/match.js";
+import type { Action, ActionOf, FlowMod, Match } from "../of.js";
+
+const SEND_FLOW_REM = 1;
+
+/** Reads bits of the packet's flow. */
+type Read = (name: string, offset: number, n_bits: number) => bigint;
+
+/** The flow that NXAST_LEARN adds for this packet (ovs-actions(7)). */
+export function learnedFlow(
+  action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_LEARN2">,
+  read: Read,
+  in_port: number,
+): FlowMod {
+  const match = new Map<string, { value: bigint; mask: bigint }>();
+  const actions: Action[] = [];
+  for (const spec of action.specs ?? []) {
+    const { n_bits, src } = spec;
+    const value = "field" in src ? read(src.field, src.ofs, n_bits) : constant(src.value, n_bits);
+    const ofs = spec.dst_ofs ?? 0;
+    const mask = ((1n << BigInt(n_bits)) - 1n) << BigInt(ofs);
+    if (spec.dst === "output") {
+      const port = "field" in src && flowFieldOf(src.field)?.name === "in_port" ? in_port : Number(value);
+      actions.push({ type: "OFPAT_OUTPUT", port });
+    } else if (spec.dst === "load") {
+      actions.push({
+        type: "NXAST_REG_LOAD",
+        ofs_nbits: (ofs << 6) | (n_bits - 1),
+        dst: spec.dst_field!,
+        value,
+      });
+    } else {
+      const old = match.get(spec.dst_field!) ?? { value: 0n, mask: 0n };
+      match.set(spec.dst_field!, { value: old.value | (value << BigInt(ofs)), mask: old.mask | mask });
+    }
+  }
+  return {
+    command: "OFPFC_ADD",
+    table_id: action.table_id,
+    priority: action.priority ?? 0x8000,
+    cookie: action.cookie ?? 0n,
+    idle_timeout: action.idle_timeout ?? 0,
+    hard_timeout: action.hard_timeout ?? 0,
+    flags: ((action.flags ?? 0) & 1) !== 0 ? SEND_FLOW_REM : 0,
+    match: matchOf(match),
+    instructions: actions.length > 0 ? [{ type: "OFPIT_APPLY_ACTIONS", actions }] : [],
+  };
+}
+
+/** The lowest `n_bits` bits of hex digits. */
+function constant(hex: string, n_bits: number): bigint {
+  let value = 0n;
+  for (const byte of fromHex(hex)) value = (value << 8n) | BigInt(byte);
+  return value & ((1n << BigInt(n_bits)) - 1n);
+}
+
+/** Numbers serve as values of every kind of field; whole fields are written without a mask. */
+function matchOf(fields: ReadonlyMap<string, { value: bigint; mask: bigint }>): Match {
+  const match: Record<string, unknown> = {};
+  for (const [name, { value, mask }] of fields) {
+    const field = flowFieldOf(name);
+    const isWhole = field !== undefined && mask === (1n << BigInt(field.bits)) - 1n;
+    match[name] = isWhole ? (field.bits <= 32 ? Number(value) : value) : { value, mask };
+  }
+  return match as Match;
+}

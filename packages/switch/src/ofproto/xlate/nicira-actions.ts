@@ -1,0 +1,206 @@
+import type { FlowField } from "../../flow/flow-key.js";
+import { flowField, getFieldBig } from "../../flow/flow-key.js";
+import { flowFieldOf } from "../../flow/match.js";
+import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
+import { type Context, fail, MAX_DEPTH } from "./context.js";
+import { look, settingOf } from "./field.js";
+import type { Hooks } from "./header-actions.js";
+import { headerActions, setField } from "./header-actions.js";
+import { learnedFlow } from "./learn.js";
+import { OFPP } from "./reserved.js";
+import type { Step } from "./steps.js";
+
+/** Nicira's actions (ovs-actions(7)), as far as translation carries them out. */
+
+/** What these actions need of the pipeline. */
+export interface Engine extends Hooks {
+  run(ctx: Context, steps: readonly Step[]): void;
+  /** Looks up a table; a miss changes nothing. */
+  resubmit(ctx: Context, table_id: number): void;
+  output(ctx: Context, port: number, max_len: number | undefined): void;
+  group(ctx: Context, group_id: number): void;
+  onCopy(ctx: Context, body: () => void): void;
+  toController(
+    ctx: Context,
+    reason: "OFPR_NO_MATCH" | "OFPR_ACTION" | "OFPR_INVALID_TTL",
+    options: { max_len?: number; controllerId?: number; userdata?: Uint8Array },
+  ): void;
+}
+
+type Handlers = {
+  readonly [T in ActionType]?: (ctx: Context, action: ActionOf<T>, engine: Engine) => void;
+};
+
+const REASONS = ["OFPR_NO_MATCH", "OFPR_ACTION", "OFPR_INVALID_TTL"] as const;
+const SAME_TABLE = 255;
+const MAX_STACK = 1024;
+
+export const niciraActions: Handlers = {
+  NXAST_RESUBMIT: (ctx, { in_port }, engine) => resubmit(ctx, in_port, SAME_TABLE, engine),
+  NXAST_RESUBMIT_TABLE: (ctx, { in_port, table }, engine) => resubmit(ctx, in_port, table, engine),
+
+  NXAST_REG_MOVE(ctx, { n_bits, src, src_ofs, dst, dst_ofs }) {
+    store(ctx, dst, dst_ofs ?? 0, n_bits, read(ctx, src, src_ofs ?? 0, n_bits));
+  },
+  ONFACT_COPY_FIELD(ctx, { n_bits, src, src_offset, dst, dst_offset }) {
+    store(ctx, dst, dst_offset ?? 0, n_bits, read(ctx, src, src_offset ?? 0, n_bits));
+  },
+  NXAST_REG_LOAD(ctx, { ofs_nbits, dst, value }) {
+    store(ctx, dst, ofs_nbits >> 6, (ofs_nbits & 63) + 1, value);
+  },
+  NXAST_REG_LOAD2(ctx, { field }) {
+    const setting = settingOf(field);
+    setField(ctx, setting.field, setting.value, setting.mask);
+  },
+  NXAST_WRITE_METADATA(ctx, { metadata, mask }) {
+    setField(ctx, flowField("metadata"), metadata, mask);
+  },
+  NXAST_SET_TUNNEL(ctx, { tun_id }) {
+    setField(ctx, flowField("tunnel_id"), BigInt(tun_id));
+  },
+  NXAST_SET_TUNNEL64(ctx, { tun_id }) {
+    setField(ctx, flowField("tunnel_id"), tun_id);
+  },
+
+  NXAST_STACK_PUSH(ctx, { field, offset, n_bits }) {
+    if (ctx.stack.length >= MAX_STACK) fail(ctx, "stack too deep");
+    else ctx.stack.push(read(ctx, field, offset ?? 0, n_bits));
+  },
+  NXAST_STACK_POP(ctx, { field, offset, n_bits }) {
+    const value = ctx.stack.pop();
+    if (value === undefined) ctx.record?.({ depth: ctx.depth, kind: "note", text: "the stack is empty" });
+    else store(ctx, field, offset ?? 0, n_bits, value & ((1n << BigInt(n_bits)) - 1n));
+  },
+
+  NXAST_OUTPUT_REG(ctx, { ofs_nbits, src, max_len }, engine) {
+    outputRegister(ctx, src, ofs_nbits, max_len, engine);
+  },
+  NXAST_OUTPUT_REG2(ctx, { ofs_nbits, src, max_len }, engine) {
+    outputRegister(ctx, src, ofs_nbits, max_len, engine);
+  },
+  NXAST_OUTPUT_TRUNC(ctx, { port, max_len }, engine) {
+    engine.onCopy(ctx, () => {
+      ctx.out.push({ type: "trunc", max_len });
+      engine.output(ctx, wide(port), undefined);
+    });
+  },
+  NXAST_GROUP: (ctx, { group_id }, engine) => engine.group(ctx, group_id),
+
+  NXAST_CONTROLLER(ctx, { max_len, controller_id, reason }, engine) {
+    engine.toController(ctx, REASONS[reason ?? 1] ?? "OFPR_ACTION", {
+      max_len: max_len ?? 0xffff,
+      controllerId: controller_id ?? 0,
+    });
+  },
+  NXAST_CONTROLLER2(ctx, { properties }, engine) {
+    let max_len = 0xffff;
+    let controllerId = 0;
+    let reason: (typeof REASONS)[number] = "OFPR_ACTION";
+    let userdata: Uint8Array | undefined;
+    for (const property of properties ?? []) {
+      if (!("type" in property)) continue;
+      if (property.type === "NXAC2PT_MAX_LEN") max_len = property.max_len;
+      else if (property.type === "NXAC2PT_CONTROLLER_ID") controllerId = property.controller_id;
+      else if (property.type === "NXAC2PT_REASON") reason = REASONS[property.reason] ?? "OFPR_ACTION";
+      else if (property.type === "NXAC2PT_USERDATA") userdata = property.userdata;
+    }
+    engine.toController(ctx, reason, { max_len, controllerId, ...(userdata ? { userdata } : {}) });
+  },
+
+  NXAST_NOTE() {},
+  NXAST_EXIT(ctx) {
+    ctx.exited = true;
+  },
+  NXAST_CLONE(ctx, { actions }, engine) {
+    engine.onCopy(ctx, () => engine.run(ctx, (actions ?? []) as readonly Action[]));
+  },
+
+  NXAST_LEARN: (ctx, action) => learn(ctx, action),
+  NXAST_LEARN2: (ctx, action) => learn(ctx, action),
+
+  NXAST_SET_QUEUE() {},
+  NXAST_POP_QUEUE() {},
+  NXAST_DEC_TTL: (ctx, _action, engine) =>
+    headerActions.OFPAT_DEC_NW_TTL!(ctx, { type: "OFPAT_DEC_NW_TTL" }, engine),
+  NXAST_DEC_MPLS_TTL: (ctx, _action, engine) =>
+    headerActions.OFPAT_DEC_MPLS_TTL!(ctx, { type: "OFPAT_DEC_MPLS_TTL" }, engine),
+  NXAST_SET_MPLS_TTL: (ctx, { ttl }, engine) =>
+    headerActions.OFPAT_SET_MPLS_TTL!(ctx, { type: "OFPAT_SET_MPLS_TTL", mpls_ttl: ttl }, engine),
+  NXAST_SET_MPLS_LABEL(ctx, { label }) {
+    setField(ctx, flowField("mpls_label"), BigInt(label));
+  },
+  NXAST_SET_MPLS_TC(ctx, { tc }) {
+    setField(ctx, flowField("mpls_tc"), BigInt(tc));
+  },
+  NXAST_PUSH_MPLS: (ctx, { ethertype }, engine) =>
+    headerActions.OFPAT_PUSH_MPLS!(ctx, { type: "OFPAT_PUSH_MPLS", ethertype }, engine),
+  NXAST_POP_MPLS: (ctx, { ethertype }, engine) =>
+    headerActions.OFPAT_POP_MPLS!(ctx, { type: "OFPAT_POP_MPLS", ethertype }, engine),
+};
+
+/** An OpenFlow 1.0 port number as one of 1.3. */
+export const wide = (port: number): number => (port >= 0xff00 ? (port | 0xffff_0000) >>> 0 : port);
+
+function resubmit(ctx: Context, in_port: number, table: number, engine: Engine): void {
+  if (ctx.depth >= MAX_DEPTH) {
+    fail(ctx, "too deep");
+    return;
+  }
+  const { table_id, cookie, tableMiss } = ctx;
+  const port = wide(in_port);
+  const from = getFieldBig(ctx.key, flowField("in_port"));
+  // The lookup sees the other port; IN_PORT and outputs mean the real one.
+  if (port !== OFPP.IN_PORT) {
+    ctx.pristine = false;
+    setPort(ctx, BigInt(port));
+  }
+  ctx.depth++;
+  engine.resubmit(ctx, table === SAME_TABLE ? table_id : table);
+  ctx.depth--;
+  if (port !== OFPP.IN_PORT) setPort(ctx, from);
+  ctx.table_id = table_id;
+  ctx.cookie = cookie;
+  ctx.tableMiss = tableMiss;
+  ctx.frozen?.push({ type: "unroll", table_id, cookie });
+}
+
+const setPort = (ctx: Context, port: bigint): void => setField(ctx, flowField("in_port"), port);
+
+function outputRegister(
+  ctx: Context,
+  src: string,
+  ofs_nbits: number,
+  max_len: number | undefined,
+  engine: Engine,
+): void {
+  const n_bits = (ofs_nbits & 63) + 1;
+  const value = Number(read(ctx, src, ofs_nbits >> 6, n_bits));
+  engine.output(ctx, n_bits <= 16 ? wide(value) : value, max_len);
+}
+
+/** The field that an NXM or OXM name means. Names are checked before an action is taken. */
+export const registerField = (name: string): FlowField | undefined => flowFieldOf(name);
+
+function read(ctx: Context, name: string, offset: number, n_bits: number): bigint {
+  const field = registerField(name);
+  if (!field) return 0n;
+  look(ctx.wildcards, field);
+  return (getFieldBig(ctx.key, field) >> BigInt(offset)) & ((1n << BigInt(n_bits)) - 1n);
+}
+
+function store(ctx: Context, name: string, offset: number, n_bits: number, value: bigint): void {
+  const field = registerField(name);
+  if (!field) return;
+  const mask = ((1n << BigInt(n_bits)) - 1n) << BigInt(offset);
+  const isWhole = offset === 0 && n_bits === field.bits;
+  setField(ctx, field, (value << BigInt(offset)) & mask, isWhole ? undefined : mask);
+}
+
+function learn(ctx: Context, action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_LEARN2">): void {
+  const flow: FlowMod = learnedFlow(
+    action,
+    (name, offset, n_bits) => read(ctx, name, offset, n_bits),
+    ctx.in_port,
+  );
+  ctx.effects.push({ type: "learn", bridge: ctx.bridge, flow });
+}
