@@ -7,5 +7,14 @@ import { prepareOrExit } from "./prepare.mjs";
 
 prepareOrExit();
 const sluice = join(dirname(fileURLToPath(import.meta.url)), "..", "packages", "cli", "bin", "sluice.js");
+stopWithoutParent();
 process.argv = [process.argv[0], sluice, "start", ...process.argv.slice(2)];
 await import(sluice);
+
+// A SIGTERM for npm ends npm and its shell, which does not hand the signal on: their going is the request to stop.
+function stopWithoutParent() {
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) process.kill(process.pid, "SIGTERM");
+  }, 500).unref();
+}
