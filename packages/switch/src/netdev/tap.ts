@@ -16,6 +16,7 @@ import { BURST, type RxRing } from "./rx-ring.js";
 const O_RDWR_NONBLOCK_CLOEXEC = 2 | 0x800 | 0x80000;
 const TUNSETIFF = 0x4004_54ca;
 const TUNSETOFFLOAD = 0x4004_54d0;
+const TUNGETIFF = 0x8004_54d2;
 const IFF_TAP = 0x0002;
 const IFF_NO_PI = 0x1000;
 const IFF_VNET_HDR = 0x4000;
@@ -35,6 +36,7 @@ export class TapNetdev implements PolledNetdev {
   readonly #libc: Libc;
   readonly #device: Device;
   readonly #ring: RxRing;
+  #lastSeen: NetdevStatus;
 
   /** Makes the device, or goes on with one by the descriptor that an earlier thread opened. Throws an Error of one
    *  line: the name is taken or too long, a missing privilege. */
@@ -45,6 +47,7 @@ export class TapNetdev implements PolledNetdev {
     this.#ring = ring;
     this.fd = adoptedFd ?? openTap(libc, name);
     this.#device = new Device(libc, name);
+    this.#lastSeen = this.#device.status();
   }
 
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
@@ -85,8 +88,17 @@ export class TapNetdev implements PolledNetdev {
 
   flush(): void {}
 
+  /** A device that cannot be seen although the descriptor holds it was moved to another network namespace: it goes on
+   *  as it was last seen, and what becomes of its link there is not known here. */
   status(): NetdevStatus {
-    return this.#device.status();
+    const status = this.#device.status();
+    if (!status.gone) this.#lastSeen = status;
+    else if (this.#isHeld()) return { ...this.#lastSeen, link: true, admin: true };
+    return status;
+  }
+
+  #isHeld(): boolean {
+    return this.#libc.ioctl(this.fd, TUNGETIFF, new Uint8Array(40)) >= 0;
   }
 
   set(change: { up?: boolean; mac?: string; mtu?: number }): void {
