@@ -25,7 +25,12 @@ export class CliError extends Error {
 
 /** Writes and waits while the reader is slow, so that a long dump does not pile up in memory. */
 export async function write(stream: Writable, text: string): Promise<void> {
-  if (stream.write(text) || stream.destroyed) return;
+  if (!stream.write(text)) await drained(stream);
+}
+
+/** Settles when the stream takes more, or never will. */
+export async function drained(stream: Writable): Promise<void> {
+  if (stream.destroyed) return;
   await new Promise<void>((resolve) => {
     const events = ["drain", "close", "error"];
     const done = (): void => {

@@ -24,7 +24,7 @@ export const bundleCommands: CommandTable = {
           if (kind?.[1] === "packet-out") return packetOutOf(text, names);
           throw new RangeError("a line of a bundle starts with flow, group or packet-out");
         };
-        await sendBundle(vconn, parsedLines(context, file!, parse));
+        await sendBundle(vconn, await parsedLines(context, file!, parse));
       }),
   },
 };

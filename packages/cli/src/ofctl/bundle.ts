@@ -18,27 +18,23 @@ export class RefusedLineError extends RefusedError {
   readonly where: string | undefined;
 
   constructor(error: RefusedError, { message, where }: Sendable) {
-    // A switch need give back no more than 64 bytes of what it refuses; the whole tells more.
+    // A switch gives back as little as 64 bytes of what it refuses, or what a bundle wrapped it in: the whole tells more.
     const { reply } = error;
-    const request = encode({ ...message, xid: reply.xid });
-    super({ ...reply, data: reply.data.length < request.length ? request : reply.data });
+    super({ ...reply, data: encode({ ...message, xid: reply.xid }) });
     this.where = where;
   }
 }
 
 /** Sends messages that have no reply, in order, and waits until the switch has done them. The first refusal ends it:
  *  what stands more than a window after it is not sent. */
-export async function sendAll(
-  vconn: Vconn,
-  items: AsyncIterable<Sendable> | Iterable<Sendable>,
-): Promise<void> {
+export async function sendAll(vconn: Vconn, items: Iterable<Sendable>): Promise<void> {
   let sent = new Map<number, Sendable>();
   const settle = async (): Promise<void> => {
     const window = sent;
     sent = new Map();
-    if (window.size > 0) await naming(window, vconn.barrier([...window.keys()]));
+    if (window.size > 0) await naming(window, vconn.barrier(new Set(window.keys())));
   };
-  for await (const item of items) {
+  for (const item of items) {
     sent.set(vconn.send(item.message), item);
     if (sent.size >= WINDOW) await settle();
   }
@@ -54,30 +50,24 @@ async function naming(sent: ReadonlyMap<number, Sendable>, work: Promise<unknown
   }
 }
 
+/** A bundle's number is the connection's own, and a connection here has one bundle. */
+const BUNDLE_ID = 0;
+
 /** Sends messages as one atomic, ordered bundle (ONF extension 230 to OpenFlow 1.3): all are done, or none. */
-export async function sendBundle(
-  vconn: Vconn,
-  items: AsyncIterable<Sendable> | Iterable<Sendable>,
-): Promise<void> {
-  const bundle_id = vconn.nextXid;
-  const flags = OFPBF.ATOMIC | OFPBF.ORDERED;
-  const control = (ctrl_type: MessageInitOf<"ONFT_BUNDLE_CONTROL">["ctrl_type"]) =>
-    vconn.request({ type: "ONFT_BUNDLE_CONTROL", bundle_id, ctrl_type, flags }, "ONFT_BUNDLE_CONTROL");
+export async function sendBundle(vconn: Vconn, items: Iterable<Sendable>): Promise<void> {
+  const about = { bundle_id: BUNDLE_ID, flags: OFPBF.ATOMIC | OFPBF.ORDERED } as const;
+  const sent = new Map<number, Sendable>();
+  const control = (ctrl_type: MessageInitOf<"ONFT_BUNDLE_CONTROL">["ctrl_type"]): Promise<unknown> => {
+    const xid = vconn.send({ type: "ONFT_BUNDLE_CONTROL", ...about, ctrl_type });
+    return naming(sent, vconn.reply(xid, new Set(sent.keys())));
+  };
   await control("OFPBCT_OPEN_REQUEST");
-  await sendAll(vconn, wrapped(items, bundle_id, flags, vconn));
+  for (const item of items) {
+    // The message inside has the xid of the one around it: send() gives it this one.
+    const message = encode({ ...item.message, xid: vconn.nextXid });
+    sent.set(vconn.send({ type: "ONFT_BUNDLE_ADD_MESSAGE", ...about, message }), item);
+    await vconn.flushed();
+  }
   await control("OFPBCT_CLOSE_REQUEST");
   await control("OFPBCT_COMMIT_REQUEST");
-}
-
-async function* wrapped(
-  items: AsyncIterable<Sendable> | Iterable<Sendable>,
-  bundle_id: number,
-  flags: number,
-  vconn: Vconn,
-): AsyncGenerator<Sendable> {
-  for await (const { message, where } of items) {
-    // The message inside has the xid of the one around it (extension 230, §3.3): send() will give it this one.
-    const inner = encode({ ...message, xid: vconn.nextXid });
-    yield { message: { type: "ONFT_BUNDLE_ADD_MESSAGE", bundle_id, flags, message: inner }, where };
-  }
 }

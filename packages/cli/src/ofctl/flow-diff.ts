@@ -33,7 +33,7 @@ function keyOf({ table_id = 0, priority = 0x8000, match = {} }: Flow): string {
 
 async function flowsOfFile(context: Context, file: string, names?: PortNames): Promise<FlowSet> {
   const flows: FlowSet = new Map();
-  for await (const { message } of flowsOf(context, file, "any", names)) flows.set(keyOf(message), message);
+  for (const { message } of await flowsOf(context, file, "any", names)) flows.set(keyOf(message), message);
   return flows;
 }
 

@@ -24,20 +24,23 @@ export function flowOf(
   return parseFlow(text.slice(keyword?.[0].length ?? 0), (keyword?.[1] ?? "add") as FlowCommand, names);
 }
 
-/** Runs `parse` on each line of a file; what it throws is told with file and line. */
-export async function* parsedLines<T>(
+/** What `parse` makes of each line of a file. All is read before any is used, so that a mistake in a file changes
+ *  nothing; it is told with file and line. */
+export async function parsedLines<T>(
   context: Context,
   file: string,
   parse: (text: string) => T,
-): AsyncGenerator<{ message: T; where: string }> {
+): Promise<{ message: T; where: string }[]> {
+  const parsed: { message: T; where: string }[] = [];
   for await (const { number, text } of readSpecs(file, context.io.stdin)) {
     const where = `${file}:${number}`;
     try {
-      yield { message: parse(text), where };
+      parsed.push({ message: parse(text), where });
     } catch (error) {
       throw new CliError(`${where}: ${(error as Error).message}`);
     }
   }
+  return parsed;
 }
 
 /** The flows of a file. */
@@ -46,4 +49,4 @@ export const flowsOf = (
   file: string,
   command: FlowCommand | "any",
   names: PortNames | undefined,
-): AsyncGenerator<FlowSpec> => parsedLines(context, file, (text) => flowOf(text, command, names));
+): Promise<FlowSpec[]> => parsedLines(context, file, (text) => flowOf(text, command, names));

@@ -9,11 +9,7 @@ import { sortFlows } from "./sort.js";
 import type { Vconn } from "./vconn.js";
 
 /** Sends changes: one after the other, or with --bundle all or none. */
-export function change(
-  context: Context,
-  vconn: Vconn,
-  items: AsyncIterable<Sendable> | Iterable<Sendable>,
-): Promise<void> {
+export function change(context: Context, vconn: Vconn, items: Iterable<Sendable>): Promise<void> {
   return context.options.bundle ? sendBundle(vconn, items) : sendAll(vconn, items);
 }
 
@@ -35,7 +31,7 @@ function flowMods(
         const command = commandName(context);
         const isFile = argument === "file" || spec === "-";
         const flows = isFile
-          ? flowsOf(context, spec!, command, names)
+          ? await flowsOf(context, spec!, command, names)
           : [{ message: flowOf(spec!, command, names) }];
         await change(context, vconn, flows);
       }),

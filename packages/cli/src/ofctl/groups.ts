@@ -46,8 +46,8 @@ function groupMods(
         const command = commandOf(context);
         const parse = (text: string): GroupModInit => groupOf(text, command, names);
         const isFile = argument === "file" || spec === "-";
-        const groups: AsyncIterable<Sendable> | Iterable<Sendable> = isFile
-          ? parsedLines(context, spec!, parse)
+        const groups: Iterable<Sendable> = isFile
+          ? await parsedLines(context, spec!, parse)
           : [{ message: parse(spec!) }];
         await change(context, vconn, groups);
       }),

@@ -103,7 +103,7 @@ export const offlineCommands: CommandTable = {
     max: 1,
     run: async (context, [file]) => {
       await announce(context);
-      for await (const { message } of flowsOf(context, file!, "any", undefined))
+      for (const { message } of await flowsOf(context, file!, "any", undefined))
         await printParsed(context, message);
     },
   },

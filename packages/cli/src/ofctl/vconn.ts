@@ -14,7 +14,7 @@ import {
   type OfMessageInit,
 } from "@sluice/openflow-codec";
 import { openStream, runDir, type TlsOptions } from "@sluice/runtime";
-import { CliError, type Io, write } from "../io.js";
+import { CliError, drained, type Io } from "../io.js";
 
 export type Reply<T extends MultipartReply["body"]["type"]> = Extract<MultipartReply["body"], { type: T }>;
 type MultipartReply = MessageOf<"OFPT_MULTIPART_REPLY">;
@@ -44,6 +44,8 @@ export interface VconnOptions extends TlsOptions {
   env: Io["env"];
   xids: Xids;
 }
+
+const NONE: ReadonlySet<number> = new Set();
 
 const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
 
@@ -107,7 +109,7 @@ export class Vconn {
 
   /** Waits while the switch is slow to read. */
   async flushed(): Promise<void> {
-    if (this.#socket.writableNeedDrain) await write(this.#socket, "");
+    if (this.#socket.writableNeedDrain) await drained(this.#socket);
   }
 
   /** The next message; undefined once the switch has closed. Echo requests are answered here. */
@@ -122,15 +124,20 @@ export class Vconn {
     }
   }
 
-  /** The next message about `xid`; what else arrives meanwhile is none of the asker's. Rejects with RefusedError. */
-  async reply(xid: number): Promise<OfMessage> {
+  /** The reply to `xid`; what else arrives meanwhile is none of the asker's, but for refusals of `earlier` messages:
+   *  rejects with RefusedError of the first of these, else of `xid` itself. */
+  async reply(xid: number, earlier: ReadonlySet<number> = NONE): Promise<OfMessage> {
+    let refusal: RefusedError | undefined;
     for (;;) {
       const received = await this.receive();
-      if (received === undefined) throw new CliError(`${this.name}: the switch closed the connection`);
+      if (received === undefined)
+        throw refusal ?? new CliError(`${this.name}: the switch closed the connection`);
       const { message, bytes, error } = received;
+      if (message?.type === "OFPT_ERROR" && (message.xid === xid || earlier.has(message.xid)))
+        refusal ??= new RefusedError(message);
       if ((message?.xid ?? xidOf(bytes)) !== xid) continue;
+      if (refusal) throw refusal;
       if (error) throw new CliError(`${this.name}: bad reply: ${error.message}`);
-      if (message.type === "OFPT_ERROR") throw new RefusedError(message);
       return message;
     }
   }
@@ -170,25 +177,12 @@ export class Vconn {
 
   /** Sends what has no reply and waits until the switch has done it. Rejects with RefusedError. */
   async command(init: OfMessageInit): Promise<void> {
-    await this.barrier([this.send(init)]);
+    await this.barrier(new Set([this.send(init)]));
   }
 
   /** Waits until the switch has done everything sent before; rejects with the first refusal among `xids`. */
-  async barrier(xids: readonly number[]): Promise<void> {
-    const barrier = this.send({ type: "OFPT_BARRIER_REQUEST" });
-    const waited = new Set(xids);
-    let refusal: RefusedError | undefined;
-    for (;;) {
-      const received = await this.receive();
-      if (received === undefined)
-        throw refusal ?? new CliError(`${this.name}: the switch closed the connection`);
-      const { message } = received;
-      if (message?.type === "OFPT_ERROR" && waited.has(message.xid)) refusal ??= new RefusedError(message);
-      if (message?.xid !== barrier) continue;
-      if (refusal) throw refusal;
-      if (message.type === "OFPT_ERROR") throw new RefusedError(message);
-      return;
-    }
+  async barrier(xids: ReadonlySet<number>): Promise<void> {
+    await this.reply(this.send({ type: "OFPT_BARRIER_REQUEST" }), xids);
   }
 
   async #next(): Promise<Uint8Array | undefined> {
