@@ -129,7 +129,7 @@ describeWith(
         await ofctl("add-flow", target(), "in_port=1,actions=2");
         const monitor = new Daemon(["ovs-ofctl", "-O", "OpenFlow13", "monitor", target(), "watch:"], env());
         try {
-          await monitor.prints(/event=INITIAL .*in_port=(1|"?d1"?)/);
+          await monitor.prints(/event=ADDED .*in_port=(1|"?d1"?)/);
           await ofctl("add-flow", target(), "in_port=2,actions=1");
           await monitor.prints(/event=ADDED .*in_port=(2|"?d2"?)/);
           await ofctl("del-flows", target(), "in_port=2");

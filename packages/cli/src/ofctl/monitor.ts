@@ -41,8 +41,8 @@ function watchRequest(spec: string, names: PortNames | undefined) {
     else if (word.startsWith("!"))
       throw new CliError(`${word}: unknown; allowed are ${Object.keys(WATCH_FLAGS).join(" ")}`);
     else rest.push(word);
-  const { table_id, out_port, out_group, match } = flowOf(rest.join(","), "delete", names);
-  const entry = { monitor_id: 0, out_port, out_group, flags, table_id, match };
+  const { table_id, out_port, match } = flowOf(rest.join(","), "delete", names);
+  const entry = { id: 0, out_port, flags, table_id, match };
   return { type: "ONFMP_FLOW_MONITOR", entries: [entry] } as const;
 }
 

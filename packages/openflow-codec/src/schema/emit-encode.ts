@@ -66,7 +66,9 @@ export function encodeStruct(e: Emitter, struct: StructNode): string {
         patchLength(key);
         break;
       case "match":
+        out.line(`const start_${key} = ${at()};`);
         moveTo(`e_match(b, ${at()}, v.${key}, "${key}")`);
+        copyMatchLength(key);
         break;
       case "oxmList":
         out.line(`const start_${key} = ${at()};`);
@@ -160,6 +162,14 @@ export function encodeStruct(e: Emitter, struct: StructNode): string {
   out.line(`return ${at()};`);
   out.line("}");
   return out.toString();
+
+  /** A match says its own length; where a field before it repeats that, it is without the padding too. */
+  function copyMatchLength(key: string): void {
+    const lengthKey = lengthOfFor(struct, key);
+    if (lengthKey === undefined) return;
+    out.line(`const size_${key} = (b[start_${key} + 2] << 8) | b[start_${key} + 3];`);
+    out.line(writeInt(2, places.get(lengthKey)!, `size_${key}`));
+  }
 
   function patchLength(key: string): void {
     const lengthKey = lengthOfFor(struct, key);

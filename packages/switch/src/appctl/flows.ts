@@ -1,9 +1,8 @@
-import { type FlowStats, OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
+import { type FlowStats, formatFlowStats, OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
 import type { Bridge } from "../bridge/bridge.js";
 
 /** The flows of all tables, one a line, in the syntax of ovs-ofctl. */
 export async function dumpFlows(bridge: Bridge): Promise<string> {
-  const { formatFlowStats } = await import("@sluice/openflow-codec");
   const reply = await bridge.ofproto.multipart({
     type: "OFPMP_FLOW",
     table_id: OFPTT.ALL,

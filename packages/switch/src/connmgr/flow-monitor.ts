@@ -1,4 +1,4 @@
-import { type MessageInitOf, type MessageOf, OFPFMF, OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
+import { type MessageInitOf, type MessageOf, OFPFMF, OFPP, OFPTT } from "@sluice/openflow-codec";
 import { refuse } from "../ofproto/error.js";
 import { parseMatch } from "../ofproto/match.js";
 import type { FlowUpdateEvent } from "../ofproto/types.js";
@@ -26,8 +26,8 @@ interface Monitor {
 /** A rule or a flow statistics entry: what a monitor looks at. */
 type Rule = FlowUpdateEvent["rule"];
 
-const EVENT = { added: "OFPFME_ADDED", modified: "OFPFME_MODIFIED", removed: "OFPFME_REMOVED" } as const;
-const FLAG = { added: OFPFMF.ADD, modified: OFPFMF.MODIFY, removed: OFPFMF.REMOVED } as const;
+const EVENT = { added: "ONFFME_ADDED", modified: "ONFFME_MODIFIED", removed: "ONFFME_DELETED" } as const;
+const FLAG = { added: OFPFMF.ADD, modified: OFPFMF.MODIFY, removed: OFPFMF.DELETE } as const;
 
 /** Reasons of removal by number (§7.4.2). */
 const REASON: Readonly<Record<string, number>> = {
@@ -50,19 +50,12 @@ export class FlowMonitors {
   add(requests: readonly Request[]): Monitor[] {
     const added: Monitor[] = [];
     for (const request of requests) {
-      const { monitor_id, command } = request;
-      if (command === "OFPFMC_DELETE") {
-        this.cancel(monitor_id);
-        continue;
-      }
-      if (this.#monitors.has(monitor_id) && command === "OFPFMC_ADD") {
-        throw refuse("OFPBRC_EPERM", `flow monitor ${monitor_id} exists`);
-      }
+      if (this.#monitors.has(request.id)) throw refuse("OFPBRC_EPERM", `flow monitor ${request.id} exists`);
       if (this.#monitors.size >= MAX_MONITORS) {
         throw refuse("OFPBRC_EPERM", `${MAX_MONITORS} flow monitors on a connection at most`);
       }
       const monitor = { request, ...parseMatch(request.match) };
-      this.#monitors.set(monitor_id, monitor);
+      this.#monitors.set(request.id, monitor);
       added.push(monitor);
     }
     return added.filter(({ request }) => (request.flags & OFPFMF.INITIAL) !== 0);
@@ -79,12 +72,12 @@ export class FlowMonitors {
     for (const monitor of this.#monitors.values()) {
       const { request } = monitor;
       if ((request.flags & FLAG[event.kind]) === 0) continue;
-      if ((request.flags & OFPFMF.ONLY_OWN) !== 0 && ownXid === undefined) continue;
       if (concerns(monitor, event.rule)) flags |= request.flags;
     }
     if (flags === 0) return undefined;
-    if (ownXid !== undefined && (flags & OFPFMF.NO_ABBREV) === 0) {
-      return { type: "OFPFME_ABBREV", xid: ownXid };
+    // Whoever asked for a change knows what it was, unless one of its monitors wants its own in full.
+    if (ownXid !== undefined && (flags & OFPFMF.OWN) === 0) {
+      return { type: "ONFFME_ABBREV", xid: ownXid };
     }
     const reason = event.kind === "removed" ? (REASON[event.reason] ?? 2) : 0;
     return fullUpdate(EVENT[event.kind], event.rule, flags, reason);
@@ -93,16 +86,16 @@ export class FlowMonitors {
 
 /** A flow that there is, as the first answer tells of it. */
 export const initialUpdate = (rule: Rule, flags: number): FlowUpdate =>
-  fullUpdate("OFPFME_INITIAL", rule, flags, 0);
+  fullUpdate("ONFFME_ADDED", rule, flags, 0);
 
 function fullUpdate(
-  type: "OFPFME_INITIAL" | "OFPFME_ADDED" | "OFPFME_MODIFIED" | "OFPFME_REMOVED",
+  type: "ONFFME_ADDED" | "ONFFME_MODIFIED" | "ONFFME_DELETED",
   rule: Rule,
   flags: number,
   reason: number,
 ): FlowUpdate {
   const { table_id, priority, cookie, idle_timeout, hard_timeout, match, instructions } = rule;
-  const shown = (flags & OFPFMF.INSTRUCTIONS) !== 0 ? instructions : [];
+  const shown = (flags & OFPFMF.ACTIONS) !== 0 ? instructions : [];
   return {
     type,
     table_id,
@@ -119,20 +112,16 @@ function fullUpdate(
 /** Whether a rule is one of those that the monitor selects: its match is at least as specific. */
 export function concerns({ request, key, mask }: Monitor, rule: Rule): boolean {
   if (request.table_id !== OFPTT.ALL && request.table_id !== rule.table_id) return false;
-  if (request.out_port !== OFPP.ANY && !hasOutput(rule.instructions, "port", request.out_port)) return false;
-  if (request.out_group !== OFPG.ANY && !hasOutput(rule.instructions, "group_id", request.out_group))
-    return false;
+  if (request.out_port !== OFPP.ANY && !hasOutput(rule.instructions, request.out_port)) return false;
   const its = parseMatch(rule.match);
   return mask.every(
     (bits, lane) => (bits & ~its.mask[lane]!) === 0 && ((its.key[lane]! ^ key[lane]!) & bits) === 0,
   );
 }
 
-const OUTPUT = { port: "OFPAT_OUTPUT", group_id: "OFPAT_GROUP" } as const;
-
-const hasOutput = (instructions: readonly unknown[], field: "port" | "group_id", value: number): boolean =>
-  (instructions as readonly { actions?: readonly Record<string, unknown>[] }[]).some(({ actions }) =>
-    actions?.some((action) => action.type === OUTPUT[field] && action[field] === value),
+const hasOutput = (instructions: readonly unknown[], port: number): boolean =>
+  (instructions as readonly { actions?: readonly { type: string; port?: number }[] }[]).some(({ actions }) =>
+    actions?.some((action) => action.type === "OFPAT_OUTPUT" && action.port === port),
   );
 
 /** Updates as a message. */
