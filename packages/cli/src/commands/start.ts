@@ -21,7 +21,7 @@ import { controllerChanges, pingChange, until } from "../start/watch.js";
 import { run as ofctl } from "./ofctl.js";
 
 const APPLY_LIMIT_MS = 10_000;
-const CONTROLLER_LIMIT_MS = 15_000;
+const CONTROLLER_LIMIT_MS = 10_000;
 /** Rounds of pings that --once gives the network to come up. */
 const ONCE_ROUNDS = 5;
 const ROUND_PERIOD_MS = 10_000;
