@@ -56,7 +56,10 @@ export class OfPort implements XPort {
   update(change: { link?: boolean; admin?: boolean; mac?: string; mtu?: number; speed?: number }): boolean {
     const before = JSON.stringify(this.desc());
     const wasUp = this.link;
-    if (change.admin !== undefined) this.admin = change.admin;
+    if (change.admin !== undefined) {
+      this.admin = change.admin;
+      this.config = change.admin ? this.config & ~OFPPC.PORT_DOWN : this.config | OFPPC.PORT_DOWN;
+    }
     if (change.mac !== undefined) this.mac = change.mac;
     if (change.mtu !== undefined) this.mtu = change.mtu;
     if (change.speed !== undefined) this.speed = change.speed;

@@ -127,7 +127,7 @@ export function translate(input: XlateInput): XlateResult {
 
 /** Whether the input port and the fragment mode let the packet in at all. */
 function admits(ctx: Context): boolean {
-  if (ctx.inPort && (ctx.inPort.config & (OFPPC.NO_RECV | OFPPC.PORT_DOWN)) !== 0) {
+  if (ctx.inPort && (ctx.inPort.config & (OFPPC.NO_RECV | downIfPatch(ctx.inPort))) !== 0) {
     note(ctx, "drop", `port ${ctx.inPort.name} is down or does not receive`);
     return false;
   }
@@ -137,6 +137,9 @@ function admits(ctx: Context): boolean {
   }
   return true;
 }
+
+/** A device that is down neither receives nor sends by itself; a patch port has none. */
+const downIfPatch = (port: XPort): number => (port.odpPort === undefined ? OFPPC.PORT_DOWN : 0);
 
 /** Starts the pipeline of the bridge that `port` belongs to, with a packet that came in by it. */
 function enter(ctx: Context, port: XPort): void {
@@ -312,7 +315,7 @@ function flood(ctx: Context, unless: number): void {
 
 /** Sends the packet as it is by now out of `port`; out of a patch port that is into the peer's bridge. */
 function sendTo(ctx: Context, port: XPort): void {
-  if ((port.config & (OFPPC.PORT_DOWN | OFPPC.NO_FWD)) !== 0) {
+  if ((port.config & (OFPPC.NO_FWD | downIfPatch(port))) !== 0) {
     note(ctx, "note", `port ${port.name} is down or does not forward`);
   } else if (port.odpPort !== undefined) {
     if (ctx.out.length >= MAX_ACTIONS) fail(ctx, "too many actions");
