@@ -1,3 +1,5 @@
+import { oxmField } from "@sluice/openflow-codec";
+
 /** The flow key: the fields of a packet and of its way through the switch, in FLOW_LANES 32-bit lanes.
  *
  *  A field is a run of bits, most significant first; lane 0 comes first. Fields whose prerequisites exclude each
@@ -27,101 +29,111 @@ export interface FlowField {
   readonly kind: FieldKind;
 }
 
-type Slot = readonly [name: string, bits: number, kind?: FieldKind];
+/** A place: a field that the codec declares, by its name; a field of our own with its width; or filling. */
+type Slot = string | readonly [own: string, bits: number];
 
-const regs = (count: number): Slot[] => Array.from({ length: count }, (_, i) => [`reg${i}`, 32] as const);
+const upTo = (count: number, prefix: string): string[] =>
+  Array.from({ length: count }, (_, i) => `${prefix}${i}`);
 
-/** Places in order. "-" is filling. */
 const SLOTS: readonly Slot[] = [
-  ["in_port", 32],
-  ["recirc_id", 32],
-  ["eth_dst", 48, "mac"],
-  ["eth_src", 48, "mac"],
-  ["eth_type", 16],
-  ["vlan_pcp", 3],
-  ["vlan_vid", 13],
+  "in_port",
+  "recirc_id",
+  "eth_dst",
+  "eth_src",
+  "eth_type",
+  "vlan_pcp",
+  "vlan_vid",
   ["vlan_tpid", 16],
   ["vlan2_tpid", 16],
   ["vlan2_tci", 16],
   ["-", 4],
-  ["tcp_flags", 12],
-  ["ip_proto", 8],
-  ["ip_dscp", 6],
-  ["ip_ecn", 2],
-  ["nw_ttl", 8],
+  "tcp_flags",
+  "ip_proto",
+  "ip_dscp",
+  "ip_ecn",
+  "nw_ttl",
   ["-", 6],
-  ["nw_frag", 2],
+  "nw_frag",
   ["tp_src", 16],
   ["tp_dst", 16],
-  ["ipv4_src", 32, "ipv4"],
-  ["ipv4_dst", 32, "ipv4"],
-  ["arp_sha", 48, "mac"],
-  ["arp_tha", 48, "mac"],
-  ["mpls_label", 20],
-  ["mpls_tc", 3],
-  ["mpls_bos", 1],
-  ["mpls_ttl", 8],
+  "ipv4_src",
+  "ipv4_dst",
+  "arp_sha",
+  "arp_tha",
+  "mpls_label",
+  "mpls_tc",
+  "mpls_bos",
+  "mpls_ttl",
   ["-", 8],
-  ["pbb_isid", 24],
-  ["ipv6_src", 128, "ipv6"],
-  ["ipv6_dst", 128, "ipv6"],
+  "pbb_isid",
+  "ipv6_src",
+  "ipv6_dst",
   ["-", 3],
-  ["ipv6_exthdr", 9],
-  ["ipv6_flabel", 20],
-  ["ipv6_nd_target", 128, "ipv6"],
+  "ipv6_exthdr",
+  "ipv6_flabel",
+  "ipv6_nd_target",
   // The pipeline's own: a datapath leaves them 0 (tunnels will fill theirs).
-  ["tunnel_id", 64],
-  ["tun_src", 32, "ipv4"],
-  ["tun_dst", 32, "ipv4"],
-  ["tun_flags", 16],
+  "tunnel_id",
+  "tun_src",
+  "tun_dst",
+  ["-", 15],
+  "tun_flags",
   ["tun_tos", 8],
   ["tun_ttl", 8],
-  ["pkt_mark", 32],
-  ["ct_state", 32],
+  "pkt_mark",
+  "ct_state",
   ["-", 16],
-  ["ct_zone", 16],
-  ["ct_mark", 32],
-  ["ct_label", 128],
-  ["dp_hash", 32],
-  ["conj_id", 32],
-  ["actset_output", 32],
-  ["metadata", 64],
-  ...regs(16),
+  "ct_zone",
+  "ct_mark",
+  "ct_label",
+  "dp_hash",
+  "conj_id",
+  "actset_output",
+  "metadata",
+  ...upTo(16, "reg"),
 ];
 
-/** Fields that lie in another's place: `[name, place, bits, kind]`, at its low end (or, with `true`, its high end
- *  and beyond). */
-const SHARED: readonly (readonly [
-  name: string,
-  place: string,
-  bits: number,
-  kind?: FieldKind,
-  high?: true,
-])[] = [
-  ["in_phy_port", "in_port", 32],
-  ["vlan_tci", "vlan_pcp", 16, "number", true],
-  ["tcp_src", "tp_src", 16],
-  ["tcp_dst", "tp_dst", 16],
-  ["udp_src", "tp_src", 16],
-  ["udp_dst", "tp_dst", 16],
-  ["sctp_src", "tp_src", 16],
-  ["sctp_dst", "tp_dst", 16],
-  ["icmpv4_type", "tp_src", 8],
-  ["icmpv4_code", "tp_dst", 8],
-  ["icmpv6_type", "tp_src", 8],
-  ["icmpv6_code", "tp_dst", 8],
-  ["nw_tos", "ip_dscp", 8, "number", true],
-  ["arp_op", "ip_proto", 16, "number", true],
-  ["arp_spa", "ipv4_src", 32, "ipv4"],
-  ["arp_tpa", "ipv4_dst", 32, "ipv4"],
-  ["ipv6_nd_sll", "arp_sha", 48, "mac"],
-  ["ipv6_nd_tll", "arp_tha", 48, "mac"],
-  ["tun_id", "tunnel_id", 64],
-  ...Array.from({ length: 8 }, (_, i) => [`xreg${i}`, `reg${2 * i}`, 64, "number", true] as const),
-  ...Array.from({ length: 4 }, (_, i) => [`xxreg${i}`, `reg${4 * i}`, 128, "number", true] as const),
+/** Fields that lie in another's place: at its low end, or from its high end on. */
+const SHARED: readonly (readonly [slot: Slot, place: string, from?: "high"])[] = [
+  ["in_phy_port", "in_port"],
+  [["vlan_tci", 16], "vlan_pcp", "high"],
+  ["tcp_src", "tp_src"],
+  ["tcp_dst", "tp_dst"],
+  ["udp_src", "tp_src"],
+  ["udp_dst", "tp_dst"],
+  ["sctp_src", "tp_src"],
+  ["sctp_dst", "tp_dst"],
+  ["icmpv4_type", "tp_src"],
+  ["icmpv4_code", "tp_dst"],
+  ["icmpv6_type", "tp_src"],
+  ["icmpv6_code", "tp_dst"],
+  [["nw_tos", 8], "ip_dscp", "high"],
+  ["arp_op", "ip_proto", "high"],
+  ["arp_spa", "ipv4_src"],
+  ["arp_tpa", "ipv4_dst"],
+  ["ipv6_nd_sll", "arp_sha"],
+  ["ipv6_nd_tll", "arp_tha"],
+  ...upTo(8, "xreg").map((name, i) => [name, `reg${2 * i}`, "high"] as const),
+  ...upTo(4, "xxreg").map((name, i) => [name, `reg${4 * i}`, "high"] as const),
 ];
 
-const fieldAt = (name: string, firstBit: number, bits: number, kind: FieldKind): FlowField => {
+interface Shape {
+  readonly name: string;
+  readonly bits: number;
+  readonly kind: FieldKind;
+}
+
+const isAddress = (kind: string): kind is FieldKind => kind === "mac" || kind === "ipv4" || kind === "ipv6";
+
+/** Width and kind of a slot: the codec's declaration says, but for fields of our own. */
+function shapeOf(slot: Slot): Shape {
+  if (typeof slot !== "string") return { name: slot[0], bits: slot[1], kind: "number" };
+  const declared = oxmField(slot);
+  if (!declared) throw new Error(`the flow key names ${slot}, which no OXM field is`);
+  return { name: slot, bits: declared.bits, kind: isAddress(declared.kind) ? declared.kind : "number" };
+}
+
+const fieldAt = ({ name, bits, kind }: Shape, firstBit: number): FlowField => {
   const lane = firstBit >>> 5;
   const endBit = firstBit + bits;
   const lanes = ((endBit + 31) >>> 5) - lane;
@@ -132,16 +144,18 @@ function layOut(): { fields: Record<string, FlowField>; bits: number } {
   const fields: Record<string, FlowField> = {};
   const firstBits = new Map<string, number>();
   let bit = 0;
-  for (const [name, bits, kind] of SLOTS) {
-    if (name !== "-") {
-      fields[name] = fieldAt(name, bit, bits, kind ?? "number");
-      firstBits.set(name, bit);
+  for (const slot of SLOTS) {
+    const shape = shapeOf(slot);
+    if (shape.name !== "-") {
+      fields[shape.name] = fieldAt(shape, bit);
+      firstBits.set(shape.name, bit);
     }
-    bit += bits;
+    bit += shape.bits;
   }
-  for (const [name, place, bits, kind, high] of SHARED) {
-    const first = firstBits.get(place)! + (high ? 0 : fields[place]!.bits - bits);
-    fields[name] = fieldAt(name, first, bits, kind ?? "number");
+  for (const [slot, place, from] of SHARED) {
+    const shape = shapeOf(slot);
+    const first = firstBits.get(place)! + (from === "high" ? 0 : fields[place]!.bits - shape.bits);
+    fields[shape.name] = fieldAt(shape, first);
   }
   return { fields, bits: bit };
 }

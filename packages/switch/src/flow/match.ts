@@ -1,3 +1,4 @@
+import { oxmFields } from "@sluice/openflow-codec";
 import { parseMac, readIpv4, readIpv6, readMac, writeIpv4, writeIpv6 } from "@sluice/wire";
 import {
   type FlowField,
@@ -30,52 +31,23 @@ export class FlowMatchError extends Error {
 }
 
 /** The older numbers' meanings that differ from the field they fill. */
-const SPECIAL: Readonly<Record<string, { field: string; bits: bigint; from?: (value: bigint) => bigint }>> = {
+const SPECIAL = new Map<string, { field: string; bits: bigint; from?: (value: bigint) => bigint }>([
   // OpenFlow 1.0's reserved ports end at 0xffff, 1.3's at 0xffffffff.
-  nxm_of_in_port: {
-    field: "in_port",
-    bits: 0xffff_ffffn,
-    from: (port) => (port >= 0xff00n ? port | 0xffff_0000n : port),
-  },
+  [
+    "nxm_of_in_port",
+    { field: "in_port", bits: 0xffff_ffffn, from: (port) => (port >= 0xff00n ? port | 0xffff_0000n : port) },
+  ],
   // The two ECN bits of the byte do not take part.
-  nxm_of_ip_tos: { field: "nw_tos", bits: 0xfcn },
-};
+  ["nxm_of_ip_tos", { field: "nw_tos", bits: 0xfcn }],
+  ["nxm_of_vlan_tci", { field: "vlan_tci", bits: 0xffffn }],
+]);
 
-const SAME: Readonly<Record<string, string>> = {
-  nxm_of_eth_dst: "eth_dst",
-  nxm_of_eth_src: "eth_src",
-  nxm_of_eth_type: "eth_type",
-  nxm_of_vlan_tci: "vlan_tci",
-  nxm_of_ip_proto: "ip_proto",
-  nxm_of_ip_src: "ipv4_src",
-  nxm_of_ip_dst: "ipv4_dst",
-  nxm_of_tcp_src: "tcp_src",
-  nxm_of_tcp_dst: "tcp_dst",
-  nxm_of_udp_src: "udp_src",
-  nxm_of_udp_dst: "udp_dst",
-  nxm_of_icmp_type: "icmpv4_type",
-  nxm_of_icmp_code: "icmpv4_code",
-  nxm_of_arp_op: "arp_op",
-  nxm_of_arp_spa: "arp_spa",
-  nxm_of_arp_tpa: "arp_tpa",
-  nxm_nx_tun_id: "tunnel_id",
-  nxm_nx_arp_sha: "arp_sha",
-  nxm_nx_arp_tha: "arp_tha",
-  nxm_nx_ipv6_src: "ipv6_src",
-  nxm_nx_ipv6_dst: "ipv6_dst",
-  nxm_nx_icmpv6_type: "icmpv6_type",
-  nxm_nx_icmpv6_code: "icmpv6_code",
-  nxm_nx_nd_target: "ipv6_nd_target",
-  nxm_nx_nd_sll: "ipv6_nd_sll",
-  nxm_nx_nd_tll: "ipv6_nd_tll",
-  nxm_nx_ipv6_label: "ipv6_flabel",
-  nxm_nx_ip_ecn: "ip_ecn",
-  nxm_nx_tcp_flags: "tcp_flags",
-};
+/** Fields that repeat another in an older numbering. */
+const SAME = new Map(oxmFields.flatMap(({ name, same }) => (same === undefined ? [] : [[name, same]])));
 
 /** The flow field that a match field's name stands for, or undefined. */
 export function flowFieldOf(name: string): FlowField | undefined {
-  const own = SPECIAL[name]?.field ?? SAME[name] ?? name;
+  const own = SPECIAL.get(name)?.field ?? SAME.get(name) ?? name;
   return Object.hasOwn(flowFields, own) ? flowFields[own] : undefined;
 }
 
@@ -98,7 +70,7 @@ function addField(
 ): void {
   const field = flowFieldOf(name);
   if (!field) throw new FlowMatchError("OFPBMC_BAD_FIELD", name, "this switch has no such field");
-  const special = SPECIAL[name];
+  const special = SPECIAL.get(name);
   const all = special?.bits ?? (1n << BigInt(field.bits)) - 1n;
   const isMasked = typeof member === "object";
   let value = toBig(name, field, isMasked ? member.value : member);
