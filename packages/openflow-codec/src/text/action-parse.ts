@@ -4,7 +4,16 @@ import type { InstructionInit } from "../v13/instructions.js";
 import type { Match } from "../v13/match.js";
 import { OFPCML, OFPP } from "../v13/numbers.js";
 import { refuse } from "./error.js";
-import { fromBits, isMasked, oxmHeader, parseFieldValue, parseSubfield, textField } from "./fields.js";
+import {
+  fieldBits,
+  fromBits,
+  isMasked,
+  oxmHeader,
+  parseFieldValue,
+  parseSubfield,
+  type TextField,
+  textField,
+} from "./fields.js";
 import { parseLearn } from "./learn-parse.js";
 import { parseCt, parseNat } from "./nat-ct-parse.js";
 import { type PortNames, parsePort, port32To10 } from "./ports.js";
@@ -142,16 +151,39 @@ function arrow(value: string, what: string): [string, string] {
   return [value.slice(0, at), value.slice(at + 2)];
 }
 
-function parseSetField(value: string, context: Context): ActionInit {
+function parseSetField(value: string, context: Context): ActionInit | readonly ActionInit[] {
   const [given, name] = arrow(value, "set_field");
   const field = textField(name)?.oxm ?? refuse(`${name} is not a valid OXM field name`);
   if (!field.settable) return refuse(`${name} is read-only`);
   let parsed = parseFieldValue(field, given, context);
   if (parsed === undefined) return refuse(`set_field:${value}: the mask is empty`);
   if (field.name === "vlan_vid" && !isMasked(parsed)) parsed = Number(parsed);
-  return isMasked(parsed)
-    ? { type: "NXAST_REG_LOAD2", field: { [field.name]: parsed } as Match }
-    : setField(field.name, parsed);
+  return isMasked(parsed) ? loadMasked(textField(name)!, parsed) : setField(field.name, parsed);
+}
+
+/** A masked set-field, which OpenFlow 1.3 lacks: a load for each run of ones in the mask. */
+function loadMasked(field: TextField, given: { value: unknown; mask: unknown }): readonly ActionInit[] {
+  if (field.nxm.experimenter !== undefined || field.nxm.kind === "bytes") {
+    return [{ type: "NXAST_REG_LOAD2", field: { [field.oxm.name]: given } as Match }];
+  }
+  const value = fieldBits(field.oxm, given.value);
+  const mask = fieldBits(field.oxm, given.mask);
+  const loads: ActionInit[] = [];
+  for (let ofs = 0; ofs < field.oxm.bits; ) {
+    let nBits = 0;
+    while (nBits < 64 && (mask >> BigInt(ofs + nBits)) & 1n) nBits++;
+    if (nBits > 0) {
+      const bits = (value >> BigInt(ofs)) & ((1n << BigInt(nBits)) - 1n);
+      loads.push({
+        type: "NXAST_REG_LOAD",
+        ofs_nbits: ofsNbits(ofs, nBits),
+        dst: field.nxm.name,
+        value: bits,
+      });
+    }
+    ofs += Math.max(nBits, 1);
+  }
+  return loads;
 }
 
 function load(value: string): ActionInit {
@@ -207,7 +239,7 @@ const stack =
 
 function resubmit(value: string, context: Context, word: Word): ActionInit {
   if (word.delimiter !== "(") {
-    return { type: "NXAST_RESUBMIT", in_port: port32To10(parsePort(value, context)) };
+    return { type: "NXAST_RESUBMIT_TABLE", in_port: port32To10(parsePort(value, context)), table: 255 };
   }
   const [port = "", table = "", more = ""] = value.split(",").map((part) => part.trim());
   const inPort = port === "" ? 0xfff8 : port32To10(parsePort(port, context));
@@ -259,7 +291,7 @@ const bundle =
   (type: "NXAST_BUNDLE" | "NXAST_BUNDLE_LOAD"): Parse =>
   (value, context) => {
     const parts =
-      /^\s*([^,\s]+)[,\s]+(\d+)[,\s]+(\w+)[,\s]+ofport[,\s]+(?:dst:([^,\s]+)[,\s]+)?(?:members|slaves):(.*)$/.exec(
+      /^\s*([^,\s]+)[,\s]+(\d+)[,\s]+(\w+)[,\s]+ofport[,\s]+(?:(?:dst:)?([^,\s]+)[,\s]+)?(?:members|slaves):(.*)$/.exec(
         value,
       );
     if (parts === null) return refuse(`${value}: not enough arguments to bundle action`);
@@ -365,7 +397,7 @@ function enqueue(value: string, context: Context): readonly ActionInit[] {
     refuse('"enqueue" syntax is "enqueue:PORT:QUEUE" or "enqueue(PORT,QUEUE)"');
   return [
     { type: "OFPAT_SET_QUEUE", queue_id: integer(parts[2]!, "enqueue", U32) },
-    outputPort(parsePort(parts[1]!, context)),
+    { type: "OFPAT_OUTPUT", port: parsePort(parts[1]!, context), max_len: OFPCML.NO_BUFFER },
     { type: "NXAST_POP_QUEUE" },
   ];
 }
@@ -517,16 +549,21 @@ const RANKS = [
 ] as const;
 type Rank = (typeof RANKS)[number];
 
-function instructionOf(word: Word, context: Context): { rank: Rank; made: InstructionInit } | undefined {
+function instructionOf(
+  word: Word,
+  context: Context,
+): { rank: Rank; made: InstructionInit | undefined } | undefined {
   const { key, value } = word;
   switch (key) {
     case "meter":
       return { rank: key, made: { type: "OFPIT_METER", meter_id: integer(value, key, U32) } };
     case "apply_actions":
-      return { rank: key, made: { type: "OFPIT_APPLY_ACTIONS", actions: actionsOf(value, context) } };
+      return refuse("apply_actions is the default instruction");
     case "clear_actions":
       return { rank: key, made: { type: "OFPIT_CLEAR_ACTIONS" } };
     case "write_actions":
+      // Nothing to write: Open vSwitch leaves the instruction out.
+      if (value.trim() === "drop" || value.trim() === "") return { rank: key, made: undefined };
       return { rank: key, made: { type: "OFPIT_WRITE_ACTIONS", actions: actionsOf(value, context) } };
     case "write_metadata": {
       const [metadata = "", mask] = value.split("/");
@@ -571,7 +608,7 @@ export function parseInstructions(text: string, options: ActionOptions = {}): In
     if (found.some(({ rank }) => rank === instruction.rank)) {
       refuse(`duplicate ${instruction.rank} instruction not allowed, for OpenFlow 1.1+ compatibility`);
     }
-    found.push(instruction);
+    if (instruction.made !== undefined) found.push({ rank: instruction.rank, made: instruction.made });
   }
   if (applied.length > 0) {
     found.push({ rank: "apply_actions", made: { type: "OFPIT_APPLY_ACTIONS", actions: applied } });

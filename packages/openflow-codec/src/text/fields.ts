@@ -201,13 +201,19 @@ function parseAny(field: OxmField, text: string, ports: PortNames): unknown {
     return field.fmt === "port10" ? port32To10(port) : port;
   }
   if (field.fmt === "frag") {
+    // Both bits: as good as no mask.
+    if (/^(no|first|later)$/.test(text)) return (FRAG[text] as { value: number }).value;
     return (
       FRAG[text] ??
       refuse(`${field.text}: ${JSON.stringify(text)} is none of ${Object.keys(FRAG).join(", ")}`)
     );
   }
   const flags = field.fmt === undefined ? undefined : FLAG_NAMES[field.fmt];
-  if (flags !== undefined) return parseFlags(field, flags, text);
+  if (flags !== undefined) {
+    const parsed = parseFlags(field, flags, text);
+    // Open vSwitch masks the tunnel flags that it knows, whatever is asked.
+    return field.fmt === "tun_flags" && typeof parsed === "number" ? { value: parsed, mask: 1 } : parsed;
+  }
   if (field.fmt === "packet_type") {
     const parts = /^\(?(0x[0-9a-f]+|\d+),(0x[0-9a-f]+|\d+)\)?$/i.exec(text);
     return parts === null ? parseNumbers(field, text) : ((Number(parts[1]) << 16) | Number(parts[2])) >>> 0;

@@ -120,12 +120,12 @@ export function parseFlowFilter(text: string, options: MatchOptions = {}) {
   return { table_id, match, cookie, cookie_mask, out_port, out_group };
 }
 
-/** Seconds with as many decimals as there are: "1.5s". */
+/** "1s", "1.500s". */
 export function formatDuration(sec: number, nsec: number): string {
-  if (sec === 0xffffffff) return "?s";
-  const text = `${sec}.${String(nsec).padStart(9, "0").slice(0, 9)}`;
-  // Three decimals at least, as milliseconds are what switches count in.
-  return `${text.replace(/(\.\d{3}\d*?)0*$/, "$1")}s`;
+  if (nsec === 0) return `${sec}s`;
+  const digits = String(nsec).padStart(9, "0");
+  // Milliseconds are what switches count in: three decimals where that is exact, else all there are.
+  return `${sec}.${digits.endsWith("000000") ? digits.slice(0, 3) : digits.replace(/0+$/, "")}s`;
 }
 
 const counter = (value: bigint): string => (value === 0xffff_ffff_ffff_ffffn ? "" : String(value));

@@ -9,6 +9,10 @@ export {
   parseFlow,
   parseFlowFilter,
 } from "./flow.js";
+export { formatGroup, type GroupCommand, parseGroup } from "./group.js";
 export { formatMatch } from "./match-format.js";
 export { type MatchOptions, parseMatch } from "./match-parse.js";
+export { formatMessage, type MessageOptions } from "./message.js";
+export { formatMeter, type MeterCommand, parseMeter, parseMeterId } from "./meter.js";
+export { formatPortDesc, formatPortStats } from "./port.js";
 export { formatPort, type PortNames, parsePort } from "./ports.js";

@@ -95,16 +95,13 @@ const WIRE_ORDER = [
 ];
 const rank = new Map(WIRE_ORDER.map((name, i) => [name, i]));
 /** Registers, then what is about connections, then metadata. */
-const lateRank = (name: string): number =>
-  name === "metadata"
-    ? 4
-    : name.startsWith("ct_")
-      ? 3
-      : name === "pkt_mark"
-        ? 2
-        : /reg\d+$/.test(name)
-          ? 1
-          : 0;
+function lateRank(name: string): number {
+  if (name === "metadata") return 300;
+  if (name.startsWith("ct_")) return 200;
+  if (name === "pkt_mark") return 199;
+  const register = /reg(\d+)$/.exec(name);
+  return register === null ? 0 : 100 + Number(register[1]);
+}
 
 interface Context {
   readonly ethType: number | undefined;
@@ -202,6 +199,11 @@ export function matchFromWords(words: readonly Word[], options: MatchOptions): M
     }
   }
   writeVlan(vlan, match);
+  splitRegisters(match);
+  // "eth" needs a field of its own only where no other says that packets are Ethernet.
+  if (words.some((word) => word.key === "eth") && ![...match.keys()].some(impliesEthernet)) {
+    match.set("packet_type", 0);
+  }
   return dropUnmet(sorted(match), options);
 }
 
@@ -289,6 +291,30 @@ function readBits(key: string, text: string, match: Map<string, unknown>): void 
     mask: one(BigInt.asUintN(field.bytes * 8, BigInt(old.mask as number) | ones)),
   });
 }
+
+const impliesEthernet = (name: string): boolean =>
+  /^(eth_|vlan_|mpls_)/.test(name) || Object.keys(oxmField(name)?.prerequisites ?? {}).length > 0;
+
+/** A wide register is its 32-bit ones, and is matched as them: xreg1 is reg2 (high) and reg3, xxreg0 is reg0 to
+ *  reg3. */
+function splitRegisters(match: Map<string, unknown>): void {
+  for (const [name, given] of [...match]) {
+    const parts = /^(x+)reg(\d+)$/.exec(name);
+    if (parts === null) continue;
+    const count = 2 ** parts[1]!.length;
+    const { value, mask } = isMasked(given)
+      ? (given as { value: bigint; mask: bigint })
+      : { value: given as bigint, mask: (1n << BigInt(32 * count)) - 1n };
+    match.delete(name);
+    for (let i = 0; i < count; i++) {
+      const shift = BigInt(32 * (count - 1 - i));
+      const part = { value: Number((value >> shift) & U32), mask: Number((mask >> shift) & U32) };
+      const register = `reg${Number(parts[2]) * count + i}`;
+      if (part.mask !== 0) match.set(register, part.mask === 0xffffffff ? part.value : part);
+    }
+  }
+}
+const U32 = 0xffffffffn;
 
 function unknownValue(text: string): unknown {
   const [value, mask] = text.split("/").map((part) => part.replace(/^0x/, ""));

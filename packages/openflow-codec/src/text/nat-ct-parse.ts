@@ -42,8 +42,7 @@ function natRange(text: string): Record<string, unknown> {
 
 export function parseCt(text: string, parseActions: (text: string) => ActionInit[]): ActionInit {
   const ct = { flags: 0, zone_src: 0, zone: 0, recirc_table: 0xff, alg: 0 };
-  const nat: ActionInit[] = [];
-  const exec: ActionInit[] = [];
+  const actions: ActionInit[] = [];
   for (const { key, value } of scan(text)) {
     switch (key) {
       case "commit":
@@ -68,14 +67,14 @@ export function parseCt(text: string, parseActions: (text: string) => ActionInit
         ct.alg = ALGORITHMS[value] ?? integer(value, "alg", 0xffff);
         break;
       case "nat":
-        nat.push(parseNat(value));
+        actions.push(parseNat(value));
         break;
       case "exec":
-        exec.push(...parseActions(value));
+        actions.push(...parseActions(value));
         break;
       default:
         refuse(`invalid argument to "ct" action: \`${key}'`);
     }
   }
-  return { type: "NXAST_CT", ...ct, actions: [...nat, ...exec] };
+  return { type: "NXAST_CT", ...ct, actions };
 }
