@@ -83,11 +83,11 @@ export class MaskTable {
   readonly #free: number[] = [];
   #entries = 0;
 
-  constructor(mask: FlowMask) {
+  constructor(mask: FlowMask, make: (lanes: readonly number[], bits: readonly number[]) => Find = makeFind) {
     this.name = maskName(mask);
     this.#lanes = significant(mask);
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
-    this.#find = makeFind(this.#lanes, this.#bits);
+    this.#find = make(this.#lanes, this.#bits);
     this.#store = {
       buckets: new Int32Array(16).fill(NONE),
       bucketMask: 15,
