@@ -6,7 +6,7 @@ import { oxmFields } from "../v13/match.js";
 import { OFPP } from "../v13/numbers.js";
 import { formatFieldValue, formatSubfield, oxmHeader, textField } from "./fields.js";
 import { formatPort, type PortNames, port10To32 } from "./ports.js";
-import { hexText } from "./scan.js";
+import { altHex, hexText } from "./scan.js";
 
 /** Actions and instructions as ovs-ofctl prints them. A row for each action that is more than its word; the
  *  word of the others is in their declaration. */
@@ -165,7 +165,7 @@ function controller(
 function bundle(action: Of<"NXAST_BUNDLE"> | Of<"NXAST_BUNDLE_LOAD">, ports: PortNames): string {
   const dst =
     action.type === "NXAST_BUNDLE_LOAD"
-      ? `,dst:${formatSubfield(zoneField(action.dst), ofs(action.ofs_nbits), nBits(action.ofs_nbits))}`
+      ? `,${formatSubfield(zoneField(action.dst), ofs(action.ofs_nbits), nBits(action.ofs_nbits))}`
       : "";
   const name = action.type === "NXAST_BUNDLE_LOAD" ? "bundle_load" : "bundle";
   const members = action.members.map((port) => port10(port, ports)).join(",");
@@ -190,7 +190,7 @@ const formats: Formats = {
     return a.port < OFPP.MAX ? `output:${port}` : port;
   },
   OFPAT_SET_MPLS_TTL: (a) => `set_mpls_ttl(${a.mpls_ttl})`,
-  OFPAT_PUSH_VLAN: (a) => `push_vlan:${hexText(a.ethertype)}`,
+  OFPAT_PUSH_VLAN: (a) => `push_vlan:${altHex(a.ethertype)}`,
   OFPAT_PUSH_MPLS: (a) => `push_mpls:${ethertype(a)}`,
   OFPAT_POP_MPLS: (a) => `pop_mpls:${ethertype(a)}`,
   OFPAT_PUSH_PBB: (a) => `push_pbb:${ethertype(a)}`,
@@ -202,13 +202,13 @@ const formats: Formats = {
   NXAST_RESUBMIT: (a, ports) => resubmit(a.in_port, 255, "", ports),
   NXAST_RESUBMIT_TABLE: (a, ports) => resubmit(a.in_port, a.table, "", ports),
   NXAST_RESUBMIT_TABLE_CT: (a, ports) => resubmit(a.in_port, a.table, ",ct", ports),
-  NXAST_SET_TUNNEL: (a) => `set_tunnel:${hexText(a.tun_id)}`,
-  NXAST_SET_TUNNEL64: (a) => `set_tunnel64:${hexText(a.tun_id)}`,
+  NXAST_SET_TUNNEL: (a) => `set_tunnel:${altHex(a.tun_id)}`,
+  NXAST_SET_TUNNEL64: (a) => `set_tunnel64:${altHex(a.tun_id)}`,
   NXAST_SET_QUEUE: (a) => `set_queue:${a.queue_id}`,
   NXAST_REG_MOVE: (a) =>
     `move:${formatSubfield(a.src, a.src_ofs, a.n_bits)}->${formatSubfield(a.dst, a.dst_ofs, a.n_bits)}`,
   NXAST_REG_LOAD: (a) =>
-    `load:${hexText(a.value)}->${formatSubfield(a.dst, ofs(a.ofs_nbits), nBits(a.ofs_nbits))}`,
+    `load:${altHex(a.value)}->${formatSubfield(a.dst, ofs(a.ofs_nbits), nBits(a.ofs_nbits))}`,
   NXAST_REG_LOAD2: setField,
   NXAST_NOTE: (a) => `note:${dotted(a.note)}`,
   NXAST_MULTIPATH: (a) =>
@@ -267,7 +267,7 @@ export const formatActions = (actions: readonly Action[], ports: PortNames = {})
   actions.length === 0 ? "drop" : actions.map((action) => formatAction(action, ports)).join(",");
 
 function writeMetadata(metadata: bigint, mask: bigint): string {
-  return `write_metadata:${hexText(metadata)}${mask === 0xffff_ffff_ffff_ffffn ? "" : `/${hexText(mask)}`}`;
+  return `write_metadata:${altHex(metadata)}${mask === 0xffff_ffff_ffff_ffffn ? "" : `/${altHex(mask)}`}`;
 }
 
 /** Instructions as what follows "actions=". */

@@ -2,7 +2,7 @@ import type { Match } from "../v13/match.js";
 import { oxmField } from "../v13/match.js";
 import { fieldBits, formatFieldValue, isExact, isMasked, textField } from "./fields.js";
 import type { PortNames } from "./ports.js";
-import { hexText } from "./scan.js";
+import { altHex, hexText } from "./scan.js";
 
 /** A match as ovs-ofctl prints it: its order of fields, "tcp" for two of them, dl_vlan for one and a bit. */
 
@@ -125,6 +125,8 @@ export function formatMatch(match: Match, ports: PortNames = {}): string {
     if (value === undefined) continue;
     const field = oxmField(name);
     const text = field?.text ?? name;
+    // Ethernet packets: what a match without packet_type means too.
+    if (name === "packet_type" && value === 0) continue;
     if (text === "dl_type" && type !== undefined) continue;
     if (text === "nw_proto" && proto !== undefined) continue;
     if (vlan !== "" && (name === "vlan_vid" || name === "vlan_pcp")) continue;
@@ -182,7 +184,12 @@ function formatOne(name: string, given: unknown, ports: PortNames): string {
   if (field.fmt === "decimal" && field.kind === "uint" && !exact) {
     return `${field.text}=${hexText(value as number)}/${hexText(mask as number)}`;
   }
-  if (field.fmt === "tcp_flags" || field.fmt === "ct_state" || field.fmt === "tun_flags") {
+  // The rest of the numbers in hex, as C's %#x writes them.
+  if (field.fmt === "hex" && field.name !== "ct_label" && !field.name.startsWith("xx")) {
+    return `${field.text}=${altHex(value as number | bigint)}${exact ? "" : `/${altHex(mask as number | bigint)}`}`;
+  }
+  if (field.fmt === "tun_flags") return `tun_flags=${(value as number) & 1 ? "+" : "-"}oam`;
+  if (field.fmt === "tcp_flags" || field.fmt === "ct_state") {
     const text = formatFieldValue(field, given, ports);
     return `${field.text}=${text}`;
   }

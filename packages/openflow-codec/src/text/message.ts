@@ -10,7 +10,7 @@ import { formatMeter } from "./meter.js";
 import { formatMultipart, multipartName } from "./multipart.js";
 import { formatBits, formatFeatures, formatPortConfig, formatPortDesc } from "./port.js";
 import { formatPort, type PortNames } from "./ports.js";
-import { hexText } from "./scan.js";
+import { altHex, hexText } from "./scan.js";
 
 /** Messages as ovs-ofctl prints them: "OFPT_FLOW_MOD (OF1.3) (xid=0x6): ADD …". */
 
@@ -179,9 +179,11 @@ function asyncConfig(message: MessageOf<"OFPT_GET_ASYNC_REPLY"> | MessageOf<"OFP
 const formats: Formats = {
   OFPT_HELLO: (message) => {
     const bitmap = message.elements.find((element) => element.type === "OFPHET_VERSIONBITMAP");
-    if (bitmap === undefined || !("bitmaps" in bitmap)) return "";
+    // Without a bitmap, a HELLO stands for all versions up to its own (§6.3.1).
+    const bits =
+      bitmap !== undefined && "bitmaps" in bitmap ? (bitmap.bitmaps[0] ?? 0) : (2 << message.version) - 2;
     const versions = Array.from({ length: 32 }, (_, i) => i)
-      .filter((i) => ((bitmap.bitmaps[0] ?? 0) >>> i) & 1)
+      .filter((i) => (bits >>> i) & 1)
       .map((i) => `0x${i.toString(16).padStart(2, "0")}`);
     return `\n version bitmap: ${versions.join(", ")}\n`;
   },
@@ -224,9 +226,19 @@ const formats: Formats = {
   OFPT_ROLE_REPLY: role,
   OFPT_GET_ASYNC_REPLY: asyncConfig,
   OFPT_SET_ASYNC: asyncConfig,
+  NXT_SET_PACKET_IN_FORMAT: (message) =>
+    ` format=${typeof message.format === "number" ? message.format : message.format.replace("NXPIF_", "").toLowerCase()}`,
+  NXT_SET_CONTROLLER_ID: (message) => ` id=${message.controller_id}`,
+  NXT_CT_FLUSH_ZONE: (message) => ` zone_id=${message.zone_id}`,
+  ONFT_BUNDLE_CONTROL: (message) =>
+    `\n bundle_id=${altHex(message.bundle_id)} type=${String(message.ctrl_type).replace("OFPBCT_", "")} flags=${bundleFlags(message.flags)}\n`,
+  ONFT_BUNDLE_ADD_MESSAGE: (message, options) =>
+    `\n bundle_id=${altHex(message.bundle_id)} flags=${bundleFlags(message.flags)}\n${formatBytes(message.message, options)}`,
   OFPT_METER_MOD: (message) =>
     ` ${MOD_COMMANDS[message.command] ?? `cmd:${message.command}`} ${formatMeter(message)}`,
 };
+
+const bundleFlags = (flags: number): string => formatBits({ atomic: 1, ordered: 2 }, flags);
 
 /** Messages without an ovs-ofctl form of their own, and no fields: nothing follows the colon. */
 function others(message: OfMessage): string {

@@ -47,6 +47,8 @@ const requests: Requests = {
   OFPMP_PORT_STATS: (body, ports) => ` port_no=${formatPort(body.port_no, ports)}`,
   OFPMP_QUEUE: (body, ports) => ` port=${formatPort(body.port_no, ports)} queue=${queue(body.queue_id)}`,
   OFPMP_GROUP: (body) => ` group_id=${body.group_id === 0xfffffffc ? "ALL" : body.group_id}`,
+  OFPMP_PORT_DESC: () => " port=ANY",
+  OFPMP_GROUP_DESC: () => " group_id=ALL",
   OFPMP_METER: (body) => ` ${formatMeterId(body.meter_id, "=")}`,
   OFPMP_METER_CONFIG: (body) => ` ${formatMeterId(body.meter_id, "=")}`,
 };
@@ -116,7 +118,11 @@ const replies: Replies = {
   OFPMP_METER_FEATURES: (body) =>
     `\nmax_meter:${body.max_meter} max_bands:${body.max_bands} max_color:${body.max_color}\nband_types: ${formatBits({ drop: 2, dscp_remark: 4 }, body.band_types)}\ncapabilities: ${formatBits(METER_FLAGS, body.capabilities)}\n`,
   OFPMP_TABLE_FEATURES: (body) => formatTableFeatures(body.entries),
-  OFPMP_PORT_DESC: (body, ports) => `\n${body.entries.map((port) => formatPortDesc(port, ports)).join("")}`,
+  OFPMP_PORT_DESC: (body, ports) =>
+    `\n${[...body.entries]
+      .sort((a, b) => a.port_no - b.port_no)
+      .map((port) => formatPortDesc(port, ports))
+      .join("")}`,
 };
 
 /** Tables that repeat the one before are told of together. */

@@ -90,3 +90,7 @@ export function bigInteger(text: string, what: string, max = 0xffff_ffff_ffff_ff
 }
 
 export const hexText = (value: number | bigint): string => `0x${value.toString(16)}`;
+
+/** As C's %#x: no prefix for zero. */
+export const altHex = (value: number | bigint): string =>
+  value === 0 || value === 0n ? "0" : hexText(value);
