@@ -338,6 +338,19 @@ describe("§5.7 meters", () => {
   });
 });
 
+test("§7.3.4.4 the CONTROLLER meter limits packet-ins, and nothing else", async () => {
+  const bench = await open(2);
+  bench.bridge.meterMod({
+    command: "OFPMC_ADD",
+    flags: 2 | 4,
+    meter_id: 0xffff_fffe,
+    bands: [{ type: "OFPMBT_DROP", rate: 3, burst_size: 3 }],
+  });
+  bench.flow({}, [output(OFPP.CONTROLLER), output(2)]);
+  for (let i = 0; i < 10; i++) expect(await bench.receive("p1", udpFrame())).toEqual(["p2"]);
+  expect(bench.packetIns.length).toBe(3);
+});
+
 describe("§7.3.7 packet_out", () => {
   test("carries out its actions on the packet, and TABLE sends it through the tables", async () => {
     const bench = await open(3);

@@ -355,9 +355,21 @@ export function toController(
     controllerId: options.controllerId ?? 0,
     userdata: options.userdata,
   });
-  if (cookie === 0) fail(ctx, "too many contexts");
-  else ctx.out.push({ type: "userspace", cookie, max_len: 0xffff });
+  if (cookie === 0) {
+    fail(ctx, "too many contexts");
+    return;
+  }
+  const send: OdpAction = { type: "userspace", cookie, max_len: 0xffff };
+  const meter = ctx.bridge.meters.get(OFPM_CONTROLLER);
+  if (meter) {
+    // What the meter drops is the message; the packet goes on.
+    ctx.sinks.push(meter);
+    ctx.out.push({ type: "clone", actions: [{ type: "meter", meter_id: meter.dpId }, send] });
+  } else ctx.out.push(send);
 }
+
+/** The virtual meter of all packet-ins (1.3.5 §7.3.4.4). */
+const OFPM_CONTROLLER = 0xffff_fffe;
 
 /** OFPAT_GROUP (1.3.5 §5.6): each chosen bucket, as an action set, on its own copy of the packet. */
 function throughGroup(ctx: Context, group_id: number): void {
