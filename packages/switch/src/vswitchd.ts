@@ -73,7 +73,12 @@ export class Vswitchd {
       },
     });
     this.control = new ControlServer(`sluice vswitchd ${version}`);
-    registerSwitchCommands(this.control, { bridges: this.bridges, logs, exit: () => this.#exit() });
+    registerSwitchCommands(this.control, {
+      bridges: this.bridges,
+      logs,
+      clock,
+      exit: () => this.#exit(),
+    });
   }
 
   /** Opens the control socket and begins to follow the database, which may come later. Rejects with one line. */

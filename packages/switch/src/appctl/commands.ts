@@ -1,15 +1,18 @@
-import { type ControlServer, type LogRegistry, registerLogCommands } from "@sluice/runtime";
+import { type Clock, type ControlServer, type LogRegistry, registerLogCommands } from "@sluice/runtime";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 import { coverage, memory } from "./counters.js";
-import { datapaths } from "./datapaths.js";
+import { datapathDetails, datapathNames, datapaths } from "./datapaths.js";
 import { fdbShow, fdbStats } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
+import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
+import { traceFlow } from "./trace.js";
 
 /** What the commands look at. */
 export interface Inspected {
   bridges: Bridges;
   logs: LogRegistry;
+  clock: Clock;
   /** Ends the daemon. */
   exit: () => void;
 }
@@ -85,6 +88,29 @@ const COMMANDS: readonly Command[] = [
       return "";
     },
   },
+  {
+    name: "ofproto/trace",
+    usage: "bridge flow [packet]",
+    args: [2, 3],
+    run: (inspected, [name, flow, packet]) => traceFlow(bridgeOf(inspected, name!), flow!, packet),
+  },
+  {
+    name: "dpif/dump-flows",
+    usage: "[-m] bridge",
+    args: [1, 3],
+    run: (inspected, args) => {
+      const name = args.find((arg) => !arg.startsWith("-")) ?? "";
+      return dumpBridgeMegaflows(inspected.bridges, bridgeOf(inspected, name), inspected.clock.now());
+    },
+  },
+  {
+    name: "dpctl/dump-flows",
+    usage: "[-m] [--names | --no-names]",
+    args: [0, 4],
+    run: ({ bridges, clock }) => dumpDatapathFlows(bridges, clock.now()),
+  },
+  { name: "dpctl/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => datapathNames(bridges) },
+  { name: "dpctl/show", usage: "[-s]", args: [0, 2], run: ({ bridges }) => datapathDetails(bridges) },
   { name: "coverage/show", usage: "", args: [0, 0], run: ({ bridges, logs }) => coverage(bridges, logs) },
   { name: "memory/show", usage: "", args: [0, 0], run: ({ bridges }) => memory(bridges) },
 ];

@@ -14,8 +14,10 @@ function add(into: Counters, prefix: string, counters: Readonly<Record<string, n
 export async function coverage(bridges: Bridges, logs: LogRegistry): Promise<string> {
   const counters: Counters = { log_lines_dropped: logs.dropped };
   add(counters, "bridge", bridges.counters);
-  const dpifs = new Set([...bridges.running.values()].map((bridge) => bridges.dpifOf(bridge)));
-  for (const dpif of dpifs) add(counters, "datapath", await dpif.counters());
+  for (const { dpif, megaflows } of bridges.backers()) {
+    add(counters, "datapath", await dpif.counters());
+    add(counters, "megaflow", megaflows.counters);
+  }
   for (const { connmgr } of bridges.running.values()) add(counters, "connmgr", connmgr.allCounters());
   const rows = Object.entries(counters).sort(([a], [b]) => (a < b ? -1 : 1));
   const shown = rows.filter(([, count]) => count > 0);
@@ -33,7 +35,9 @@ export function memory(bridges: Bridges): string {
     macs += ofproto.macs().length;
     ofconns += connmgr.connections().length;
   }
+  let megaflows = 0;
+  for (const backer of bridges.backers()) megaflows += backer.megaflows.size;
   const { rss, heapUsed } = process.memoryUsage();
   const kB = (bytes: number): number => Math.round(bytes / 1024);
-  return `bridges:${bridges.running.size} heap-kB:${kB(heapUsed)} macs:${macs} ofconns:${ofconns} ports:${ports} rss-kB:${kB(rss)}\n`;
+  return `bridges:${bridges.running.size} heap-kB:${kB(heapUsed)} macs:${macs} megaflows:${megaflows} ofconns:${ofconns} ports:${ports} rss-kB:${kB(rss)}\n`;
 }

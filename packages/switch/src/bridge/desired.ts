@@ -50,6 +50,9 @@ export interface ConfigRows {
 }
 
 export interface DesiredSwitch {
+  /** Megaflows a datapath may hold, and ms after which an unused one goes; undefined: as many as the datapath likes. */
+  readonly flowLimit: number | undefined;
+  readonly maxIdle: number | undefined;
   readonly bridges: ReadonlyMap<string, DesiredBridge>;
   /** Lines for the log: settings that make no sense and were passed over. */
   readonly complaints: readonly string[];
@@ -106,7 +109,12 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
     const bridge = desiredBridge(uuid, rows, complaints);
     if (bridge) bridges.set(bridge.name, bridge);
   }
-  return { bridges, complaints };
+  return {
+    flowLimit: number(rows.root.other_config, "flow-limit", 0, 2_000_000),
+    maxIdle: number(rows.root.other_config, "max-idle", 500, 3_600_000),
+    bridges,
+    complaints,
+  };
 }
 
 function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): DesiredBridge | undefined {

@@ -1,5 +1,5 @@
 import type { Timer } from "@sluice/runtime";
-import type { Dpif, DpPortEvent } from "../dpif/dpif.js";
+import type { DpPortEvent } from "../dpif/dpif.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import { Bridge, type BridgeContext } from "./bridge.js";
 import type { DesiredBridge, DesiredSwitch } from "./desired.js";
@@ -29,7 +29,12 @@ export class Bridges {
   readonly #watched = new Map<DpBacker, (event: DpPortEvent) => void>();
   readonly #failed = new Map<string, FailedBridge>();
   readonly #complaints = new Set<string>();
-  #desired: DesiredSwitch = { bridges: new Map(), complaints: [] };
+  #desired: DesiredSwitch = {
+    bridges: new Map(),
+    flowLimit: undefined,
+    maxIdle: undefined,
+    complaints: [],
+  };
   #retry: Timer | undefined;
   #work: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -48,9 +53,14 @@ export class Bridges {
     return this.#failed;
   }
 
-  /** The datapath that serves a running bridge. */
-  dpifOf(bridge: Bridge): Dpif {
-    return this.#backers.get(bridge)!.dpif;
+  /** What serves a running bridge: its datapath with the megaflows. */
+  backerOf(bridge: Bridge): DpBacker {
+    return this.#backers.get(bridge)!;
+  }
+
+  /** Every datapath in use. */
+  backers(): ReadonlySet<DpBacker> {
+    return new Set(this.#backers.values());
   }
 
   /** Makes it so; resolves when all of it is in force, or is known to have failed. One at a time. */
@@ -86,6 +96,13 @@ export class Bridges {
     }
     for (const name of this.#failed.keys()) {
       if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
+    }
+    const { flowLimit, maxIdle } = this.#desired;
+    for (const backer of this.backers()) {
+      backer.configure({
+        ...(flowLimit === undefined ? {} : { flowLimit }),
+        ...(maxIdle === undefined ? {} : { maxIdle }),
+      });
     }
     for (const [name, bridge] of this.#bridges) {
       bridge.desired = this.#desired.bridges.get(name) ?? bridge.desired;
