@@ -1,4 +1,4 @@
-import { toJson } from "@sluice/openflow-codec";
+import { formatMessage, toJson } from "@sluice/openflow-codec";
 import { realClock } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
@@ -20,7 +20,6 @@ import { checkProtocols, OPTIONS } from "../ofctl/options.js";
 import { packetOutCommands } from "../ofctl/packet-out.js";
 import { portCommands } from "../ofctl/ports.js";
 import { ended, printJson } from "../ofctl/print.js";
-import { formatMessage } from "../ofctl/text.js";
 import { RefusedError } from "../ofctl/vconn.js";
 import { parseOptions } from "../options.js";
 import { withTimeout } from "../timeout.js";

@@ -1,4 +1,4 @@
-import { decode, OfDecodeError, toJson } from "@sluice/openflow-codec";
+import { decode, formatMessage, OfDecodeError, toJson } from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 import { readCapture } from "../capture/capture-file.js";
 import { type CapturedMessage, Conversations } from "../capture/conversation.js";
@@ -7,7 +7,6 @@ import { CliError, write } from "../io.js";
 import type { CommandTable, Context } from "./context.js";
 import { openInput, readLines } from "./lines.js";
 import { ended } from "./print.js";
-import { formatMessage } from "./text.js";
 
 /** A message has at most 65535 bytes; this leaves room for spaces and colons between them. */
 const MAX_HEX_LINE = 1 << 19;

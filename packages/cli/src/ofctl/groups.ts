@@ -1,4 +1,4 @@
-import { type MessageInitOf, OFPG, type PortNames } from "@sluice/openflow-codec";
+import { type MessageInitOf, OFPG, type PortNames, parseGroup } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import type { Sendable } from "./bundle.js";
 import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
@@ -6,7 +6,6 @@ import { parsedLines } from "./flow-spec.js";
 import { change } from "./flows.js";
 import { acceptedNames } from "./names.js";
 import { printMultipart } from "./print.js";
-import { parseGroup } from "./text.js";
 
 export type GroupModInit = MessageInitOf<"OFPT_GROUP_MOD">;
 export type GroupCommand = "add" | "modify" | "add_or_mod" | "delete";
@@ -19,12 +18,20 @@ export function groupOf(
   command: GroupCommand | "any",
   names: PortNames | undefined,
 ): GroupModInit {
-  if (command !== "any") return parseGroup(text, command, names);
+  if (command !== "any") return groupMod(text, command, names);
   const keyword = KEYWORD.exec(text);
   const given = keyword?.[1] ?? "add";
   if (given.endsWith("_bucket")) throw needsLaterVersion(given.replace("_", "-"));
-  return parseGroup(text.slice(keyword?.[0].length ?? 0), given as GroupCommand, names);
+  return groupMod(text.slice(keyword?.[0].length ?? 0), given as GroupCommand, names);
 }
+
+/** Open vSwitch's own command number: change the group, or add it where there is none. */
+const ADD_OR_MOD = 0x8000;
+
+const groupMod = (text: string, command: GroupCommand, names: PortNames | undefined): GroupModInit =>
+  command === "add_or_mod"
+    ? { ...parseGroup(text, "modify", names), command: ADD_OR_MOD }
+    : parseGroup(text, command, names);
 
 /** OpenFlow 1.3 changes a group's buckets only all at once. */
 const needsLaterVersion = (what: string): CliError =>

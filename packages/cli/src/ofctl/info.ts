@@ -34,7 +34,14 @@ export const infoCommands: CommandTable = {
   },
   "dump-desc": dump({ type: "OFPMP_DESC" }),
   "dump-tables": dump({ type: "OFPMP_TABLE" }),
-  "dump-table-features": dump({ type: "OFPMP_TABLE_FEATURES" }),
+  // Joined: tables with the same features are told together.
+  "dump-table-features": {
+    ...dump({ type: "OFPMP_TABLE_FEATURES" }),
+    run: (context, [name]) =>
+      withSwitch(context, name!, async (vconn) => {
+        await print(context, await vconn.joined({ type: "OFPMP_TABLE_FEATURES" }));
+      }),
+  },
   "dump-group-features": dump({ type: "OFPMP_GROUP_FEATURES" }),
   "meter-features": dump({ type: "OFPMP_METER_FEATURES" }),
 

@@ -1,8 +1,7 @@
-import { OFPM } from "@sluice/openflow-codec";
+import { OFPM, parseMeter } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
 import { type CommandTable, type OfctlCommand, withSwitch } from "./context.js";
 import { printMultipart } from "./print.js";
-import { parseMeter } from "./text.js";
 
 const RESERVED: Readonly<Record<string, number>> = {
   all: OFPM.ALL,

@@ -1,4 +1,4 @@
-import { type MessageInitOf, type PortNames, toJson } from "@sluice/openflow-codec";
+import { formatMessage, type MessageInitOf, type PortNames, toJson } from "@sluice/openflow-codec";
 import { ControlServer } from "@sluice/runtime";
 import { fromHex, toHex } from "@sluice/wire";
 import { CliError, write } from "../io.js";
@@ -6,8 +6,8 @@ import { version } from "../main.js";
 import { type CommandTable, type Context, withSwitch } from "./context.js";
 import { flowOf } from "./flow-spec.js";
 import { acceptedNames, shownNames } from "./names.js";
+import { packetLine } from "./packet-text.js";
 import { ended, print, printJson } from "./print.js";
-import { formatMessage } from "./text.js";
 import { formatUndecodable } from "./undecodable.js";
 import { type Received, RefusedError, type Vconn } from "./vconn.js";
 
@@ -88,7 +88,9 @@ async function showReceived(
       : { ...time, error: { type, code, path, offset, message: error!.message }, bytes: toHex(bytes) };
     return printJson(context, document);
   }
-  const text = message ? formatMessage(message, names, { packets: true }) : formatUndecodable(bytes, error!);
+  const text = message
+    ? formatMessage(message, { ...names, packet: packetLine })
+    : formatUndecodable(bytes, error!);
   return write(io.stderr, `${stamp(context)}${ended(text)}`);
 }
 

@@ -1,12 +1,21 @@
-import { decode, encode, Framer, OfDecodeError, type OfMessageInit, toJson } from "@sluice/openflow-codec";
+import {
+  decode,
+  encode,
+  Framer,
+  formatMessage,
+  OfDecodeError,
+  type OfMessageInit,
+  parseGroup,
+  toJson,
+} from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 import { CliError, write } from "../io.js";
 import type { CommandTable, Context } from "./context.js";
 import { capturedMessages, formatTime } from "./decode.js";
 import { flowOf, flowsOf } from "./flow-spec.js";
 import { openInput, readSpecs } from "./lines.js";
+import { packetLine } from "./packet-text.js";
 import { ended, printJson } from "./print.js";
-import { formatMessage, parseGroup } from "./text.js";
 import { formatUndecodable } from "./undecodable.js";
 
 /** Prints one message's bytes, whatever they are. */
@@ -17,7 +26,7 @@ async function printBytes(context: Context, bytes: Uint8Array): Promise<void> {
     else
       await write(
         context.io.stdout,
-        ended(formatMessage(message, undefined, { packets: !!context.options.more })),
+        ended(formatMessage(message, context.options.more ? { packet: packetLine } : {})),
       );
   } catch (error) {
     if (!(error instanceof OfDecodeError)) throw error;
@@ -114,7 +123,7 @@ export const offlineCommands: CommandTable = {
     max: 1,
     run: async (context, [group]) => {
       await announce(context);
-      await printParsed(context, parseGroup(group!, "add", undefined));
+      await printParsed(context, parseGroup(group!));
     },
   },
 };

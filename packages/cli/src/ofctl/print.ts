@@ -1,8 +1,7 @@
-import { type OfMessage, toJson } from "@sluice/openflow-codec";
+import { formatMessage, type OfMessage, toJson } from "@sluice/openflow-codec";
 import { write } from "../io.js";
 import type { Context } from "./context.js";
 import { shownNames } from "./names.js";
-import { formatMessage } from "./text.js";
 import type { MultipartBody, Vconn } from "./vconn.js";
 
 /** Prints a message: as ovs-ofctl does, or with --json as one document on a line. Ports are shown by the names that
