@@ -45,6 +45,15 @@ describe("the difference between what runs and what is desired", () => {
     ]);
   });
 
+  test("ports that ask for a number come before those that take any, and those go by name", () => {
+    const ports = { p10: {}, p2: {}, z: { ofport_request: 1 } };
+    expect(steps({ br0: {} }, { br0: { ports } })).toEqual([
+      "addPort br0 z",
+      "addPort br0 p2",
+      "addPort br0 p10",
+    ]);
+  });
+
   test("takes away before it adds", () => {
     expect(steps({ br0: { ports: { p1: {} } }, br1: {} }, { br0: { ports: { p2: {} } } })).toEqual([
       "removeBridge br1",

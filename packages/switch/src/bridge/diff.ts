@@ -72,10 +72,7 @@ function diffPorts(
     const next = desired.ports.get(name);
     if (!next || isOther(old, next)) gone.push({ op: "removePort", bridge, port: name });
   }
-  // The local port first: the others find their bridge complete.
-  const inOrder = [...desired.ports.values()].sort(
-    (a, b) => Number(b.name === desired.name) - Number(a.name === desired.name),
-  );
+  const inOrder = [...desired.ports.values()].sort((a, b) => precedence(desired, a, b));
   for (const port of inOrder) {
     const old = running.get(port.name);
     if (!old || isOther(old, port)) steps.push({ op: "addPort", bridge, port });
@@ -84,6 +81,14 @@ function diffPorts(
       if (Object.keys(change).length > 0) steps.push({ op: "updatePort", bridge, port, change });
     }
   }
+}
+
+/** The local port first; then those that ask for a number, before others take it; then by name, so that numbers
+ *  given in one transaction do not depend on the order of UUIDs. */
+function precedence(bridge: DesiredBridge, a: DesiredPort, b: DesiredPort): number {
+  const rank = ({ name, ofportRequest }: DesiredPort): number =>
+    name === bridge.name ? 0 : ofportRequest === undefined ? 2 : 1;
+  return rank(a) - rank(b) || a.name.localeCompare(b.name, "en", { numeric: true });
 }
 
 /** Whether a port has to be taken down and set up again to become the next one. */

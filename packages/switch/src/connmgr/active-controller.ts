@@ -129,6 +129,9 @@ export class ActiveController implements ControllerTarget {
     this.#agent = undefined;
     this.#attempt?.abort();
     agent?.close("connection given up");
+    if (this.#reconnect.state === "backoff") {
+      this.#lastError = agent?.isOpen ? "no response to inactivity probe" : "connection attempt timed out";
+    }
     this.#disconnectedMs = this.#host.clock.now();
     this.#host.changed();
   }
