@@ -9,24 +9,38 @@ export const title = "forwarding between two namespaces, beside Open vSwitch's u
 const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 const FLOWS = 100;
 
-/** What is measured: each gives one number, or undefined where the switch cannot do it. */
+/** What is measured: a measure gives a sample, each of its rows a number of it. */
 const measures = [
-  { what: "TCP, hosts' offloads on", unit: "Gb/s", offloads: "on", peer: "ovs-tso", measure: tcpGbps },
-  { what: "TCP, hosts' offloads off", unit: "Gb/s", offloads: "off", peer: "ovs", measure: tcpGbps },
-  { what: "64-byte frames", unit: "packets/s", offloads: "off", peer: "ovs", measure: packetsPerSecond },
   {
-    what: "64-byte frames, per CPU-second of the switch",
-    unit: "packets",
-    offloads: "off",
-    peer: "ovs",
-    measure: packetsPerCpuSecond,
+    offloads: "on",
+    peer: "ovs-tso",
+    measure: tcpGbps,
+    rows: [{ what: "TCP, hosts' offloads on", unit: "Gb/s", value: (gbps) => gbps }],
   },
   {
-    what: "ping, median round trip (less is better)",
-    unit: "µs",
+    offloads: "off",
+    peer: "ovs",
+    measure: tcpGbps,
+    rows: [{ what: "TCP, hosts' offloads off", unit: "Gb/s", value: (gbps) => gbps }],
+  },
+  {
+    offloads: "off",
+    peer: "ovs",
+    measure: flood,
+    rows: [
+      { what: "64-byte frames", unit: "packets/s", value: ({ received, seconds }) => received / seconds },
+      {
+        what: "64-byte frames per CPU-second of the switch",
+        unit: "packets",
+        value: ({ received, cpu }) => received / cpu,
+      },
+    ],
+  },
+  {
     offloads: "off",
     peer: "ovs",
     measure: roundTripUs,
+    rows: [{ what: "ping, median round trip (less is better)", unit: "µs", value: (us) => us }],
   },
 ];
 
@@ -38,44 +52,50 @@ export async function run(ctx) {
   const switches = {};
   for (const kind of ["sluice", "ovs", "ovs-tso"]) {
     switches[kind] = await startSwitch(kind, ctx.cleanup);
-    await until(
-      () =>
-        sh(["ping", "-c1", "-W1", IP.right], { netns: switches[kind].names.left }).then(
-          () => true,
-          () => false,
-        ),
-      `a ping through ${kind}`,
-    );
+    await until(() => answers(switches[kind]), `a ping through ${kind}`);
   }
 
-  for (const { what, unit, offloads, peer, measure } of measures) {
+  for (const { offloads, peer, measure, rows } of measures) {
     const samples = { sluice: [], [peer]: [] };
     for (let round = 0; round < ctx.rounds; round++) {
       for (const kind of Object.keys(samples)) {
         await setOffloads(switches[kind], offloads);
         try {
-          const value = await measure(switches[kind], ctx.seconds);
-          ctx.log(`${what}: ${kind} ${ctx.figure(value)} ${unit}`);
-          samples[kind].push(value);
+          samples[kind].push(await measure(switches[kind], ctx.seconds));
         } catch (error) {
-          ctx.log(`${what}: ${kind} failed: ${error.message}`);
+          ctx.log(`${rows[0].what}: ${kind} failed: ${error.message}`);
         }
       }
     }
-    const ours = ctx.median(samples.sluice);
-    const theirs = ctx.median(samples[peer]);
-    ctx.row({
-      what,
-      unit,
-      sluice: ctx.figure(ours) + failed(samples.sluice, ctx.rounds),
-      "Open vSwitch": `${ctx.figure(theirs)}${failed(samples[peer], ctx.rounds)}${peer === "ovs-tso" ? " (userspace-tso)" : ""}`,
-      "sluice / OVS": (ours / theirs).toFixed(2),
-    });
+    for (const { what, unit, value } of rows) {
+      const ours = samples.sluice.map(value);
+      const theirs = samples[peer].map(value);
+      ctx.log(
+        `${what}: ${ctx.figure(ctx.median(ours))} ${unit}, Open vSwitch ${ctx.figure(ctx.median(theirs))}`,
+      );
+      ctx.row({
+        what,
+        unit,
+        sluice: cell(ours, ctx),
+        "Open vSwitch": `${cell(theirs, ctx)}${peer === "ovs-tso" ? ", userspace-tso" : ""}`,
+        "sluice / OVS": (ctx.median(ours) / ctx.median(theirs)).toFixed(2),
+      });
+    }
   }
 }
 
-const failed = (samples, rounds) =>
-  samples.length === rounds ? "" : ` (${rounds - samples.length} of ${rounds} failed)`;
+/** The median with the least and the most, and how many rounds failed. */
+function cell(values, { rounds, median, figure }) {
+  const failed = values.length < rounds ? `, ${rounds - values.length} of ${rounds} failed` : "";
+  if (values.length < 2) return `${figure(median(values))}${failed}`;
+  return `${figure(median(values))} (${figure(Math.min(...values))} .. ${figure(Math.max(...values))})${failed}`;
+}
+
+const answers = ({ names }) =>
+  sh(["ping", "-c1", "-W1", IP.right], { netns: names.left }).then(
+    () => true,
+    () => false,
+  );
 
 async function tcpGbps({ names }, seconds) {
   const server = daemon(["iperf3", "-s", "-1", "--forceflush"], { netns: names.right });
@@ -99,16 +119,7 @@ async function flood({ names, pid }, seconds) {
   const argv = [process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(FLOWS)];
   await sh(argv, { netns: names.left, timeoutMs: seconds * 1000 + 15_000 });
   const after = await read();
-  return { received: after.received - before.received, cpu: after.cpu - before.cpu };
-}
-
-async function packetsPerSecond(sut, seconds) {
-  return (await flood(sut, seconds)).received / seconds;
-}
-
-async function packetsPerCpuSecond(sut, seconds) {
-  const { received, cpu } = await flood(sut, seconds);
-  return received / cpu;
+  return { received: after.received - before.received, cpu: after.cpu - before.cpu, seconds };
 }
 
 async function roundTripUs({ names }) {
