@@ -7,9 +7,11 @@ import type { Megaflows } from "./megaflow.js";
 
 /** Words a slot: the key's lanes, made a power of two. */
 const STRIDE = 32;
+/** Of the keys whose slots are both taken by live entries, one in 32 gets one all the same. */
+const CONTENTION_MASK = 31;
 
 /** The exact-match cache: which megaflow a whole key led to, in a fixed number of slots. A key has two slots that it
- *  may be in; when both are taken the one that is dead, else by turns, makes room. An entry is true as long as its
+ *  may be in; one whose flow is gone makes room at once, others by turns and now and then. An entry is true as long as its
  *  flow's generation is the one it was made with: nothing has to be flushed. */
 export class Emc {
   hits = 0;
@@ -50,8 +52,13 @@ export class Emc {
     if (this.#hashes[first] === hash && this.#same(first, key, lanes)) at = first;
     else if (this.#hashes[second] === hash && this.#same(second, key, lanes)) at = second;
     else if (this.#isLive(first, flows)) {
-      this.#turn ^= 1;
-      at = !this.#isLive(second, flows) || this.#turn === 1 ? second : first;
+      at = second;
+      // More keys than slots: entries would only chase each other away. One in a while changes hands.
+      if (this.#isLive(second, flows)) {
+        this.#turn++;
+        if ((this.#turn & CONTENTION_MASK) !== 0) return;
+        if ((this.#turn & (CONTENTION_MASK + 1)) !== 0) at = first;
+      }
     }
     const base = at * STRIDE;
     for (let i = 0; i < DP_LANES; i++) this.#keys[base + i] = key[i]!;

@@ -3,19 +3,22 @@
 import { DP_LANES, type FlowKey, type FlowMask } from "../../flow/flow-key.js";
 
 const NONE = -1;
+const FIRST_ENTRIES = 16;
 
 /** What `find` reads; it changes as the table grows. */
 interface Store {
-  /** First slot of each bucket. */
+  /** First entry of each bucket. */
   buckets: Int32Array;
   bucketMask: number;
-  /** Masked keys: `width` words an entry. */
-  slab: Int32Array;
-  /** Next entry of the bucket. */
-  next: Int32Array;
-  /** The flow's slot, by entry. */
-  flows: Int32Array;
+  /** The entries, one after the other: next entry of the bucket, the flow's slot, the masked key. They lie together
+   *  so that a lookup touches one line of the processor's cache. */
+  entries: Int32Array;
 }
+
+/** Words of an entry before its key. */
+const NEXT = 0;
+const SLOT = 1;
+const KEY = 2;
 
 type Find = (store: Store, key: FlowKey) => number;
 
@@ -34,15 +37,16 @@ const step = (hash: number, word: number): number => {
 function generateFind(lanes: readonly number[], bits: readonly number[]): Find {
   const words = lanes.map((lane, i) => `const w${i} = key[${lane}] & ${bits[i]! | 0};`);
   const hashes = lanes.map((_, i) => `h = Math.imul(h ^ w${i}, ${0x9e37_79b1 | 0}); h ^= h >>> 15;`);
-  const same = lanes.map((_, i) => `slab[at + ${i}] === w${i}`).join(" && ") || "true";
+  const same = lanes.map((_, i) => `entries[at + ${KEY + i}] === w${i}`).join(" && ") || "true";
   const source = `"use strict";
 ${words.join("\n")}
 let h = 0;
 ${hashes.join("\n")}
-const slab = store.slab, next = store.next;
-for (let e = store.buckets[h & store.bucketMask]; e >= 0; e = next[e]) {
-  const at = e * ${lanes.length};
-  if (${same}) return store.flows[e];
+const entries = store.entries;
+for (let e = store.buckets[h & store.bucketMask]; e >= 0; ) {
+  const at = e * ${KEY + lanes.length};
+  if (${same}) return entries[at + ${SLOT}];
+  e = entries[at + ${NEXT}];
 }
 return -1;`;
   return new Function("store", "key", source) as Find;
@@ -53,8 +57,10 @@ export function interpretFind(lanes: readonly number[], bits: readonly number[])
   return (store, key) => {
     const words = lanes.map((lane, i) => key[lane]! & bits[i]!);
     const hash = words.reduce(step, 0);
-    for (let e = store.buckets[hash & store.bucketMask]!; e >= 0; e = store.next[e]!) {
-      if (words.every((word, i) => store.slab[e * lanes.length + i] === word)) return store.flows[e]!;
+    for (let e = store.buckets[hash & store.bucketMask]!; e >= 0; ) {
+      const at = e * (KEY + lanes.length);
+      if (words.every((word, i) => store.entries[at + KEY + i] === word)) return store.entries[at + SLOT]!;
+      e = store.entries[at + NEXT]!;
     }
     return NONE;
   };
@@ -77,23 +83,25 @@ export class MaskTable {
   count = 0;
   readonly #lanes: number[];
   readonly #bits: number[];
+  readonly #stride: number;
   readonly #find: Find;
   readonly #store: Store;
+  /** The entry of each flow's slot. */
   readonly #entryOf = new Map<number, number>();
   readonly #free: number[] = [];
   #entries = 0;
+  #capacity = FIRST_ENTRIES;
 
   constructor(mask: FlowMask, make: (lanes: readonly number[], bits: readonly number[]) => Find = makeFind) {
     this.name = maskName(mask);
     this.#lanes = significant(mask);
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
+    this.#stride = KEY + this.#lanes.length;
     this.#find = make(this.#lanes, this.#bits);
     this.#store = {
-      buckets: new Int32Array(16).fill(NONE),
-      bucketMask: 15,
-      slab: new Int32Array(16 * this.#lanes.length),
-      next: new Int32Array(16),
-      flows: new Int32Array(16),
+      buckets: new Int32Array(2 * FIRST_ENTRIES).fill(NONE),
+      bucketMask: 2 * FIRST_ENTRIES - 1,
+      entries: new Int32Array(FIRST_ENTRIES * this.#stride),
     };
   }
 
@@ -105,19 +113,21 @@ export class MaskTable {
   /** Adds a flow's slot. Gives the slot of the flow that had the same masked key, now displaced, or -1. */
   insert(key: FlowKey, slot: number): number {
     const displaced = this.find(key);
+    const store = this.#store;
     if (displaced !== NONE) {
       const entry = this.#entryOf.get(displaced)!;
       this.#entryOf.delete(displaced);
       this.#entryOf.set(slot, entry);
-      this.#store.flows[entry] = slot;
+      store.entries[entry * this.#stride + SLOT] = slot;
       return displaced;
     }
     const entry = this.#free.pop() ?? this.#entries++;
-    const store = this.#store;
-    if (entry === store.next.length) this.#grow();
-    const width = this.#lanes.length;
-    for (let i = 0; i < width; i++) store.slab[entry * width + i] = key[this.#lanes[i]!]! & this.#bits[i]!;
-    store.flows[entry] = slot;
+    if (entry === this.#capacity) this.#grow();
+    const at = entry * this.#stride;
+    store.entries[at + SLOT] = slot;
+    this.#lanes.forEach((lane, i) => {
+      store.entries[at + KEY + i] = key[lane]! & this.#bits[i]!;
+    });
     this.#entryOf.set(slot, entry);
     this.#link(entry);
     this.count++;
@@ -128,45 +138,41 @@ export class MaskTable {
     const entry = this.#entryOf.get(slot);
     if (entry === undefined) return;
     this.#entryOf.delete(slot);
-    const store = this.#store;
-    const bucket = this.#hash(entry) & store.bucketMask;
-    if (store.buckets[bucket] === entry) store.buckets[bucket] = store.next[entry]!;
+    const { buckets, bucketMask, entries } = this.#store;
+    const next = entries[entry * this.#stride + NEXT]!;
+    const bucket = this.#hash(entry) & bucketMask;
+    if (buckets[bucket] === entry) buckets[bucket] = next;
     else {
-      let before = store.buckets[bucket]!;
-      while (store.next[before] !== entry) before = store.next[before]!;
-      store.next[before] = store.next[entry]!;
+      let before = buckets[bucket]!;
+      while (entries[before * this.#stride + NEXT] !== entry) before = entries[before * this.#stride + NEXT]!;
+      entries[before * this.#stride + NEXT] = next;
     }
     this.#free.push(entry);
     this.count--;
   }
 
   #hash(entry: number): number {
-    const width = this.#lanes.length;
     let hash = 0;
-    for (let i = 0; i < width; i++) hash = step(hash, this.#store.slab[entry * width + i]!);
+    const at = entry * this.#stride + KEY;
+    for (let i = 0; i < this.#lanes.length; i++) hash = step(hash, this.#store.entries[at + i]!);
     return hash;
   }
 
   #link(entry: number): void {
-    const store = this.#store;
-    const bucket = this.#hash(entry) & store.bucketMask;
-    store.next[entry] = store.buckets[bucket]!;
-    store.buckets[bucket] = entry;
+    const { buckets, bucketMask, entries } = this.#store;
+    const bucket = this.#hash(entry) & bucketMask;
+    entries[entry * this.#stride + NEXT] = buckets[bucket]!;
+    buckets[bucket] = entry;
   }
 
   #grow(): void {
     const store = this.#store;
-    const size = store.next.length * 2;
-    const grown = (from: Int32Array, length: number): Int32Array => {
-      const to = new Int32Array(length);
-      to.set(from);
-      return to;
-    };
-    store.slab = grown(store.slab, size * this.#lanes.length);
-    store.next = grown(store.next, size);
-    store.flows = grown(store.flows, size);
-    store.buckets = new Int32Array(size * 2).fill(NONE);
-    store.bucketMask = size * 2 - 1;
+    this.#capacity *= 2;
+    const entries = new Int32Array(this.#capacity * this.#stride);
+    entries.set(store.entries);
+    store.entries = entries;
+    store.buckets = new Int32Array(this.#capacity * 2).fill(NONE);
+    store.bucketMask = this.#capacity * 2 - 1;
     for (const entry of this.#entryOf.values()) this.#link(entry);
   }
 }

@@ -3,11 +3,20 @@
 import type { DpFlow, FlowStatsDelta } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { MaskTable, maskName } from "./mask-table.js";
-import { compileActions, type Op } from "./ops.js";
+import { NO_OPS, type Op } from "./ops.js";
+import { Programs } from "./programs.js";
 
 const NONE = -1;
 /** Tuple-space lookups after which the masks are put in the order of their use. */
 const RESORT_AFTER = 8192;
+
+const FIRST_SLOTS = 64;
+/** Words of a slot's counts, and which is what. */
+const COUNTS = 4;
+const PACKETS = 0;
+const BYTES = 1;
+const USED = 2;
+const TCP_FLAGS = 3;
 
 /** The megaflows: masked keys in one hash table for each mask. Those that overlap lead to the same actions (the
  *  dpif's contract), so the first that is found is as good as any.
@@ -20,22 +29,21 @@ export class Megaflows {
   lookups = 0;
   probes = 0;
 
+  readonly #programs = new Programs();
   readonly #slotOf = new Map<number, number>();
   readonly #tables = new Map<string, MaskTable>();
   #order: MaskTable[] = [];
   #untilResort = RESORT_AFTER;
 
-  #ids = new Float64Array(64);
+  #ids = new Float64Array(FIRST_SLOTS);
   #ops: (readonly Op[])[] = [];
   #home: (MaskTable | undefined)[] = [];
-  #generations = new Uint32Array(64);
-  #packets = new Float64Array(64);
-  #bytes = new Float64Array(64);
-  #used = new Float64Array(64);
-  #tcpFlags = new Uint16Array(64);
+  #generations = new Uint32Array(FIRST_SLOTS);
+  /** The counts of a slot lie together, in one line of the processor's cache. */
+  #counts = new Float64Array(FIRST_SLOTS * COUNTS);
   /** Slots with counts that have not been taken yet, each listed once. */
-  #listed = new Uint8Array(64);
-  #touched = new Int32Array(64);
+  #listed = new Uint8Array(FIRST_SLOTS);
+  #touched = new Int32Array(FIRST_SLOTS);
   #touchedCount = 0;
   readonly #free: number[] = [];
   #slots = 0;
@@ -55,13 +63,14 @@ export class Megaflows {
   /** Installs a flow or gives it new actions. False when the table is full. Throws a RangeError for actions that the
    *  datapath does not have. */
   put(flow: DpFlow): boolean {
-    const ops = compileActions(flow.actions);
     const known = this.#slotOf.get(flow.id);
+    if (known === undefined && this.#slotOf.size >= this.maxFlows) return false;
+    const ops = this.#programs.acquire(flow.actions);
     if (known !== undefined) {
+      this.#programs.release(this.#ops[known]!);
       this.#ops[known] = ops;
       return true;
     }
-    if (this.#slotOf.size >= this.maxFlows) return false;
     const slot = this.#takeSlot();
     this.#ids[slot] = flow.id;
     this.#ops[slot] = ops;
@@ -91,7 +100,8 @@ export class Megaflows {
     this.#slotOf.delete(id);
     const table = this.#home[slot];
     this.#home[slot] = undefined;
-    this.#ops[slot] = [];
+    this.#programs.release(this.#ops[slot]!);
+    this.#ops[slot] = NO_OPS;
     this.#generations[slot]!++;
     this.#free.push(slot);
     if (table) {
@@ -129,14 +139,16 @@ export class Megaflows {
 
   /** Counts a packet of a flow. */
   count(slot: number, bytes: number, now: number, tcpFlags: number): void {
-    if (this.#listed[slot] === 0) {
+    const counts = this.#counts;
+    const at = slot * COUNTS;
+    if (counts[at + PACKETS] === 0 && this.#listed[slot] === 0) {
       this.#listed[slot] = 1;
       this.#touched[this.#touchedCount++] = slot;
     }
-    this.#packets[slot]!++;
-    this.#bytes[slot]! += bytes;
-    this.#used[slot] = now;
-    this.#tcpFlags[slot]! |= tcpFlags;
+    counts[at + PACKETS]! += 1;
+    counts[at + BYTES]! += bytes;
+    counts[at + USED] = now;
+    if (tcpFlags !== 0) counts[at + TCP_FLAGS] = counts[at + TCP_FLAGS]! | tcpFlags;
   }
 
   get hasCounts(): boolean {
@@ -161,18 +173,18 @@ export class Megaflows {
   }
 
   #take(slot: number): FlowStatsDelta | undefined {
-    const packets = this.#packets[slot]!;
+    const at = slot * COUNTS;
+    const counts = this.#counts;
+    const packets = counts[at + PACKETS]!;
     if (packets === 0) return undefined;
     const delta = {
       id: this.#ids[slot]!,
       packets,
-      bytes: this.#bytes[slot]!,
-      usedMs: this.#used[slot]!,
-      tcpFlags: this.#tcpFlags[slot]!,
+      bytes: counts[at + BYTES]!,
+      usedMs: counts[at + USED]!,
+      tcpFlags: counts[at + TCP_FLAGS]!,
     };
-    this.#packets[slot] = 0;
-    this.#bytes[slot] = 0;
-    this.#tcpFlags[slot] = 0;
+    counts.fill(0, at, at + COUNTS);
     return delta;
   }
 
@@ -186,19 +198,13 @@ export class Megaflows {
 
   #grow(): void {
     const size = this.#ids.length * 2;
-    const grown = <T extends Float64Array | Uint32Array | Int32Array | Uint16Array | Uint8Array>(
-      from: T,
-      to: T,
-    ): T => {
+    const grown = <T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(from: T, to: T): T => {
       to.set(from);
       return to;
     };
     this.#ids = grown(this.#ids, new Float64Array(size));
     this.#generations = grown(this.#generations, new Uint32Array(size));
-    this.#packets = grown(this.#packets, new Float64Array(size));
-    this.#bytes = grown(this.#bytes, new Float64Array(size));
-    this.#used = grown(this.#used, new Float64Array(size));
-    this.#tcpFlags = grown(this.#tcpFlags, new Uint16Array(size));
+    this.#counts = grown(this.#counts, new Float64Array(size * COUNTS));
     this.#listed = grown(this.#listed, new Uint8Array(size));
     this.#touched = grown(this.#touched, new Int32Array(size));
   }

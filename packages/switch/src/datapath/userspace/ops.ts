@@ -37,7 +37,8 @@ export class Op {
   }
 }
 
-const NO_OPS: readonly Op[] = Object.freeze([]);
+/** Drops. */
+export const NO_OPS: readonly Op[] = Object.freeze([]);
 
 type Compile<T extends OdpAction["type"]> = (action: Extract<OdpAction, { type: T }>) => Op[];
 
