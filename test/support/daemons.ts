@@ -25,6 +25,8 @@ interface Options {
   netns?: string;
   /** A command that runs the switch daemon, such as setpriv with fewer privileges. */
   prefix?: readonly string[];
+  /** More arguments for the switch daemon. */
+  vswitchd?: readonly string[];
 }
 
 function underTest(rundir: string, daemons: Daemon[], netns: string | undefined): SwitchUnderTest {
@@ -80,7 +82,13 @@ export async function startOvs(options: Options = {}): Promise<SwitchUnderTest> 
     () => alive(server),
   );
   const vswitchd = new Daemon(
-    ["ovs-vswitchd", "--disable-system", `--pidfile=${rundir}/ovs-vswitchd.pid`, `unix:${sock}`],
+    [
+      "ovs-vswitchd",
+      "--disable-system",
+      ...(options.vswitchd ?? []),
+      `--pidfile=${rundir}/ovs-vswitchd.pid`,
+      `unix:${sock}`,
+    ],
     run,
   );
   const sut = underTest(rundir, [server, vswitchd], options.netns);
