@@ -7,6 +7,7 @@ import {
   configure,
   type TargetHost,
 } from "./controller.js";
+import { OVSDB_ROLE } from "./roles.js";
 
 const MAX_CONNECTIONS = 256;
 const RETRY_MS = 5_000;
@@ -46,11 +47,14 @@ export class PassiveController implements ControllerTarget {
     }
   }
 
-  /** A passive target does not name one peer: as in Open vSwitch, it is never "connected" and has no role. */
+  /** The role shown is that of the connection that has been there longest. */
   status(): ControllerStatus {
+    const open = [...this.#agents.keys()].filter((agent) => agent.isOpen);
     const status: Record<string, string> = {};
     if (this.#error !== "") status.last_error = this.#error;
-    return { target: this.#config.target, is_connected: false, role: "", status };
+    if (open.length > 1) status.n_connections = String(open.length);
+    const role = open.length > 0 ? OVSDB_ROLE[open[0]!.role] : "";
+    return { target: this.#config.target, is_connected: open.length > 0, role, status };
   }
 
   reconnect(): void {
@@ -76,10 +80,15 @@ export class PassiveController implements ControllerTarget {
             name: peer === "unix" ? this.#config.target : peer,
             config: this.#config,
             onActivity: () => this.#agents.get(agent)?.activity(),
-            onOpen: () => this.#agents.get(agent)?.start(),
+            onOpen: () => {
+              this.#agents.get(agent)?.start();
+              this.#host.changed();
+            },
+            onRole: () => this.#host.changed(),
             onClosed: () => {
               this.#agents.get(agent)?.stop();
               this.#agents.delete(agent);
+              this.#host.changed();
             },
           });
           this.#agents.set(agent, this.#probeFor(agent));
