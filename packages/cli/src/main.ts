@@ -30,6 +30,11 @@ const commands: readonly Row[] = [
     load: () => import("./commands/controller.js"),
   },
   {
+    name: "vsctl",
+    summary: "configure the switch through its database (as ovs-vsctl)",
+    load: () => import("./commands/vsctl.js"),
+  },
+  {
     name: "ofctl",
     summary: "ask and change an OpenFlow switch (as ovs-ofctl); decode and encode messages",
     load: () => import("./commands/ofctl.js"),

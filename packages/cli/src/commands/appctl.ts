@@ -49,6 +49,6 @@ export async function call(
   const { result, error } = await withTimeout(controlCall(path, command, args), timeout, realClock);
   if (json) await write(io.stdout, `${JSON.stringify(error === null ? { result } : { error })}\n`);
   else if (error === null) await write(io.stdout, result ?? "");
-  else io.stderr.write(`${error}sluice appctl: ${path}: server returned an error\n`);
+  else io.stderr.write(`${error}sluice appctl: ${target}: server returned an error\n`);
   return error === null ? 0 : 2;
 }

@@ -28,7 +28,7 @@ type FlowSet = Map<string, Flow>;
 /** Table, priority and match: what makes a flow the same one. Text has the fields in one order. */
 function keyOf({ table_id = 0, priority = 0x8000, match = {} }: Flow): string {
   const text = formatPriorityAndMatch(priority, match as Match);
-  return table_id === 0 ? text : `table=${table_id}${text === "" ? "" : `,${text}`}`;
+  return table_id === 0 ? text : `table=${table_id} ${text}`.trimEnd();
 }
 
 async function flowsOfFile(context: Context, file: string, names?: PortNames): Promise<FlowSet> {
