@@ -157,6 +157,29 @@ describe("OFPP_NORMAL", () => {
   });
 });
 
+test("bridges joined by two patches send a broadcast round until it is given up, and live on", async () => {
+  const bench = await TestBench.open(2);
+  const other = bench.addBridge("br1");
+  const flood: FlowMod = {
+    command: "OFPFC_ADD",
+    instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [output(OFPP.ALL)] }],
+  };
+  bench.bridge.flowMod(flood);
+  other.flowMod(flood);
+  for (const n of [1, 2]) {
+    await bench.addPort(`a${n}`, { type: "patch", patchPeer: `b${n}` });
+    await bench.addPort(`b${n}`, { type: "patch", patchPeer: `a${n}` }, other);
+  }
+  expect(await bench.receive("p1", frame(1, 255))).toEqual([]);
+  expect(bench.backer.counters.xlateErrors).toBe(1);
+  bench.bridge.flowMod({
+    ...flood,
+    command: "OFPFC_MODIFY",
+    instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [output(2)] }],
+  });
+  expect(await bench.receive("p1", frame(1, 255))).toEqual(["p2"]);
+});
+
 describe("§6.4 flow_mod", () => {
   const change = (bench: TestBench, message: Partial<FlowMod>): void =>
     bench.bridge.flowMod({ command: "OFPFC_ADD", ...message });

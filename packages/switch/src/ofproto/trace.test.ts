@@ -36,7 +36,7 @@ bridge("br0")
     NORMAL
      -> no learned MAC for 00:00:00:00:00:09, flooding
 
-Megaflow: recirc_id=0x0,in_port=1,vlan_tci=0x0000/0x1fff,dl_src=00:00:00:00:00:01,dl_type=0x1234
+Megaflow: recirc_id=0,in_port=1,vlan_tci=0x0000/0x1fff,dl_src=00:00:00:00:00:01,dl_type=0x1234
 Datapath actions: set(eth_dst=0x000000000009),2,2,3
 `);
   expect(bench.bridge.macs()).toEqual([]);
