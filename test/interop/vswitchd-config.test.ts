@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type SwitchUnderTest, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
-import { run, until } from "../support/process.js";
+import { Daemon, run, SLUICE, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
 
 /** Dummy ports need no privilege and no devices: what is tried here is the configuration, not the forwarding. */
@@ -14,6 +14,8 @@ describeWith(
     const net = new Topology();
     let sut: SwitchUnderTest;
     let netns: string;
+    /** The database's server, where a test has started it anew. */
+    let database: Daemon | undefined;
 
     beforeAll(async () => {
       netns = await net.add("sw");
@@ -23,6 +25,7 @@ describeWith(
 
     afterAll(async () => {
       await sut?.stop();
+      await database?.stop();
       await net.destroy();
     });
 
@@ -121,6 +124,26 @@ describeWith(
       expect(await appctl("no/such")).toMatch(/not a valid command/);
     });
 
+    test("a database that goes and comes back finds the switch as it was", async () => {
+      await sut.ofctl("add-flow", "br0", "cookie=0x77,in_port=1,actions=drop");
+      await sut.daemons[0]!.stop();
+      const again = new Daemon(
+        ["node", SLUICE, "ovsdb-server", join(sut.rundir, "conf.db"), `--remote=punix:${sut.rundir}/db.sock`],
+        { netns, env: { SLUICE_RUNDIR: sut.rundir, OVS_RUNDIR: sut.rundir } },
+      );
+      database = again;
+      await until(
+        () => existsSync(join(sut.rundir, "db.sock")),
+        "the database",
+        20_000,
+        () => again.output,
+      );
+      await addDummy("br0", "d3");
+      expect(await get("interface", "d3", "ofport")).toMatch(/^\d+$/);
+      expect(await get("interface", "d1", "ofport")).toBe("17");
+      expect(await sut.ofctl("dump-flows", "br0")).toContain("cookie=0x77");
+    });
+
     test("del-br takes its ports and sockets with it", async () => {
       await sut.vsctl("add-br", "br1", "--", "set", "bridge", "br1", "datapath_type=netdev");
       const mgmt = join(sut.rundir, "br1.mgmt");
@@ -131,11 +154,9 @@ describeWith(
     });
 
     test("the daemon ends on SIGTERM with its devices and sockets gone, and comes back as it was", async () => {
-      const { SLUICE } = await import("../support/process.js");
       expect(await sut.daemons[1]!.stop()).toBe(0);
       expect(readdirSync(sut.rundir).filter((name) => /mgmt|snoop|vswitchd.*ctl/.test(name))).toEqual([]);
       expect((await run(["ip", "link", "show", "br0"], { netns })).code).not.toBe(0);
-      const { Daemon } = await import("../support/process.js");
       const again = new Daemon(["node", SLUICE, "vswitchd", sut.db], {
         netns,
         env: { SLUICE_RUNDIR: sut.rundir, OVS_RUNDIR: sut.rundir },

@@ -93,6 +93,13 @@ export class Bridge implements RunningBridge {
     return this.#errors;
   }
 
+  /** Whether some port is not there that may yet come: its device does not exist, or is not ours to open. */
+  get isIncomplete(): boolean {
+    return [...this.#errors.keys()].some(
+      (name) => !this.#running.has(name) && this.desired.ports.get(name)?.error === undefined,
+    );
+  }
+
   portInfo(name: string): PortInfo | undefined {
     const port = this.#running.get(name);
     return port && this.ofproto.port(port.ofport);

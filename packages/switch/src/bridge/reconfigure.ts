@@ -169,7 +169,7 @@ export class Bridges {
     this.#retry?.cancel();
     this.#retry = undefined;
     const isMissing =
-      this.#failed.size > 0 || [...this.#bridges.values()].some((bridge) => bridge.errors.size > 0);
+      this.#failed.size > 0 || [...this.#bridges.values()].some(({ isIncomplete }) => isIncomplete);
     if (!isMissing || this.#isClosed) return;
     this.#retry = this.#options.clock.setTimeout(() => {
       this.counters.retries++;

@@ -15,11 +15,14 @@ type MultipartRequest = Extract<OfMessage, { type: "OFPT_MULTIPART_REQUEST" }>;
 /** Requests in several parts: only OFPMP_TABLE_FEATURES may be (§7.3.5). */
 const joining = Symbol("multipart requests");
 
+/** Enough for the features of all tables, and no way to fill our memory with requests that never end. */
+const JOIN_LIMITS = { maxOpen: 4, maxEntries: 1024 };
+
 /** The whole request, once its last part is here. */
 function join(agent: Agent, message: MultipartRequest): MultipartRequest | undefined {
   let joiner = agent.memory.get(joining) as MultipartJoiner | undefined;
   if (joiner === undefined && (message.flags & OFPMPF.REQ_MORE) === 0) return message;
-  joiner ??= new MultipartJoiner();
+  joiner ??= new MultipartJoiner(JOIN_LIMITS);
   agent.memory.set(joining, joiner);
   return joiner.push(message) as MultipartRequest | undefined;
 }
