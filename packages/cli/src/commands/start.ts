@@ -124,7 +124,7 @@ const isAnswered = ({ result }: MeshResult): boolean => result.received > 0;
 
 /** Gives a controller that has only just connected the time to install its first flows. */
 async function flowsArrive(demo: Demo, io: Io): Promise<void> {
-  for (let attempt = 0; attempt < 40 && (await flows(demo, io)) === ""; attempt++) {
+  for (let attempt = 0; attempt < 40 && !(await flows(demo, io)).includes("actions="); attempt++) {
     await new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
   }
 }

@@ -15,6 +15,7 @@ test("a controller that comes or goes is told in one line, one that stays is not
   expect(controllerChanges([state(true)], [state(false, "connection reset")])).toEqual([
     "controller tcp:1.2.3.4:6653: lost (connection reset)",
   ]);
+  expect(controllerChanges([state(true)], [])).toEqual(["controller tcp:1.2.3.4:6653: removed"]);
 });
 
 test("a round of pings is told of only when it went otherwise than the one before", () => {

@@ -24,17 +24,20 @@ export function until(
   });
 }
 
-/** Lines about controllers whose connection came or went between two looks. */
+/** Lines about controllers whose connection came or went, or that were taken away, between two looks. */
 export function controllerChanges(
   before: readonly ControllerState[],
   now: readonly ControllerState[],
 ): string[] {
   const was = new Map(before.map((state) => [state.target, state.isConnected]));
-  return now.flatMap(({ target, isConnected, lastError }) => {
+  const gone = before.filter((state) => !now.some(({ target }) => target === state.target));
+  const removed = gone.map(({ target }) => `controller ${target}: removed`);
+  const changed = now.flatMap(({ target, isConnected, lastError }) => {
     if ((was.get(target) ?? false) === isConnected) return [];
     const why = lastError === undefined ? "" : ` (${lastError})`;
     return [isConnected ? `controller ${target}: connected` : `controller ${target}: lost${why}`];
   });
+  return [...removed, ...changed];
 }
 
 /** One line about a round of pings when it went otherwise than the last. */
