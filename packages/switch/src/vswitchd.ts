@@ -29,6 +29,8 @@ export interface VswitchdOptions {
   onExit?: () => void;
 }
 
+const LOG_MODULES = ["bridge", "connmgr", "dpif_netdev", "ofproto", "ovsdb_idl", "vswitchd"];
+
 /** The switch daemon: keeps the bridges as the database says. Usable on its own and within a process. */
 export class Vswitchd {
   readonly bridges: Bridges;
@@ -43,6 +45,8 @@ export class Vswitchd {
   constructor(options: VswitchdOptions) {
     this.#options = options;
     const { clock, logs, version } = options;
+    // Known from the start, so that vlog/set and --verbose can name them.
+    for (const module of LOG_MODULES) logs.module(module);
     this.#log = logs.module("vswitchd");
     this.database = new SwitchDatabase({
       clock,

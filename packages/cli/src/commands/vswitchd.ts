@@ -13,6 +13,7 @@ DATABASE is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT].
   --dummy-fallback      let a dummy port stand in for an internal one where TAP devices are not allowed
   --datapath=WHERE      "worker": packets in a thread of their own (default); "inline": in the main thread
   --log-file[=PATH]     log to a file too (default: RUNDIR/ovs-vswitchd.log)
+  -V, --version         print the release
   -v, --verbose[=SPEC]  log more: MODULE:DESTINATION:LEVEL, as vlog/set takes it
   --private-key=FILE, --certificate=FILE, --ca-cert=FILE   for ssl: databases
 RUNDIR is $SLUICE_RUNDIR, else $OVS_RUNDIR; sockets for ovs-ofctl and ovs-appctl are made there.
@@ -28,7 +29,12 @@ const OPTIONS = {
   "private-key": { value: true },
   certificate: { value: true },
   "ca-cert": { value: true },
+  // For scripts written for ovs-vswitchd; there is nothing to do.
+  "no-chdir": {},
+  "overwrite-pidfile": {},
+  mlockall: {},
   help: { short: "h" },
+  version: { short: "V" },
 } as const;
 
 /** Settles when the program is asked to stop. */
@@ -43,6 +49,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await write(io.stdout, HELP);
     return 0;
   }
+  if (options.version) {
+    await write(io.stdout, `sluice vswitchd ${version()}\n`);
+    return 0;
+  }
   if (args.length > 1) throw new CliError(`one DATABASE at most, not ${args.length} arguments`);
   const { datapath = "worker" } = options;
   if (datapath !== "worker" && datapath !== "inline") {
@@ -54,7 +64,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 
   const rundir = ensureRunDir(io.env);
   const logs = createLog({ console: (line) => void io.stderr.write(line) });
-  for (const spec of options.verbose ?? []) logs.setSpec(spec);
   if (options["log-file"] !== undefined)
     logs.openFile(options["log-file"] || join(rundir, "ovs-vswitchd.log"));
   const removePidfile = writePidfile(resolve(rundir, options.pidfile || "ovs-vswitchd.pid"));
@@ -80,6 +89,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     onExit: () => exit(),
   });
   try {
+    for (const spec of options.verbose ?? []) logs.setSpec(spec);
     await vswitchd.start();
     await Promise.race([untilSignal(), exitCommand]);
     await vswitchd.stop();
