@@ -8,6 +8,7 @@ import { formatGroup } from "./group.js";
 import { formatMatch } from "./match-format.js";
 import { formatMeter } from "./meter.js";
 import { formatMultipart, multipartName } from "./multipart.js";
+import { formatPacketIn2 } from "./packet-in2.js";
 import { formatBits, formatFeatures, formatPortConfig, formatPortDesc } from "./port.js";
 import { formatPort, type PortNames } from "./ports.js";
 import { altHex, hexText } from "./scan.js";
@@ -212,7 +213,8 @@ const formats: Formats = {
   OFPT_MULTIPART_REPLY: formatMultipart,
   OFPT_QUEUE_GET_CONFIG_REQUEST: (message, ports) => ` port=${formatPort(message.port, ports)}`,
   OFPT_QUEUE_GET_CONFIG_REPLY: (message, ports) =>
-    ` port=${formatPort(message.port, ports)}\n${message.queues
+    // Without a queue ovs-ofctl has no port to name.
+    `${message.queues.length === 0 ? "" : ` port=${formatPort(message.port, ports)}`}\n${message.queues
       .map((queue) => {
         const rates = queue.properties.map((property) =>
           "rate" in property
@@ -226,6 +228,7 @@ const formats: Formats = {
   OFPT_ROLE_REPLY: role,
   OFPT_GET_ASYNC_REPLY: asyncConfig,
   OFPT_SET_ASYNC: asyncConfig,
+  NXT_PACKET_IN2: ({ properties }, options) => formatPacketIn2(properties, options),
   NXT_SET_PACKET_IN_FORMAT: (message) =>
     ` format=${typeof message.format === "number" ? message.format : message.format.replace("NXPIF_", "").toLowerCase()}`,
   NXT_SET_CONTROLLER_ID: (message) => ` id=${message.controller_id}`,

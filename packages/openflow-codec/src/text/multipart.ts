@@ -3,6 +3,7 @@ import type { MultipartReplyBody, MultipartRequestBody, TableStats } from "../v1
 import { OFPMF, OFPMPF, OFPP, OFPQ_ALL, OFPTT } from "../v13/numbers.js";
 import { ACTION_BITS } from "./action-bits.js";
 import { formatDuration, formatFlowStats } from "./flow.js";
+import { formatFlowMonitor, formatFlowUpdate } from "./flow-monitor.js";
 import { formatGroup } from "./group.js";
 import { formatMatch } from "./match-format.js";
 import { formatMeter, formatMeterId } from "./meter.js";
@@ -51,6 +52,7 @@ const requests: Requests = {
   OFPMP_GROUP_DESC: () => " group_id=ALL",
   OFPMP_METER: (body) => ` ${formatMeterId(body.meter_id, "=")}`,
   OFPMP_METER_CONFIG: (body) => ` ${formatMeterId(body.meter_id, "=")}`,
+  ONFMP_FLOW_MONITOR: (body, ports) => body.entries.map((entry) => formatFlowMonitor(entry, ports)).join(""),
 };
 
 const METER_FLAGS = { kbps: OFPMF.KBPS, pktps: OFPMF.PKTPS, burst: OFPMF.BURST, stats: OFPMF.STATS };
@@ -118,6 +120,7 @@ const replies: Replies = {
   OFPMP_METER_FEATURES: (body) =>
     `\nmax_meter:${body.max_meter} max_bands:${body.max_bands} max_color:${body.max_color}\nband_types: ${formatBits({ drop: 2, dscp_remark: 4 }, body.band_types)}\ncapabilities: ${formatBits(METER_FLAGS, body.capabilities)}\n`,
   OFPMP_TABLE_FEATURES: (body) => formatTableFeatures(body.entries),
+  ONFMP_FLOW_MONITOR: (body, ports) => body.entries.map((entry) => formatFlowUpdate(entry, ports)).join(""),
   OFPMP_PORT_DESC: (body, ports) =>
     `\n${[...body.entries]
       .sort((a, b) => a.port_no - b.port_no)
