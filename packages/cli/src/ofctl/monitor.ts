@@ -21,7 +21,7 @@ const FORMATS: Readonly<Record<string, PacketInFormat>> = {
   nxt_packet_in2: "NXPIF_NXT_PACKET_IN2",
 };
 
-/** Bits of ofp_flow_monitor_flags by the word that leaves each out. */
+/** Bits of onf_flow_monitor_flags by the word that leaves each out. */
 const WATCH_FLAGS: Readonly<Record<string, number>> = {
   "!initial": 1,
   "!add": 2,
