@@ -32,15 +32,11 @@ describeWith(
     const get = async (...what: string[]): Promise<string> => (await sut.vsctl("get", ...what)).trim();
     const addDummy = (bridge: string, name: string, ...more: string[]): Promise<string> =>
       sut.vsctl("add-port", bridge, name, "--", "set", "interface", name, "type=dummy", ...more);
+    /** By the daemon's name: ovs-appctl finds the socket by the pid file, which has to be locked. */
     const appctl = async (...args: string[]): Promise<string> => {
-      const result = await run(["ovs-appctl", "-t", `${sut.rundir}/ovs-vswitchd.${pid()}.ctl`, ...args], {
-        netns,
-      });
+      const env = { OVS_RUNDIR: sut.rundir };
+      const result = await run(["ovs-appctl", "-t", "ovs-vswitchd", ...args], { netns, env });
       return result.stdout + result.stderr;
-    };
-    const pid = (): string => {
-      const file = readdirSync(sut.rundir).find((name) => /^ovs-vswitchd\.\d+\.ctl$/.test(name));
-      return /\d+/.exec(file ?? "")?.[0] ?? "none";
     };
 
     test("the root row tells what the switch is and can", async () => {
@@ -116,6 +112,11 @@ describeWith(
       expect(await appctl("dpif/show")).toMatch(/br0 65534\/\d+: \(\w+\)/);
       expect(await appctl("bridge/dump-flows", "br0")).toContain("actions=NORMAL");
       expect(await appctl("coverage/show")).toContain("total:");
+      expect(await appctl("ofproto/trace", "br0", "in_port=d1,dl_dst=02:00:00:00:00:09")).toMatch(
+        /NORMAL\n.*flooding/,
+      );
+      expect(await appctl("ofproto/trace", "br0", "in_prt=1")).toMatch(/in_prt/);
+      expect(await appctl("dpctl/show")).toMatch(/port \d+: d1 \(dummy\)/);
       expect(await appctl("memory/show")).toContain("ports:");
       expect(await appctl("vlog/list")).toContain("connmgr");
       expect(await appctl("vlog/set", "connmgr:console:dbg")).toBe("");

@@ -1,6 +1,6 @@
 import { join, resolve } from "node:path";
 import { createLog, ensureRunDir, OVSDB_PORT, parseTarget, runDir, writePidfile } from "@sluice/runtime";
-import { controlSocketPath, createVswitchd } from "@sluice/switch";
+import { controlSocketPath, createVswitchd, lockPidfile } from "@sluice/switch";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
 import { parseOptions } from "../options.js";
@@ -66,7 +66,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const logs = createLog({ console: (line) => void io.stderr.write(line) });
   if (options["log-file"] !== undefined)
     logs.openFile(options["log-file"] || join(rundir, "ovs-vswitchd.log"));
-  const removePidfile = writePidfile(resolve(rundir, options.pidfile || "ovs-vswitchd.pid"));
+  const pidfile = resolve(rundir, options.pidfile || "ovs-vswitchd.pid");
+  const removePidfile = writePidfile(pidfile);
+  const unlockPidfile = lockPidfile(pidfile);
   let exit = (): void => {};
   const exitCommand = new Promise<void>((done) => {
     exit = done;
@@ -95,6 +97,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await vswitchd.stop();
   } finally {
     removePidfile();
+    unlockPidfile();
   }
   return 0;
 }
