@@ -76,7 +76,10 @@ export class Session {
   /** What came out since it was last asked. */
   sent(): Outputs {
     const outputs: Record<number, Uint8Array[]> = {};
-    for (const { port, frame } of this.bench.sent()) (outputs[port] ??= []).push(frame);
+    for (const { port, frame } of this.bench.sent()) {
+      outputs[port] ??= [];
+      outputs[port].push(frame);
+    }
     return outputs;
   }
 
