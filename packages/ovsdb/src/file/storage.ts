@@ -191,7 +191,11 @@ export class FileStorage implements Storage {
 
 /** All rows as the text of one record, in parts. Rows never change once committed, so this is the state at the call,
  *  however long the caller takes over it. */
-const snapshotParts = (database: Database, wallMs: number): Iterable<string> => {
+const snapshotParts = (
+  database: Database,
+  wallMs: number,
+  comment = "compacting database online",
+): Iterable<string> => {
   const tables = [...database.tables.values()].map((table) => ({ table, rows: [...table.rows.values()] }));
   return (function* () {
     yield "{";
@@ -206,7 +210,7 @@ const snapshotParts = (database: Database, wallMs: number): Iterable<string> => 
       }
       yield "},";
     }
-    yield `"_comment":"compacting database online","_date":${Math.floor(wallMs)}}`;
+    yield `"_comment":${JSON.stringify(comment)},"_date":${Math.floor(wallMs)}}`;
   })();
 };
 
@@ -224,14 +228,21 @@ export const syncDirectory = (path: string): void => {
   }
 };
 
+/** A database file's contents: the schema, and all rows in one record. */
+export const fileContents = (database: Database, wallMs: number, comment?: string): Buffer[] => {
+  const isEmpty = [...database.tables.values()].every((table) => table.rows.size === 0);
+  return [
+    ...encodeRecord(JSON.stringify(database.schema.toJson())),
+    ...(isEmpty ? [] : encodeRecord(...snapshotParts(database, wallMs, comment))),
+  ];
+};
+
 /** Writes a new database file that holds `database`. Throws the system's error, EEXIST where there is one. */
 export const createFile = (path: string, database: Database, wallMs: number): void => {
   const fd = openSync(path, "wx", 0o640);
   try {
     let size = 0;
-    const isEmpty = [...database.tables.values()].every((table) => table.rows.size === 0);
-    const rows = isEmpty ? [] : encodeRecord(...snapshotParts(database, wallMs));
-    for (const part of [...encodeRecord(JSON.stringify(database.schema.toJson())), ...rows]) {
+    for (const part of fileContents(database, wallMs)) {
       writeAll(fd, part, size);
       size += part.length;
     }

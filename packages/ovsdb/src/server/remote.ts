@@ -127,17 +127,24 @@ const activeRemote = (
     ...(options.maxBackoffMs !== undefined && { maxBackoffMs: options.maxBackoffMs }),
     probe: () => {},
     connect: () => {
-      attempt = new AbortController();
-      openStream(target, { ...tls, defaultPort: OVSDB_PORT, signal: attempt.signal }).then(
+      const mine = new AbortController();
+      attempt = mine;
+      openStream(target, { ...tls, defaultPort: OVSDB_PORT, signal: mine.signal }).then(
         (stream) => {
+          if (mine.signal.aborted) {
+            stream.destroy();
+            return;
+          }
           session = attach(stream, target);
           reconnect.connected();
           stream.once("close", () => {
+            if (mine.signal.aborted) return;
             session = undefined;
             reconnect.disconnected("connection closed");
           });
         },
         (error: unknown) => {
+          if (mine.signal.aborted) return;
           lastError = error instanceof StreamError ? error.message : String(error);
           reconnect.disconnected(lastError);
           onChange();

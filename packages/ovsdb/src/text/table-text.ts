@@ -75,7 +75,7 @@ const printHtml: Printer = (table, { data, headings }) => {
     `  <tr>\n${cells.map((text) => `    <${tag}>${escapeHtml(text)}</${tag}>\n`).join("")}  </tr>\n`;
   const caption = captionOf(table);
   return (
-    `<table border=1>\n${caption ? `  <caption>${escapeHtml(caption)}</caption>\n` : ""}` +
+    `<table border=1>\n${caption ? `    <caption>${escapeHtml(caption)}</caption>\n` : ""}` +
     (headings ? row(table.headings, "th") : "") +
     table.rows
       .map((cells) =>

@@ -1,0 +1,215 @@
+import { existsSync, readFileSync, renameSync } from "node:fs";
+import {
+  convertDatabase,
+  createFile,
+  Database,
+  DatabaseSchema,
+  isObject,
+  loadDatabase,
+  lockDatabase,
+  OpenVSwitch,
+  OvsdbError,
+  openDatabase,
+  readLog,
+  stringifySorted,
+  syncDirectory,
+  transact,
+} from "@sluice/ovsdb";
+import { parseJson, realClock } from "@sluice/runtime";
+import { CliError } from "../io.js";
+import { showLog } from "./show-log.js";
+
+export interface ToolContext {
+  readonly args: readonly string[];
+  readonly more: number;
+  print(text: string): void;
+}
+
+interface ToolCommand {
+  readonly usage: string;
+  readonly min: number;
+  readonly max: number;
+  /** Gives the exit code, 0 where it gives none. */
+  readonly run: (context: ToolContext) => Promise<number | undefined> | number | undefined;
+}
+
+const DEFAULT_DB = "/etc/openvswitch/conf.db";
+const DEFAULT_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
+
+/** The schema in the file; ours, where none was named and Open vSwitch's is not installed. */
+const schemaOf = (path: string | undefined): DatabaseSchema => {
+  if (path === undefined && !existsSync(DEFAULT_SCHEMA)) return OpenVSwitch;
+  const file = path ?? DEFAULT_SCHEMA;
+  try {
+    return DatabaseSchema.fromJson(parseJson(readFileSync(file, "utf8")));
+  } catch (error) {
+    throw new CliError(`${file}: ${(error as Error).message}`);
+  }
+};
+
+const fileSchema = (path: string | undefined = DEFAULT_DB): DatabaseSchema =>
+  loadDatabase(path).database.schema;
+
+/** Puts a file with the contents of `database` at `target`, which it replaces if it is `source`. */
+function writeFile(source: string, target: string | undefined, database: Database): void {
+  if (target !== undefined) {
+    createFile(target, database, realClock.wallNow());
+    return;
+  }
+  const temporary = `${source}.tmp${process.pid}`;
+  createFile(temporary, database, realClock.wallNow());
+  renameSync(temporary, source);
+  syncDirectory(source);
+}
+
+/** Reads the file, lets `change` make another database of it, and writes that. */
+function rewrite(
+  path: string,
+  target: string | undefined,
+  change: (database: Database) => Database,
+): undefined {
+  const unlock = lockDatabase(path);
+  try {
+    writeFile(path, target, change(loadDatabase(path).database));
+  } catch (error) {
+    if (error instanceof OvsdbError) throw new CliError(`${path}: ${error.message}`);
+    throw error;
+  } finally {
+    unlock();
+  }
+  return undefined;
+}
+
+const compareVersions = (a: string, b: string): number => {
+  const parts = (text: string): number[] => {
+    if (!/^\d+\.\d+\.\d+$/.test(text)) throw new CliError(`"${text}" is not a version of the form x.y.z`);
+    return text.split(".").map(Number);
+  };
+  const [x, y] = [parts(a), parts(b)];
+  const at = x.findIndex((part, i) => part !== y[i]);
+  return at < 0 ? 0 : x[at]! - y[at]!;
+};
+
+const RELATIONS: Readonly<Record<string, (order: number) => boolean>> = {
+  "<": (order) => order < 0,
+  "<=": (order) => order <= 0,
+  "==": (order) => order === 0,
+  ">=": (order) => order >= 0,
+  ">": (order) => order > 0,
+  "!=": (order) => order !== 0,
+};
+
+async function runTransaction({ args, print }: ToolContext, isQuery: boolean): Promise<undefined> {
+  const text = args.at(-1)!;
+  const path = args.length > 1 ? args[0]! : DEFAULT_DB;
+  const json = parseJson(text);
+  if (!Array.isArray(json) || typeof json[0] !== "string") throw new CliError("not a valid OVSDB query");
+  const operations = json.slice(1) as unknown[];
+  if (isQuery) {
+    const { database } = loadDatabase(path);
+    refuseOther(database, json[0]);
+    const outcome = transact(database, operations, { readOnly: true, elapsedMs: Infinity });
+    print(`${"results" in outcome ? stringifySorted(parseJson(outcome.results)) : "[]"}\n`);
+    return undefined;
+  }
+  const database = await openDatabase(path, { clock: realClock });
+  try {
+    refuseOther(database, json[0]);
+    const outcome = transact(database, operations, { elapsedMs: Infinity });
+    await database.storage.sync();
+    print(`${"results" in outcome ? stringifySorted(parseJson(outcome.results)) : "[]"}\n`);
+  } finally {
+    await database.storage.close();
+  }
+  return undefined;
+}
+
+const refuseOther = (database: Database, name: string): void => {
+  if (database.name !== name) throw new CliError(`the file holds database ${database.name}, not ${name}`);
+};
+
+/** ovsdb-tool(1). */
+export const toolCommands: Readonly<Record<string, ToolCommand>> = {
+  create: {
+    usage: "[DB [SCHEMA]]",
+    min: 0,
+    max: 2,
+    run: ({ args: [path = DEFAULT_DB, schema] }) => {
+      if (existsSync(path)) throw new CliError(`I/O error: ${path}: create failed (File exists)`);
+      createFile(path, new Database(schemaOf(schema)), realClock.wallNow());
+      return undefined;
+    },
+  },
+  compact: {
+    usage: "[DB [TARGET]]",
+    min: 0,
+    max: 2,
+    run: ({ args: [path = DEFAULT_DB, target] }) => rewrite(path, target, (database) => database),
+  },
+  convert: {
+    usage: "[DB [SCHEMA [TARGET]]]",
+    min: 0,
+    max: 3,
+    run: ({ args: [path = DEFAULT_DB, schema, target] }) =>
+      rewrite(path, target, (database) => {
+        const next = new Database(schemaOf(schema));
+        convertDatabase(database, next);
+        return next;
+      }),
+  },
+  "needs-conversion": {
+    usage: "[DB [SCHEMA]]",
+    min: 0,
+    max: 2,
+    run: ({ args: [path, schema], print }) => {
+      const isSame =
+        stringifySorted(fileSchema(path).toJson()) === stringifySorted(schemaOf(schema).toJson());
+      print(isSame ? "no\n" : "yes\n");
+      return undefined;
+    },
+  },
+  "db-name": oneLine("[DB]", (path) => fileSchema(path).name),
+  "db-version": oneLine("[DB]", (path) => fileSchema(path).version),
+  "db-cksum": oneLine("[DB]", (path) => fileSchema(path).cksum ?? ""),
+  "schema-name": oneLine("[SCHEMA]", (path) => schemaOf(path).name),
+  "schema-version": oneLine("[SCHEMA]", (path) => schemaOf(path).version),
+  "schema-cksum": oneLine("[SCHEMA]", (path) => schemaOf(path).cksum ?? ""),
+  "compare-versions": {
+    usage: "A OP B",
+    min: 3,
+    max: 3,
+    run: ({ args: [a, operator, b] }) => {
+      const relation = Object.hasOwn(RELATIONS, operator!) ? RELATIONS[operator!] : undefined;
+      if (!relation)
+        throw new CliError(`not a relation: "${operator}"; there are ${Object.keys(RELATIONS).join(" ")}`);
+      return relation(compareVersions(a!, b!)) ? 0 : 2;
+    },
+  },
+  query: { usage: "[DB] TRANSACTION", min: 1, max: 2, run: (context) => runTransaction(context, true) },
+  transact: { usage: "[DB] TRANSACTION", min: 1, max: 2, run: (context) => runTransaction(context, false) },
+  "show-log": {
+    usage: "[DB]",
+    min: 0,
+    max: 1,
+    run: ({ args: [path = DEFAULT_DB], more, print }) => {
+      const show = showLog(more, print);
+      const { torn } = readLog(path, (json, index) => {
+        if (isObject(json)) show(json, index);
+      });
+      if (torn) throw new CliError(`${path}: ${torn}`);
+      return undefined;
+    },
+  },
+};
+
+function oneLine(usage: string, get: (path: string | undefined) => string): ToolCommand {
+  return {
+    usage,
+    min: 0,
+    max: 1,
+    run: ({ args: [path], print }) => {
+      print(`${get(path)}\n`);
+      return undefined;
+    },
+  };
+}
