@@ -5,6 +5,8 @@ import { LinearClassifier } from "./oracle.js";
 import type { Classified } from "./subtable.js";
 
 const LANES = 3;
+/** Lanes 0 and 2 come first. */
+const stageOf = (lane: number): number => (lane === 1 ? 1 : 0);
 
 interface TestRule extends Classified {
   name: string;
@@ -35,7 +37,7 @@ function build(steps: Step[]): {
   oracle: LinearClassifier<TestRule>;
   rules: TestRule[];
 } {
-  const real = new Classifier<TestRule>(LANES);
+  const real = new Classifier<TestRule>(LANES, stageOf);
   const oracle = new LinearClassifier<TestRule>();
   const rules: TestRule[] = [];
   for (const s of steps) {
@@ -138,6 +140,17 @@ test("a lookup stops at the first subtable that no other can beat, and leaves th
   const wildcards = { mask: new Uint32Array(LANES), fixed: new Uint32Array(LANES) };
   expect(real.lookup(Uint32Array.of(1, 7, 0), wildcards)?.name).toBe("high");
   expect([...wildcards.mask]).toEqual([0xff, 0, 0]);
+});
+
+test("what no rule agrees with in an early stage leaves the later ones wildcarded", () => {
+  const real = new Classifier<TestRule>(LANES, stageOf);
+  const rule: TestRule = { name: "r", priority: 1, subtable: undefined, slot: -1 };
+  real.insert(rule, Uint32Array.of(1, 2, 3), Uint32Array.of(0xff, 0xff, 0xff));
+  const wildcards = { mask: new Uint32Array(LANES), fixed: new Uint32Array(LANES) };
+  expect(real.lookup(Uint32Array.of(9, 2, 3), wildcards)).toBeUndefined();
+  expect([...wildcards.mask]).toEqual([0xff, 0, 0xff]);
+  expect(real.lookup(Uint32Array.of(1, 9, 3), wildcards)).toBeUndefined();
+  expect([...wildcards.mask]).toEqual([0xff, 0xff, 0xff]);
 });
 
 test("a bit that an action has fixed is not un-wildcarded", () => {

@@ -1,5 +1,7 @@
 // Hot path. `lookup` runs per upcall and table: typed arrays only, nothing is allocated.
-import { type Classified, hashMask, Subtable, significantLanes } from "./subtable.js";
+import { type Classified, hashMask, Subtable, significantLanes, type Wildcards } from "./subtable.js";
+
+export type { Wildcards };
 
 /** # Classifier
  *
@@ -13,7 +15,7 @@ import { type Classified, hashMask, Subtable, significantLanes } from "./subtabl
  *  a better rule than the one found.
  *
  *  **Un-wildcarding.** A lookup may be cached for every flow that agrees on the bits that were looked at. `lookup`
- *  ORs these into `wildcards.mask`: for a subtable visited the bits of its mask, for a subtable not visited none.
+ *  ORs these into `wildcards.mask`: for a subtable visited the bits of its mask in the stages looked at, for one not visited none.
  *  Bits in `wildcards.fixed` are left out: those whose value does not depend on the packet any more, because an
  *  action has set them or an earlier lookup has pinned them.
  *
@@ -24,13 +26,15 @@ import { type Classified, hashMask, Subtable, significantLanes } from "./subtabl
  *  **Complexity.** lookup, insert, remove: O(masks). Loose selection: O(rules whose mask covers the criterion's). */
 export class Classifier<R extends Classified> implements Iterable<R> {
   readonly #lanes: number;
+  readonly #stageOf: (lane: number) => number;
   readonly #byMask = new Map<number, Subtable<R>[]>();
   #subtables: Subtable<R>[] = [];
   #size = 0;
 
-  /** `lanes`: words in a key. */
-  constructor(lanes: number) {
+  /** `lanes`: words in a key. `stageOf`: a lane's stage; lookups stop at the end of one that no rule agrees with. */
+  constructor(lanes: number, stageOf: (lane: number) => number = () => 0) {
     this.#lanes = lanes;
+    this.#stageOf = stageOf;
   }
 
   get size(): number {
@@ -49,8 +53,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     for (let i = 0; i < subtables.length; i++) {
       const subtable = subtables[i]!;
       if (subtable.maxPriority <= priority) break;
-      if (wildcards !== undefined) look(subtable, wildcards);
-      const rule = subtable.find(key);
+      const rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards);
       if (rule !== undefined && rule.priority > priority) {
         best = rule;
         priority = rule.priority;
@@ -68,7 +71,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   insert(rule: R, key: Uint32Array, mask: Uint32Array): void {
     let subtable = this.#subtable(mask);
     if (!subtable) {
-      subtable = new Subtable<R>(mask);
+      subtable = new Subtable<R>(mask, this.#stageOf);
       const hash = hashMask(mask);
       const list = this.#byMask.get(hash);
       if (list) list.push(subtable);
@@ -138,26 +141,6 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   #sort(): void {
     this.#subtables.sort((a, b) => b.maxPriority - a.maxPriority);
-  }
-}
-
-export interface Wildcards {
-  /** Bits of the packet's flow that a decision has depended on. */
-  mask: Uint32Array;
-  /** Bits whose value in the flow does not depend on the packet, given `mask`. */
-  fixed: Uint32Array;
-}
-
-function look(
-  subtable: Subtable<Classified> | { lanes: Uint16Array; bits: Uint32Array; width: number },
-  wildcards: Wildcards,
-): void {
-  const { lanes, bits, width } = subtable;
-  const { mask, fixed } = wildcards;
-  for (let i = 0; i < width; i++) {
-    const lane = lanes[i]!;
-    mask[lane]! |= bits[i]! & ~fixed[lane]!;
-    fixed[lane]! |= bits[i]!;
   }
 }
 

@@ -8,6 +8,20 @@ export interface Classified {
   slot: number;
 }
 
+/** Which bits of a flow decisions have depended on. */
+export interface Wildcards {
+  /** Bits of the packet's flow that a decision has depended on. */
+  mask: Uint32Array;
+  /** Bits whose value in the flow does not depend on the packet, given `mask`. */
+  fixed: Uint32Array;
+}
+
+/** The first `end` lanes of a subtable, and how many rules there are for each hash of them. */
+interface Stage {
+  readonly end: number;
+  readonly counts: Map<number, number>;
+}
+
 const NONE = -1;
 
 const mix = (hash: number, word: number): number => {
@@ -34,7 +48,10 @@ export function hashMask(mask: Uint32Array): number {
  *
  *  A rule's masked key lies in a slab with only the significant lanes, `width` words a slot, so that a rule costs
  *  few bytes and a comparison touches little memory. Rules of one hash bucket form a list by falling priority:
- *  the first that is equal is the best. */
+ *  the first that is equal is the best.
+ *
+ *  **Stages.** Lanes are ordered by stage (the switch's own fields, Ethernet, IP, ports). When no rule has a packet's
+ *  values in the first stages, the rest of the packet has not been looked at and stays wildcarded. */
 export class Subtable<R extends Classified> {
   readonly mask: Uint32Array;
   /** The significant lanes and their masks. */
@@ -53,11 +70,19 @@ export class Subtable<R extends Classified> {
   #rules: (R | undefined)[] = [];
   #free = NONE;
   readonly #priorities = new Map<number, number>();
+  /** All but the last, which is the whole. */
+  readonly #stages: readonly Stage[];
 
-  constructor(mask: Uint32Array) {
+  constructor(mask: Uint32Array, stageOf: (lane: number) => number) {
     this.mask = mask.slice();
-    this.lanes = Uint16Array.from(significantLanes(mask));
+    const lanes = significantLanes(mask).sort((a, b) => stageOf(a) - stageOf(b) || a - b);
+    this.lanes = Uint16Array.from(lanes);
     this.width = this.lanes.length;
+    this.#stages = lanes.flatMap((lane, i) =>
+      i > 0 && stageOf(lane) !== stageOf(lanes[i - 1]!)
+        ? [{ end: i, counts: new Map<number, number>() }]
+        : [],
+    );
     this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
     this.#values = new Uint32Array(4 * this.width);
     this.#hashes = new Uint32Array(4);
@@ -72,9 +97,39 @@ export class Subtable<R extends Classified> {
     return hash >>> 0;
   }
 
+  /** The best rule that matches `key`; notes in `wildcards` what that depended on. */
+  search(key: Uint32Array, wildcards: Wildcards): R | undefined {
+    const { lanes, bits, width } = this;
+    const stages = this.#stages;
+    let hash = 0;
+    let i = 0;
+    for (let s = 0; s < stages.length; s++) {
+      const { end, counts } = stages[s]!;
+      for (; i < end; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
+      if (!counts.has(hash >>> 2)) {
+        this.#look(end, wildcards);
+        return undefined;
+      }
+    }
+    for (; i < width; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
+    this.#look(width, wildcards);
+    return this.#probe(hash >>> 0, key);
+  }
+
+  #look(end: number, { mask, fixed }: Wildcards): void {
+    for (let i = 0; i < end; i++) {
+      const lane = this.lanes[i]!;
+      mask[lane]! |= this.bits[i]! & ~fixed[lane]!;
+      fixed[lane]! |= this.bits[i]!;
+    }
+  }
+
   /** The best rule that matches `key`. */
   find(key: Uint32Array): R | undefined {
-    const hash = this.hash(key);
+    return this.#probe(this.hash(key), key);
+  }
+
+  #probe(hash: number, key: Uint32Array): R | undefined {
     let slot = this.#buckets[hash & (this.#buckets.length - 1)]!;
     while (slot !== NONE) {
       if (this.#hashes[slot] === hash && this.#same(slot, key)) return this.#rules[slot];
@@ -125,6 +180,7 @@ export class Subtable<R extends Classified> {
     rule.subtable = this as unknown as Subtable<Classified>;
     rule.slot = slot;
     this.count++;
+    this.#countStages(slot, 1);
     if (this.count > this.#buckets.length) this.#rehash();
     else this.#link(slot);
     this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
@@ -133,6 +189,7 @@ export class Subtable<R extends Classified> {
 
   remove(rule: R): void {
     const slot = rule.slot;
+    this.#countStages(slot, -1);
     const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
     let at = this.#buckets[bucket]!;
     if (at === slot) this.#buckets[bucket] = this.#next[slot]!;
@@ -195,6 +252,17 @@ export class Subtable<R extends Classified> {
     let highest = -1;
     for (const priority of this.#priorities.keys()) if (priority > highest) highest = priority;
     return highest;
+  }
+
+  #countStages(slot: number, change: 1 | -1): void {
+    let hash = 0;
+    let i = 0;
+    for (const { end, counts } of this.#stages) {
+      for (; i < end; i++) hash = mix(hash, this.#values[slot * this.width + i]!);
+      const count = (counts.get(hash >>> 2) ?? 0) + change;
+      if (count > 0) counts.set(hash >>> 2, count);
+      else counts.delete(hash >>> 2);
+    }
   }
 
   #allocate(): number {

@@ -176,7 +176,6 @@ export class FlowStore {
     const table = this.tables[rule.table_id]!;
     const key = table.rules.keyOf(rule);
     const mask = rule.subtable!.mask;
-    const match = formatKey(key, mask);
     this.#takeOut(rule);
     this.counters.removed++;
     transaction.onUndo(() => {
@@ -185,8 +184,11 @@ export class FlowStore {
       this.#watch(rule);
       this.#hooks.ruleChanged({ table, key, mask });
     });
+    const tellsRemoval = (rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden;
+    if (!tellsRemoval && !this.#hooks.isMonitored()) return;
+    const match = formatKey(key, mask);
     transaction.onCommit(() => {
-      if ((rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden) this.#tellRemoved(rule, match, reason);
+      if (tellsRemoval) this.#tellRemoved(rule, match, reason);
       if (this.#hooks.isMonitored())
         this.#hooks.flowUpdate({ kind: "removed", rule: describe(rule, match), reason, owner });
     });

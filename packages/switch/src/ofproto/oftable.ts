@@ -1,5 +1,5 @@
 import { Classifier } from "../classifier/classifier.js";
-import { FLOW_LANES } from "../flow/flow-key.js";
+import { DP_LANES, FLOW_LANES, flowField } from "../flow/flow-key.js";
 import type { Rule } from "./rule.js";
 import { Counter } from "./sink.js";
 import type { XTable } from "./xlate/world.js";
@@ -9,10 +9,21 @@ export const N_TABLES = 254;
 /** Rules that a table takes unless configured otherwise. */
 export const DEFAULT_TABLE_LIMIT = 1_000_000;
 
+const ETHERNET = flowField("eth_dst").lane;
+const IP = flowField("ip_proto").lane;
+const PORTS = flowField("tp_src").lane;
+
+/** The order in which a lookup reads a flow: what the switch knows by itself, Ethernet, IP and its like, ports. */
+function stageOf(lane: number): number {
+  if (lane < ETHERNET || lane >= DP_LANES) return 0;
+  if (lane < IP) return 1;
+  return lane === PORTS ? 3 : 2;
+}
+
 /** One flow table. */
 export class OfTable implements XTable {
   readonly table_id: number;
-  readonly rules = new Classifier<Rule>(FLOW_LANES);
+  readonly rules = new Classifier<Rule>(FLOW_LANES, stageOf);
   readonly looked = new Counter();
   readonly matched = new Counter();
   name: string;
