@@ -125,6 +125,8 @@ const MOD_COMMANDS: Readonly<Record<string, string>> = {
   OFPGC_ADD: "ADD",
   OFPGC_MODIFY: "MOD",
   OFPGC_DELETE: "DEL",
+  // Open vSwitch's own.
+  32768: "ADD_OR_MOD",
   OFPMC_ADD: "ADD",
   OFPMC_MODIFY: "MOD",
   OFPMC_DELETE: "DEL",

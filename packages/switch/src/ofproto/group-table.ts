@@ -10,6 +10,9 @@ import { OFPG } from "./xlate/reserved.js";
 export const MAX_GROUPS = 65_536;
 export const MAX_BUCKETS = 4096;
 
+/** Open vSwitch's own command: modify the group, or add it where there is none (`mod-group --may-create`). */
+const ADD_OR_MOD = 0x8000;
+
 export interface GroupTableHooks {
   readonly check: CheckContext;
   changed(): void;
@@ -38,6 +41,10 @@ export class GroupTable {
         break;
       case "OFPGC_DELETE":
         this.#delete(message, transaction);
+        break;
+      case ADD_OR_MOD:
+        if (this.groups.has(message.group_id)) this.#modify(message, transaction);
+        else this.#add(message, transaction);
         break;
       default:
         throw refuse("OFPGMFC_BAD_COMMAND", `group_mod command ${message.command}`);
