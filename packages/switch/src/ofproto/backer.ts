@@ -71,6 +71,7 @@ export class DpBacker {
   #revalidation: Timer | undefined;
   /** Clock ms before which no slice of revalidation begins, unless a barrier waits. */
   #restUntil = 0;
+  #isMaintaining = false;
   #nextMeter = 1;
   readonly #freeMeters: number[] = [];
   maxIdle: number;
@@ -206,6 +207,16 @@ export class DpBacker {
     return this.megaflows.syncStats();
   }
 
+  /** Gives a meter's number back once no megaflow has it any more. */
+  async retireMeter(dpId: number): Promise<void> {
+    try {
+      await this.barrier();
+    } catch (error) {
+      this.#log.warn(`meter ${dpId}: ${(error as Error).message}`);
+    }
+    this.returnMeter(dpId);
+  }
+
   /** A number for a meter in the datapath, which the bridges share. */
   takeMeter(): number {
     return this.#freeMeters.pop() ?? this.#nextMeter++;
@@ -317,10 +328,19 @@ export class DpBacker {
     if (this.megaflows.isStale) this.#schedule();
   };
 
+  /** A round of statistics, expiry and ageing; one that takes long is not overtaken by the next. */
   async #maintain(): Promise<void> {
-    await this.syncStats();
-    this.megaflows.expire(this.#clock.now() - this.maxIdle);
-    for (const bridge of this.#bridges) bridge.age();
+    if (this.#isMaintaining) return;
+    this.#isMaintaining = true;
+    try {
+      await this.syncStats();
+      this.megaflows.expire(this.#clock.now() - this.maxIdle);
+      for (const bridge of this.#bridges) bridge.age();
+    } catch (error) {
+      this.#log.warn(`statistics: ${(error as Error).message}`);
+    } finally {
+      this.#isMaintaining = false;
+    }
   }
 
   #forEachContext(actions: readonly OdpAction[], change: "ref" | "unref"): void {

@@ -50,6 +50,7 @@ export class FlowStore {
   readonly #hooks: FlowStoreHooks;
   readonly #wheel = new TimerWheel<Rule>(EXPIRY_TICK_MS);
   #timer: Timer | undefined;
+  #isExpiring = false;
   /** Counters for coverage. */
   readonly counters = { added: 0, modified: 0, removed: 0, expired: 0 };
 
@@ -276,10 +277,12 @@ export class FlowStore {
     this.#timer = undefined;
   }
 
-  /** Removes the rules whose time has come. */
+  /** Removes the rules whose time has come. Counts that cannot be had are taken as they are. */
   async expire(): Promise<void> {
-    if (this.#wheel.due(this.#clock.now()).length === 0) return;
-    await this.#hooks.syncStats();
+    if (this.#isExpiring || this.#wheel.due(this.#clock.now()).length === 0) return;
+    this.#isExpiring = true;
+    await this.#hooks.syncStats().catch(() => {});
+    this.#isExpiring = false;
     const now = this.#clock.now();
     for (const rule of this.#wheel.due(now)) {
       const reason = rule.expiry(now);

@@ -93,9 +93,7 @@ export class MeterTable {
       this.meters.delete(meter.meter_id);
       this.#hooks.removeFlowsWith(meter.meter_id, transaction);
       // Megaflows with the meter must be gone before its number may mean another.
-      transaction.onCommit(
-        () => void this.#backer.barrier().then(() => this.#backer.returnMeter(meter.dpId)),
-      );
+      transaction.onCommit(() => void this.#backer.retireMeter(meter.dpId));
     }
   }
 
