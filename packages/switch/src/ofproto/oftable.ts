@@ -26,14 +26,14 @@ export class OfTable implements XTable {
   readonly rules = new Classifier<Rule>(FLOW_LANES, stageOf);
   readonly looked = new Counter();
   readonly matched = new Counter();
-  name: string;
+  /** "" until a controller or the configuration gives one: tools show numbers then, as with Open vSwitch. */
+  name = "";
   /** OFPTC_*. */
   config = 0;
   limit = DEFAULT_TABLE_LIMIT;
 
   constructor(table_id: number) {
     this.table_id = table_id;
-    this.name = table_id === 0 ? "classifier" : `table${table_id}`;
   }
 
   /** Rules that controllers see. */

@@ -51,7 +51,7 @@ export function tableFeatures(
   }
   for (const { table_id, name, max_entries } of requests) {
     const table = tables[table_id]!;
-    if (name) table.name = name;
+    table.name = name ?? table.name;
     if (max_entries > 0) table.limit = max_entries;
   }
   return tables.map((table) => ({
