@@ -61,7 +61,7 @@ class Bridge {
 }
 
 const FLOWS = [
-  "table=0,cookie=0x5,priority=7,tcp,nw_src=10.1.0.0/16,tp_dst=80,idle_timeout=30,actions=push_vlan:0x8100,set_field:4101->vlan_vid,output:p2,goto_table:1",
+  "table=0,cookie=0x5,priority=7,tcp,nw_src=10.1.0.0/16,tp_dst=80,idle_timeout=600,actions=push_vlan:0x8100,set_field:4101->vlan_vid,output:p2,goto_table:1",
   "table=1,priority=1,actions=controller:128,LOCAL,NORMAL",
   "table=1,in_port=p1,dl_vlan=7,dl_dst=aa:bb:cc:dd:ee:ff,actions=strip_vlan,in_port",
   "table=2,ipv6,ipv6_dst=fe80::/10,send_flow_rem,hard_timeout=100,actions=dec_ttl,flood",
@@ -293,6 +293,30 @@ describe.each(KINDS)("$name", ({ start }) => {
         await monitor.stop();
       }
       await bridge.quietly(["del-flows", "br0", "table=50"]);
+    });
+
+    test("snoop shows what passes between the switch and its controller", async () => {
+      const netns = topology.netns("sw");
+      const controller = new Daemon(["node", SLUICE, "controller", "--listen", "127.0.0.1:16654"], { netns });
+      let snoop: Daemon | undefined;
+      try {
+        await bridge.sut.vsctl("set-controller", "br0", "tcp:127.0.0.1:16654");
+        await until(
+          async () => (await bridge.sut.vsctl("get", "controller", "br0", "is_connected")).startsWith("true"),
+          "the controller's connection",
+        );
+        snoop = bridge.daemon(["snoop", "br0"]);
+        // The snoop is heard of by nobody: a port is changed until it shows.
+        await until(async () => {
+          await bridge.quietly(["mod-port", "br0", "p2", "no-forward"]);
+          await bridge.quietly(["mod-port", "br0", "p2", "forward"]);
+          return /OFPT_PORT_STATUS .*2\(p2\)/.test(snoop!.output);
+        }, "the snoop to show port changes");
+      } finally {
+        await snoop?.stop();
+        await bridge.sut.vsctl("del-controller", "br0");
+        await controller.stop();
+      }
     });
 
     test("--json gives a document a line that encode takes back", async () => {
