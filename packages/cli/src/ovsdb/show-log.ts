@@ -1,8 +1,5 @@
 import { DatabaseSchema, datumFromJson, formatDatum, isObject, type TableSchema } from "@sluice/ovsdb";
 
-/** Columns by which rows are shown. */
-const NAMES = ["name", "target"];
-
 /** Prints the records of a database file: their time and comment; with `more` the rows, and with more of it their
  *  columns. */
 export const showLog = (
@@ -21,9 +18,7 @@ export const showLog = (
   ): void => {
     const short = uuid.slice(0, 8);
     const known = names.get(uuid);
-    const ownName = isObject(row)
-      ? NAMES.map((column) => row[column]).find((text) => typeof text === "string")
-      : undefined;
+    const ownName = isObject(row) ? row.name : undefined;
     if (known === undefined && isObject(row)) {
       const shown = typeof ownName === "string" ? `"${ownName}"` : short;
       print(`  table ${name} insert row ${typeof ownName === "string" ? `${shown} (${short})` : shown}:\n`);
@@ -61,7 +56,7 @@ export const showLog = (
           for (const [uuid, row] of Object.entries(isObject(rows) ? rows : {}))
             rowLines(schema?.tables.get(name), name, uuid, row, isDiff === true);
     }
-    if (more > 0) print("\n");
+    if (more > 0 || index === 0) print("\n");
   };
 };
 
