@@ -1,6 +1,7 @@
 import { compile } from "./schema/compile.js";
 import { BAD_LEN } from "./schema/declare.js";
 import { EncodeError } from "./schema/error.js";
+import { interpreter } from "./schema/interpret.js";
 import { type Json, jsonCodec } from "./schema/json.js";
 import { fail } from "./schema/runtime.js";
 import { actionUnion } from "./v13/actions.js";
@@ -9,13 +10,21 @@ import { BAD_VERSION } from "./v13/message.js";
 import { messageUnion, type OfMessage, type OfMessageInit } from "./v13/messages.js";
 import { OFP_HEADER_SIZE, OFP_MAX_LENGTH, OFP_VERSION } from "./v13/numbers.js";
 
-const compiled = compile(messageUnion, oxmFields, new Map([["ofp_action", actionUnion]]));
+const refs = new Map([["ofp_action", actionUnion]]);
+const compiled = compile(messageUnion, oxmFields, refs);
 
 /** The generated source, to read and to print. */
 export const codecSource: string = compiled.source;
 
 /** Reads one whole message. Throws OfDecodeError, and nothing else, when the bytes are not one. */
-export function decode(given: Uint8Array): OfMessage {
+export const decode = (bytes: Uint8Array): OfMessage => read(bytes, compiled.decode);
+
+const walk = interpreter(messageUnion, oxmFields, refs);
+
+/** The same by the interpreter: slow, and made without `new Function`. The tests hold the two together. */
+export const interpret = (bytes: Uint8Array): OfMessage => read(bytes, walk);
+
+function read(given: Uint8Array, body: (b: Uint8Array, at: number, end: number) => unknown): OfMessage {
   // A Buffer's slice() shares memory and stays a Buffer: read through a plain view.
   const bytes =
     given.constructor === Uint8Array
@@ -26,9 +35,10 @@ export function decode(given: Uint8Array): OfMessage {
   const length = (bytes[2]! << 8) | bytes[3]!;
   if (length !== bytes.length) fail(BAD_LEN, 2, `length ${length} of a message of ${bytes.length} bytes`);
   // HELLO and ERROR are 0 and 1 in every version.
-  if (bytes[0] !== OFP_VERSION && bytes[1]! > 1)
+  if (bytes[0] !== OFP_VERSION && bytes[1]! > 1) {
     fail(BAD_VERSION, 0, `version ${bytes[0]} is not ${OFP_VERSION}`);
-  return compiled.decode(bytes, 0, bytes.length) as OfMessage;
+  }
+  return body(bytes, 0, bytes.length) as OfMessage;
 }
 
 /** Writes a message at `at`; answers where it ends. Throws EncodeError for a value that has no encoding, and
@@ -54,7 +64,7 @@ export function encode(message: OfMessageInit): Uint8Array {
   return scratch.slice(0, end);
 }
 
-const json = jsonCodec(messageUnion, oxmFields, new Map([["ofp_action", actionUnion]]));
+const json = jsonCodec(messageUnion, oxmFields, refs);
 
 /** A message as JSON: no bigint, no bytes, names where numbers have names. */
 export const toJson = (message: OfMessageInit): Json => json.toJson(message);

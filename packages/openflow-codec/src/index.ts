@@ -1,4 +1,5 @@
-export { codecSource, decode, encode, encodeInto, fromJson, toJson } from "./codec.js";
+export { checkBytes, fuzz } from "./check.js";
+export { codecSource, decode, encode, encodeInto, fromJson, interpret, toJson } from "./codec.js";
 export { errorFor } from "./error-reply.js";
 export { OFPFMF } from "./ext/flow-monitor.js";
 export { Framer } from "./framer.js";

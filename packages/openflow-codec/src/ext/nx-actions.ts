@@ -119,12 +119,12 @@ const natFlags = flags(
 const controller2Prop = union(
   "nx_action_controller2_prop",
   [
-    member("NXAC2PT_MAX_LEN", { type: tag(2, 0), length: length(), max_len: u16() }),
-    member("NXAC2PT_CONTROLLER_ID", { type: tag(2, 1), length: length(), controller_id: u16() }),
+    member("NXAC2PT_MAX_LEN", { type: tag(2, 0), length: length(), max_len: u16(), pad: pad(2) }),
+    member("NXAC2PT_CONTROLLER_ID", { type: tag(2, 1), length: length(), controller_id: u16(), pad: pad(2) }),
     member("NXAC2PT_REASON", { type: tag(2, 2), length: length(), reason: u8() }),
     member("NXAC2PT_USERDATA", { type: tag(2, 3), length: length(), userdata: rest() }),
     member("NXAC2PT_PAUSE", { type: tag(2, 4), length: length() }),
-    member("NXAC2PT_METER_ID", { type: tag(2, 5), length: length(), pad: pad(4), meter_id: u32() }),
+    member("NXAC2PT_METER_ID", { type: tag(2, 5), length: length(), meter_id: u32() }),
   ],
   {
     fallback: struct("nx_action_controller2_prop_unknown", { type: u16(), length: length(), data: rest() }),

@@ -54,15 +54,30 @@ export function isFixed(field: FieldNode): boolean {
   }
 }
 
-export function structMin(struct: StructNode): number {
+/** A pure function of frozen declarations, worked out once for each. */
+function once<K extends object, V>(work: (key: K) => V): (key: K) => V {
+  const known = new WeakMap<K, { readonly value: V }>();
+  return (key) => {
+    let entry = known.get(key);
+    if (entry === undefined) {
+      entry = { value: work(key) };
+      known.set(key, entry);
+    }
+    return entry.value;
+  };
+}
+
+export const structMin = once((struct: StructNode): number => {
   let size = 0;
   for (const field of Object.values(struct.fields)) {
     size = field.kind === "padUntil" ? Math.max(size, field.size) : size + minSize(field);
   }
   return struct.padTo === undefined ? size : Math.ceil(size / struct.padTo) * struct.padTo;
-}
+});
 
-export const isFixedStruct = (struct: StructNode): boolean => Object.values(struct.fields).every(isFixed);
+export const isFixedStruct = once((struct: StructNode): boolean =>
+  Object.values(struct.fields).every(isFixed),
+);
 
 /** Whether a field's end is the end of its struct's window. */
 export function takesRest(struct: StructNode, name: string, field: FieldNode): boolean {
@@ -107,13 +122,15 @@ export function headFields(struct: StructNode): Placed<FieldNode>[] {
 export const tagsOf = (struct: StructNode): Placed<TagNode>[] =>
   headFields(struct).filter((placed): placed is Placed<TagNode> => placed.node.kind === "tag");
 
-export function lengthFieldOf(node: StructNode | UnionNode): { offset: number; size: 1 | 2 } | undefined {
-  const struct = node.kind === "union" ? node.members[0]! : node;
-  const placed = headFields(struct).find(({ node: field }) => field.kind === "length");
-  return placed === undefined
-    ? undefined
-    : { offset: placed.offset, size: (placed.node as { size: 1 | 2 }).size };
-}
+export const lengthFieldOf = once(
+  (node: StructNode | UnionNode): { offset: number; size: 1 | 2 } | undefined => {
+    const struct = node.kind === "union" ? node.members[0]! : node;
+    const placed = headFields(struct).find(({ node: field }) => field.kind === "length");
+    return placed === undefined
+      ? undefined
+      : { offset: placed.offset, size: (placed.node as { size: 1 | 2 }).size };
+  },
+);
 
 /** How a union chooses: by the number at `offset`, and where several members share it, by a further one. */
 export interface Choice {
@@ -127,7 +144,9 @@ export interface Branch {
   readonly next?: Choice;
 }
 
-export function choiceOf(members: readonly StructNode[], depth = 0): Choice {
+export const choiceOf = once((members: readonly StructNode[]): Choice => choiceAt(members, 0));
+
+function choiceAt(members: readonly StructNode[], depth: number): Choice {
   const first = tagsOf(members[0]!)[depth]!;
   const groups = new Map<number, StructNode[]>();
   for (const member of members) {
@@ -140,7 +159,7 @@ export function choiceOf(members: readonly StructNode[], depth = 0): Choice {
     const goOn = group.filter((member) => tagsOf(member).length > depth + 1);
     cases.set(value, {
       ...(ends[0] ? { member: ends[0] } : {}),
-      ...(goOn.length > 0 ? { next: choiceOf(goOn, depth + 1) } : {}),
+      ...(goOn.length > 0 ? { next: choiceAt(goOn, depth + 1) } : {}),
     });
   }
   return { offset: first.offset, size: first.node.size, cases };
@@ -149,3 +168,6 @@ export function choiceOf(members: readonly StructNode[], depth = 0): Choice {
 /** A union's members that have a name: the fallback too, if it has one. */
 export const namedMembers = (union: UnionNode): readonly StructNode[] =>
   union.fallback?.type === undefined ? union.members : [...union.members, union.fallback];
+
+/** A struct's fields in wire order. */
+export const fieldEntries = once((struct: StructNode) => Object.entries(struct.fields));

@@ -122,9 +122,7 @@ export function formatGroup(
 ): string {
   const type = TYPE_WORDS[group.group_type] ?? "unknown";
   const buckets = group.buckets.map((bucket) => formatBucket(bucket, type, ports));
-  return (
-    [`group_id=${group.group_id},type=${type}`, ...buckets].join(",") + (buckets.length === 0 ? "," : "")
-  );
+  return [`group_id=${group.group_id},type=${type}`, ...buckets].join(",");
 }
 
 function formatBucket(bucket: Bucket, type: string, ports: PortNames): string {
