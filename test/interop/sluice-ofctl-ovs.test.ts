@@ -322,7 +322,7 @@ describe.each(KINDS)("$name", ({ start }) => {
     test("--json gives a document a line that encode takes back", async () => {
       const { stdout } = await bridge.ours(["--json", "dump-flows", "br0"]);
       const reply = JSON.parse(stdout) as { body: { entries: unknown[] } };
-      expect(reply.body.entries).toHaveLength(FLOWS.length);
+      expect(reply.body.entries).toHaveLength((await bridge.flows()).length);
       const hex = await bridge.ours(["encode"], stdout);
       expect((await bridge.ours(["decode"], hex.stdout)).stdout).toBe(stdout);
     });
