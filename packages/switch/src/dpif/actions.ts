@@ -13,7 +13,7 @@ export type OdpAction =
   /** `ethertype`: what follows once the outermost label is gone. */
   | { type: "pop_mpls"; ethertype: number }
   /** Adds a backbone header (IEEE 802.1ah) with the packet's own MAC addresses; `isid` has 24 bits. */
-  | { type: "push_pbb"; ethertype: number; isid: number }
+  | { type: "push_pbb"; ethertype: number; isid: number; pcp?: number }
   | { type: "pop_pbb" }
   /** An upcall of kind "action", with at most `max_len` bytes of the packet. */
   | { type: "userspace"; cookie: number; max_len: number }

@@ -2,6 +2,7 @@ import { oxmField } from "@sluice/openflow-codec";
 import { flowFieldOf } from "../flow/match.js";
 import { refuse } from "./error.js";
 import type { Action, Instruction, Match } from "./of.js";
+import { inOrder } from "./xlate/action-set.js";
 import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
 import { canExecute } from "./xlate/pipeline.js";
@@ -69,8 +70,11 @@ function checkInstruction(
         throw refuse("OFPMMFC_UNKNOWN_METER", `there is no meter ${instruction.meter_id}`);
       return;
     case "OFPIT_APPLY_ACTIONS":
-    case "OFPIT_WRITE_ACTIONS":
       checkActions(known, instruction.actions ?? [], context, false);
+      return;
+    // In the order of execution: a push may stand behind what needs it.
+    case "OFPIT_WRITE_ACTIONS":
+      checkActions(known, inOrder(instruction.actions ?? []), context, false);
       return;
     case "OFPIT_EXPERIMENTER":
       throw refuse("OFPBIC_BAD_EXPERIMENTER", `experimenter 0x${instruction.experimenter.toString(16)}`);

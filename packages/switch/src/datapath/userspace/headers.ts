@@ -87,13 +87,13 @@ export function popMpls(ctx: Context, ethertype: number): void {
   changed(ctx);
 }
 
-/** Puts a backbone header in front: the frame's own MAC addresses, `ethertype`, and an I-TAG with `isid`; the whole
+/** Puts a backbone header in front: the frame's own MAC addresses, `ethertype`, and the I-TAG `itag`; the whole
  *  frame follows it as the customer's (OpenFlow 1.3.5 §5.12). */
-export function pushPbb(ctx: Context, ethertype: number, isid: number): boolean {
+export function pushPbb(ctx: Context, ethertype: number, itag: number): boolean {
   if (!grow(ctx, PBB_PUSH)) return false;
   const { packet } = ctx;
   putU16(packet.buffer, packet.start + 12, ethertype);
-  putU32(packet.buffer, packet.start + 14, isid & 0xff_ffff);
+  putU32(packet.buffer, packet.start + 14, itag);
   changed(ctx);
   return true;
 }

@@ -50,7 +50,9 @@ const COMPILE: { readonly [T in OdpAction["type"]]: Compile<T> } = {
   pop_vlan: () => [new Op(OpCode.PopVlan)],
   push_mpls: ({ ethertype, lse }) => [new Op(OpCode.PushMpls, ethertype, lse)],
   pop_mpls: ({ ethertype }) => [new Op(OpCode.PopMpls, ethertype)],
-  push_pbb: ({ ethertype, isid }) => [new Op(OpCode.PushPbb, ethertype, isid)],
+  push_pbb: ({ ethertype, isid, pcp = 0 }) => [
+    new Op(OpCode.PushPbb, ethertype, ((pcp << 29) | (isid & 0xff_ffff)) >>> 0),
+  ],
   pop_pbb: () => [new Op(OpCode.PopPbb)],
   userspace: ({ cookie, max_len }) => [new Op(OpCode.Userspace, cookie, max_len)],
   meter: ({ meter_id }) => [new Op(OpCode.Meter, meter_id)],

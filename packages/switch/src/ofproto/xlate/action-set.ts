@@ -38,12 +38,15 @@ export function writeToSet(set: readonly Action[], actions: readonly Action[]): 
 export function orderOfSet(set: readonly Action[]): Action[] {
   const hasGroup = set.some((action) => action.type === "OFPAT_GROUP");
   if (!hasGroup && !set.some((action) => action.type === "OFPAT_OUTPUT")) return [];
-  return set
-    .filter((action) => !(hasGroup && action.type === "OFPAT_OUTPUT"))
+  return inOrder(set.filter((action) => !(hasGroup && action.type === "OFPAT_OUTPUT")));
+}
+
+/** In the set's order of execution; those of one kind stay in the order given. */
+export const inOrder = (actions: readonly Action[]): Action[] =>
+  actions
     .map((action, index) => ({ action, index, rank: RANK[action.type] ?? ORDER.indexOf("OFPAT_SET_FIELD") }))
     .sort((a, b) => a.rank - b.rank || a.index - b.index)
     .map(({ action }) => action);
-}
 
 const kindOf = (action: Action): string =>
   action.type === "OFPAT_SET_FIELD" ? `set ${Object.keys(action.field)[0]}` : action.type;

@@ -109,9 +109,11 @@ export const headerActions: Handlers = {
     reparse(ctx);
   },
 
+  /** I-SID and priority come from an I-TAG and from the VLAN tag, where there are such (1.3.5 §5.12.1). */
   OFPAT_PUSH_PBB(ctx, { ethertype }, { reparse }) {
     const isid = see(ctx, "eth_type") === PBB ? see(ctx, "pbb_isid") : 0;
-    ctx.out.push({ type: "push_pbb", ethertype, isid });
+    const tci = see(ctx, "vlan_tci");
+    ctx.out.push({ type: "push_pbb", ethertype, isid, pcp: (tci & 0x1000) === 0 ? 0 : tci >>> 13 });
     assume(ctx, "eth_type", ethertype);
     reparse(ctx);
   },
