@@ -62,7 +62,8 @@ export class ConnMgr {
   #service: PassiveController | undefined;
   #lost: Timer | undefined;
   #isLost = false;
-  readonly counters = { packetIns: 0, packetInsUnwanted: 0 };
+  /** `packetInsDropped` is of connections that are gone; those there are count their own. */
+  readonly counters = { packetIns: 0, packetInsUnwanted: 0, packetInsDropped: 0 };
 
   constructor(options: ConnMgrOptions) {
     this.#ofproto = options.ofproto;
@@ -132,7 +133,10 @@ export class ConnMgr {
     return {
       packet_in: this.counters.packetIns,
       packet_in_unwanted: this.counters.packetInsUnwanted,
-      packet_in_dropped: packetIns.reduce((sum, { dropped }) => sum + dropped, 0),
+      packet_in_dropped: packetIns.reduce(
+        (sum, { dropped }) => sum + dropped,
+        this.counters.packetInsDropped,
+      ),
       packet_buffered: buffers.counters.stored,
       packet_buffers_full: buffers.counters.full,
       snoop_copied: copied,
@@ -193,6 +197,7 @@ export class ConnMgr {
       state: this.#state,
       onClosed: (closed, why) => {
         this.#agents.delete(closed);
+        this.counters.packetInsDropped += closed.packetIns.counters.dropped;
         options.onClosed?.(closed, why);
       },
     });
