@@ -224,8 +224,9 @@ describeWith(needs, "the user-space datapath on real devices", () => {
       { in_port: 1, actions: [output(2), { type: "userspace", cookie: 7, max_len: 0xffff }] },
     ]);
     await tcp("a", "b", "10.9.0.2", ["-n", "2M"]);
+    // How many there is room for depends on the machine; some are pieces of super-frames.
+    await forwarder.says<{ size: number }>("upcall", ({ size }) => size === 1514);
     const upcalls = forwarder.all<{ kind: string; cookie: number; size: number; packet: string }>("upcall");
-    expect(upcalls.length).toBeGreaterThan(100);
     for (const { kind, cookie, size, packet } of upcalls) {
       expect({ kind, cookie, fits: size <= 1514 }).toEqual({ kind: "action", cookie: 7, fits: true });
       expect(l4ChecksumIsRight(Buffer.from(packet, "hex"))).toBe(true);

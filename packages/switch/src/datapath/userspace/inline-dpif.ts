@@ -139,7 +139,7 @@ export class InlineDpif implements Dpif, DatapathHost {
       this.#guard(() => this.#datapath.execute(packet, odpInPort, actions, key, offload));
     if (!this.#busy) this.#work(() => run(packet));
     else if (this.#mayQueue()) {
-      const copy = packet.slice();
+      const copy = new Uint8Array(packet);
       this.#queue.push(() => run(copy));
     }
   }
@@ -190,7 +190,7 @@ export class InlineDpif implements Dpif, DatapathHost {
       netdev.stats.rx_dropped++;
       return false;
     }
-    const copy = frame.slice();
+    const copy = new Uint8Array(frame);
     this.#queue.push(() => this.#forward(odpPort, netdev, copy));
     return true;
   }

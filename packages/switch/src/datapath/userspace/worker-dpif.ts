@@ -143,8 +143,10 @@ export class WorkerDpif implements Dpif {
     await this.#ask({ op: "portSet", odpPort, change });
   }
 
-  flowPut(flow: DpFlow): void {
-    this.#flows.set(flow.id, flow);
+  flowPut({ id, key, mask, actions }: DpFlow): void {
+    // What is remembered for a restart must not change with the caller's arrays.
+    const flow = { id, key: key.slice(), mask: mask.slice(), actions: ownActions(actions) };
+    this.#flows.set(id, flow);
     this.#tell({ op: "flowPut", flow });
   }
 
@@ -165,7 +167,8 @@ export class WorkerDpif implements Dpif {
     key?: FlowKey,
     offload?: Offload,
   ): void {
-    this.#tell({ op: "execute", packet, odpPort, actions, key, offload });
+    const command = { packet: ownBytes(packet), odpPort, actions: ownActions(actions), key, offload };
+    this.#tell({ op: "execute", ...command });
   }
 
   async barrier(): Promise<void> {
@@ -321,7 +324,7 @@ export class WorkerDpif implements Dpif {
   #plug(odpPort: number, name: string): void {
     const cable = this.#dummies.port(name);
     cable.onReceive = (frame) => {
-      this.#tell({ op: "dummyReceive", odpPort, frame });
+      this.#tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
       return true;
     };
     cable.onLink = (link) => this.#tell({ op: "dummyLink", odpPort, link });
@@ -334,6 +337,19 @@ export class WorkerDpif implements Dpif {
     cable.onLink = undefined;
   }
 }
+
+/** The bytes alone: what goes to the thread is copied with all of the buffer that it is a part of. */
+const ownBytes = (bytes: Uint8Array): Uint8Array =>
+  bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
+
+const ownActions = (actions: readonly OdpAction[]): readonly OdpAction[] =>
+  actions.map((action) => {
+    if (action.type === "set_field") {
+      const value = ownBytes(action.value);
+      return action.mask ? { ...action, value, mask: ownBytes(action.mask) } : { ...action, value };
+    }
+    return "actions" in action ? { ...action, actions: ownActions(action.actions) } : action;
+  });
 
 const newPending = (): Int32Array => new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
 
