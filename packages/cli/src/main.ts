@@ -30,6 +30,16 @@ const commands: readonly Row[] = [
     load: () => import("./commands/controller.js"),
   },
   {
+    name: "ovsdb-client",
+    summary: "ask and change an OVSDB server (as ovsdb-client)",
+    load: () => import("./commands/ovsdb-client.js"),
+  },
+  {
+    name: "ovsdb-tool",
+    summary: "make, look into and change database files (as ovsdb-tool)",
+    load: () => import("./commands/ovsdb-tool.js"),
+  },
+  {
     name: "vsctl",
     summary: "configure the switch through its database (as ovs-vsctl)",
     load: () => import("./commands/vsctl.js"),
