@@ -36,7 +36,10 @@ export class SluiceBench implements Bench {
   }
 
   async carrier(port: number, isUp: boolean): Promise<void> {
-    this.#running.dummies.port(nameOf(port)).link = isUp;
+    const { dummies, clock } = this.#running;
+    dummies.port(nameOf(port)).link = isUp;
+    // What is due at once: what the change does to cached flows.
+    await clock.advanceAsync(0);
   }
 
   addPort(port: number): Promise<void> {
