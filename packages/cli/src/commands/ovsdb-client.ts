@@ -4,6 +4,7 @@ import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 import { type ClientCommand, clientCommands } from "../ovsdb/client-commands.js";
+import { keepAlive } from "../ovsdb/keep-alive.js";
 import { TABLE_OPTIONS, tablePrinter } from "../ovsdb/output.js";
 import { withTimeout } from "../timeout.js";
 
@@ -76,7 +77,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await command.run({ client, args: rest, stdin: io.stdin, isForced, print, printTable }, database);
   };
   try {
-    await withTimeout(work(), options.timeout, realClock);
+    await keepAlive(withTimeout(work(), options.timeout, realClock));
   } catch (error) {
     throw inOneLine(error, target);
   } finally {

@@ -13,6 +13,7 @@ import {
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
 import { parseOptions } from "../options.js";
+import { keepAlive } from "../ovsdb/keep-alive.js";
 
 const OPTIONS = {
   remote: { value: true, many: true },
@@ -74,7 +75,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const stop = stopRequest();
     if (options.pidfile !== undefined) cleanups.push(pidfile(options, io));
     cleanups.push(await control(server, options, io, logs, stop.now));
-    await stop.requested;
+    // A server without remotes stays all the same.
+    await keepAlive(stop.requested);
   } catch (error) {
     if (error instanceof StreamError || error instanceof DatabaseFileError) throw new CliError(error.message);
     throw error;
@@ -138,9 +140,6 @@ function stopRequest(): { requested: Promise<void>; now: () => void } {
     };
     for (const signal of signals) process.on(signal, now);
   });
-  // The clock's timers do not keep the process alive; a server without remotes must stay all the same.
-  const keepAlive = setInterval(() => {}, 2 ** 30);
-  void requested.then(() => clearInterval(keepAlive));
   return { requested, now };
 }
 

@@ -1,6 +1,7 @@
 import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
+import { keepAlive } from "../ovsdb/keep-alive.js";
 import { withTimeout } from "../timeout.js";
 import { commands, parseCommandLine } from "../vsctl/parse.js";
 import { runCommands } from "../vsctl/run.js";
@@ -58,7 +59,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     },
     stderr: (text) => void io.stderr.write(text),
   });
-  const code = await withTimeout(work, options.get("--timeout"), realClock);
+  const code = await keepAlive(withTimeout(work, options.get("--timeout"), realClock));
   await write(io.stdout, output);
   return code;
 }
