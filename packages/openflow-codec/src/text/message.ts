@@ -12,6 +12,7 @@ import { formatPacketIn2 } from "./packet-in2.js";
 import { formatBits, formatFeatures, formatPortConfig, formatPortDesc } from "./port.js";
 import { formatPort, type PortNames } from "./ports.js";
 import { altHex, hexText } from "./scan.js";
+import { formatTlvTable } from "./tlv-table.js";
 
 /** Messages as ovs-ofctl prints them: "OFPT_FLOW_MOD (OF1.3) (xid=0x6): ADD …". */
 
@@ -234,6 +235,7 @@ const formats: Formats = {
   NXT_SET_PACKET_IN_FORMAT: (message) =>
     ` format=${typeof message.format === "number" ? message.format : message.format.replace("NXPIF_", "").toLowerCase()}`,
   NXT_SET_CONTROLLER_ID: (message) => ` id=${message.controller_id}`,
+  NXT_TLV_TABLE_REPLY: formatTlvTable,
   NXT_CT_FLUSH_ZONE: (message) => ` zone_id=${message.zone_id}`,
   ONFT_BUNDLE_CONTROL: (message) =>
     `\n bundle_id=${altHex(message.bundle_id)} type=${String(message.ctrl_type).replace("OFPBCT_", "")} flags=${bundleFlags(message.flags)}\n`,
