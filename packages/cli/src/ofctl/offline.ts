@@ -48,9 +48,8 @@ function bytesOf(hex: string): Uint8Array {
 async function printParsed(context: Context, message: OfMessageInit): Promise<void> {
   await printBytes(context, encode({ ...message, xid: context.xids.next++ }));
 }
-const PROTOCOLS = "usable protocols: OXM-OpenFlow13\nchosen protocol: OXM-OpenFlow13\n";
-const announce = ({ options, io }: Context): Promise<void> =>
-  options.json ? Promise.resolve() : write(io.stdout, PROTOCOLS);
+const announce = ({ options, io }: Context, chosen = "chosen protocol: OXM-OpenFlow13"): Promise<void> =>
+  options.json ? Promise.resolve() : write(io.stdout, `usable protocols: OXM-OpenFlow13\n${chosen}\n`);
 
 /** Commands that need no switch. */
 export const offlineCommands: CommandTable = {
@@ -122,7 +121,7 @@ export const offlineCommands: CommandTable = {
     min: 1,
     max: 1,
     run: async (context, [group]) => {
-      await announce(context);
+      await announce(context, "chosen version: OpenFlow13");
       await printParsed(context, parseGroup(group!));
     },
   },

@@ -82,8 +82,9 @@ export const portCommands: CommandTable = {
         const { entries } = await vconn.ask({ type: "OFPMP_TABLE_FEATURES", entries: [] });
         const found = entries.find(({ table_id, name }) => String(table_id) === table || name === table);
         if (!found) throw new CliError(`unknown table "${table}"`);
-        // Alone and otherwise unchanged: Open vSwitch takes a request that names one table for a change of its name.
-        await vconn.ask({ type: "OFPMP_TABLE_FEATURES", entries: [{ ...found, name: newName }] });
+        // All tables go back as they came: one that is left out would be a table to remove (§7.3.5.5).
+        const changed = entries.map((entry) => (entry === found ? { ...found, name: newName } : entry));
+        await vconn.ask({ type: "OFPMP_TABLE_FEATURES", entries: changed });
       }),
   },
 };

@@ -12,6 +12,7 @@ import {
   OfDecodeError,
   type OfMessage,
   type OfMessageInit,
+  splitMultipart,
 } from "@sluice/openflow-codec";
 import { openStream, runDir, type TlsOptions } from "@sluice/runtime";
 import { CliError, drained, type Io } from "../io.js";
@@ -151,7 +152,9 @@ export class Vconn {
 
   /** Each part of the reply to a multipart request, as it comes. */
   async *multipart(body: MultipartBody): AsyncGenerator<MultipartReply> {
-    const xid = this.send({ type: "OFPT_MULTIPART_REQUEST", body });
+    const xid = this.#xids.next++;
+    for (const part of splitMultipart({ type: "OFPT_MULTIPART_REQUEST", xid, body }))
+      this.sendBytes(encode(part));
     for (let more = true; more; ) {
       const message = await this.reply(xid);
       if (message.type !== "OFPT_MULTIPART_REPLY") throw unexpected(this.name, message);
