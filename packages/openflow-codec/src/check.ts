@@ -19,7 +19,7 @@ function attempt(read: (bytes: Uint8Array) => OfMessage, bytes: Uint8Array): Out
 const text = (message: OfMessage): string => JSON.stringify(toJson(message));
 
 /** Any bytes: a value or an OfDecodeError, the same from the compiled decoder and from the interpreter; a value
- *  survives encode, and JSON. Answers the value, if there is one. */
+ *  encodes to those bytes but for padding, which becomes zero, and survives JSON. Answers the value, if there is one. */
 export function checkBytes(bytes: Uint8Array): OfMessage | undefined {
   const fast = attempt(decode, bytes);
   const slow = attempt(interpret, bytes);
@@ -38,6 +38,9 @@ export function checkBytes(bytes: Uint8Array): OfMessage | undefined {
     throw new Error(`decoded to ${text(message)}, by the interpreter to ${text(slow.message)}`);
   }
   const again = encode(message);
+  if (again.length !== bytes.length || again.some((byte, i) => byte !== bytes[i] && byte !== 0)) {
+    throw new Error(`encoded to ${toHex(again)}: more than padding differs`);
+  }
   const second = encode(decode(again));
   if (toHex(again) !== toHex(second)) throw new Error(`${toHex(again)} became ${toHex(second)}`);
   const byJson = encode(fromJson(JSON.parse(text(message))));

@@ -52,16 +52,27 @@ export function encodeInto(message: OfMessageInit, target: Uint8Array, at = 0): 
   return end;
 }
 
-// Only within one call: encode copies out of it before it returns.
-const scratch = new Uint8Array(2 * OFP_MAX_LENGTH);
+// encode writes to a pool and answers a view of it, as node's Buffer does: a new buffer for each message would
+// take longer than the encoding. A view that is kept keeps its pool, of this many bytes or one message.
+const POOL_SIZE = 32 * 1024;
+let pool = new Uint8Array(POOL_SIZE);
+let used = 0;
 
 /** The message's bytes. Throws EncodeError. */
 export function encode(message: OfMessageInit): Uint8Array {
-  const end = compiled.encode(scratch, 0, message);
-  if (end > OFP_MAX_LENGTH) {
-    throw new EncodeError("length", `the message takes ${end} bytes, of at most ${OFP_MAX_LENGTH}`);
+  let end = compiled.encode(pool, used, message);
+  const size = end - used;
+  if (size > OFP_MAX_LENGTH) {
+    throw new EncodeError("length", `the message takes ${size} bytes, of at most ${OFP_MAX_LENGTH}`);
   }
-  return scratch.slice(0, end);
+  if (end > pool.length) {
+    pool = new Uint8Array(Math.max(POOL_SIZE, size));
+    used = 0;
+    end = compiled.encode(pool, 0, message);
+  }
+  const bytes = pool.subarray(used, end);
+  used = end;
+  return bytes;
 }
 
 const json = jsonCodec(messageUnion, oxmFields, refs);

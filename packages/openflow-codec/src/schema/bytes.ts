@@ -86,15 +86,40 @@ export function zero(b: Uint8Array, from: number, to: number): void {
   for (let i = from; i < to; i++) b[i] = 0;
 }
 
-const decoder = new TextDecoder("utf-8");
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const encoder = new TextEncoder();
+
+/** Bytes that are not UTF-8 become lone surrogates, U+DC80 for 0x80 and so on, which encode to them again. */
+const ESCAPE = 0xdc00;
+
+function readNonAscii(bytes: Uint8Array): string {
+  try {
+    return decoder.decode(bytes);
+  } catch {
+    return String.fromCharCode(...Array.from(bytes, (byte) => (byte < 0x80 ? byte : ESCAPE + byte)));
+  }
+}
+
+/** A string's bytes; those of escapes as they were. */
+export function textBytes(text: string): Uint8Array {
+  if (!/[\udc80-\udcff]/.test(text) || !/(?<![\ud800-\udbff])[\udc80-\udcff]/.test(text)) {
+    return encoder.encode(text);
+  }
+  const bytes: number[] = [];
+  for (const character of text) {
+    const code = character.codePointAt(0)!;
+    if (code >= ESCAPE + 0x80 && code <= ESCAPE + 0xff) bytes.push(code - ESCAPE);
+    else bytes.push(...encoder.encode(character));
+  }
+  return Uint8Array.from(bytes);
+}
 
 /** A NUL-padded string of at most `size` bytes. */
 export function readText(b: Uint8Array, p: number, size: number): string {
   let end = p;
   let ascii = true;
   while (end < p + size && b[end] !== 0) if (b[end++]! >= 0x80) ascii = false;
-  if (!ascii) return decoder.decode(b.subarray(p, end));
+  if (!ascii) return readNonAscii(b.subarray(p, end));
   let text = "";
   for (let i = p; i < end; i++) text += String.fromCharCode(b[i]!);
   return text;
@@ -102,10 +127,24 @@ export function readText(b: Uint8Array, p: number, size: number): string {
 
 /** Answers false when the text is longer than `size` bytes or holds a NUL. */
 export function writeText(b: Uint8Array, p: number, size: number, value: unknown): boolean {
-  if (typeof value !== "string" || value.includes("\0")) return false;
-  const bytes = encoder.encode(value);
+  if (typeof value !== "string") return false;
+  const { length } = value;
+  if (length > size) return false;
+  let i = 0;
+  for (; i < length; i++) {
+    const code = value.charCodeAt(i);
+    if (code === 0) return false;
+    if (code >= 0x80) break;
+    b[p + i] = code;
+  }
+  if (i === length) {
+    zero(b, p + i, p + size);
+    return true;
+  }
+  if (value.includes("\0")) return false;
+  const bytes = textBytes(value);
   if (bytes.length > size) return false;
-  b.set(bytes.subarray(0, Math.max(0, b.length - p)), p);
+  writeBytes(b, p, bytes);
   zero(b, p + bytes.length, p + size);
   return true;
 }

@@ -89,10 +89,8 @@ function encodeCase(out: Source, field: OxmField, index: number): void {
       ),
     );
   out.line(`case ${index}:`);
-  if (field.maskable) {
-    // Masks go the plain way: their checks read back what was written.
-    out.line('if (typeof v === "object") break;');
-  }
+  // Masks go the plain way: their checks read back what was written, and refuse where none is taken.
+  out.line('if (typeof v === "object") break;');
   out.line(`${header(false)}`);
   out.line(store(field));
   out.line(`return p + ${4 + field.bytes};`);

@@ -1,3 +1,4 @@
+/// <reference path="./binary-parser.d.ts" />
 import { readIpv4, readIpv6, readMac } from "@sluice/wire";
 import { Parser } from "binary-parser";
 import type { FieldNode, StructNode } from "./declare.js";

@@ -4,6 +4,7 @@ import {
   read128,
   readText,
   strays,
+  textBytes,
   write64,
   write128,
   writeBytes,
@@ -120,11 +121,10 @@ export function writeRest(b: Uint8Array, at: number, value: unknown, key: string
   return at + value.length;
 }
 
-const utf8 = new TextEncoder();
 export function writeRestText(b: Uint8Array, at: number, value: unknown, key: string): number {
   if (value === undefined) return at;
   if (typeof value !== "string") return bad(key, value, "a string");
-  return writeRest(b, at, utf8.encode(value), key);
+  return writeRest(b, at, textBytes(value), key);
 }
 
 /** A number's name, or the number. */
