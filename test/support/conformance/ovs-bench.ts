@@ -98,7 +98,7 @@ export class OvsBench implements Bench {
   async advance(ms: number): Promise<void> {
     // Counts go from the datapath to the flows when a cached flow goes.
     await this.#ask("revalidator/purge");
-    await this.#ask("time/warp", String(ms), String(Math.min(ms, 100)));
+    await this.#ask("time/warp", String(ms), String(Math.min(ms, Math.max(100, Math.floor(ms / 20)))));
     await this.#admin.settle();
   }
 
