@@ -168,8 +168,11 @@ const requestsOf = (json: unknown): readonly Record<string, unknown>[] => {
 const monitoredTable = (table: Table, version: MonitorVersion, json: unknown): MonitoredTable => {
   const columns: MonitoredColumn[] = [];
   const where: Condition[number][] = [];
+  let tableSelect = 0;
   for (const request of requestsOf(json)) {
     const select = selectOf(request.select);
+    // Of a request without columns the client still wants to know which rows there are.
+    tableSelect |= select;
     for (const column of columnsOf(table, request.columns)) {
       if (columns.some((known) => known.column === column))
         throw syntaxError(`column ${column.name} is mentioned more than once`, json);
@@ -178,7 +181,7 @@ const monitoredTable = (table: Table, version: MonitorVersion, json: unknown): M
     if (version > 1) where.push(...whereOf(table, request));
     else if (request.where !== undefined) throw syntaxError('"where" is for monitor_cond', request);
   }
-  return { table, columns, select: columns.reduce((all, { select }) => all | select, 0), where };
+  return { table, columns, select: tableSelect, where };
 };
 
 const columnsOf = (table: Table, json: unknown): readonly ColumnSchema[] => {

@@ -137,6 +137,17 @@ test("§4.1.5, §4.1.6: a monitor gets what there is, then the changes, before t
   expect(await client.take()).toMatchObject({ id: 8 });
 });
 
+test("a monitor of no columns still tells which rows there are", async () => {
+  const client = raw();
+  await client.ask("transact", addBridge("br0"));
+  const { result } = await client.ask("monitor_cond", [
+    "Open_vSwitch",
+    1,
+    { Open_vSwitch: [{ columns: [] }] },
+  ]);
+  expect(Object.values((result as { Open_vSwitch: object }).Open_vSwitch)).toEqual([{ initial: {} }]);
+});
+
 test("update2: sets and maps as differences, conditions let rows in and out", async () => {
   const client = raw();
   await client.ask("transact", addBridge("br0"));

@@ -1,0 +1,216 @@
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { scratchDir } from "../support/daemons.js";
+import { check, Daemon, run, SLUICE } from "../support/process.js";
+import { describeWith, findProgram } from "../support/requirements.js";
+
+// OVSDB both ways: OVS's tools and daemons on our server, our tools on OVS's, files from one to the other.
+
+const programs = ["ovs-vsctl", "ovsdb-client", "ovsdb-tool", "ovsdb-server"];
+const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
+const sluice = (...args: string[]): string[] => [process.execPath, SLUICE, ...args];
+
+describeWith({ programs }, "OVSDB and its peers", () => {
+  const dir = scratchDir();
+  const file = (name: string): string => join(dir, name);
+  const daemons: Daemon[] = [];
+  let ours: string;
+  let theirs: string;
+
+  beforeAll(async () => {
+    ours = `unix:${file("ours.sock")}`;
+    theirs = `unix:${file("theirs.sock")}`;
+    await check(["ovsdb-tool", "create", file("theirs.db"), SCHEMA]);
+    daemons.push(
+      new Daemon(
+        sluice("ovsdb-server", file("ours.db"), `--remote=p${ours}`, `--unixctl=${file("ours.ctl")}`),
+      ),
+      new Daemon([
+        findProgram("ovsdb-server")!,
+        file("theirs.db"),
+        `--remote=p${theirs}`,
+        `--unixctl=${file("theirs.ctl")}`,
+        "--no-self-confinement",
+      ]),
+    );
+    for (const server of [ours, theirs])
+      await check(sluice("vsctl", "--retry", "--timeout=15", `--db=${server}`, "--no-wait", "init"));
+  });
+
+  afterAll(async () => {
+    for (const daemon of daemons) await daemon.stop();
+    rmSync(dir, { recursive: true });
+  });
+
+  /** The same command lines on a fresh bridge: what ovs-vsctl prints, with uuids struck out. */
+  const script = [
+    "add-br br0",
+    "add-port br0 p0 tag=5 -- set interface p0 type=internal options:a=b",
+    "add-br vlan9 br0 9",
+    "add-bond br0 bond0 e1 e2 lacp=active",
+    "set-controller br0 tcp:127.0.0.1:6653",
+    "set-fail-mode br0 secure",
+    'set bridge br0 flood_vlans=1,3-5 other_config:hwaddr="aa" other_config:x=y',
+    "add bridge br0 protocols OpenFlow13",
+    "remove bridge br0 other_config x",
+    "-- --id=@m create mirror name=m -- set bridge br0 mirrors=@m",
+    "list-br",
+    "list-ports br0",
+    "port-to-br bond0",
+    "iface-to-br e1",
+    "br-exists nope",
+    "get bridge br0 flood_vlans other_config protocols fail_mode",
+    "get bridge br0 nope",
+    "--columns=name,tag,fake_bridge list port p0",
+    "--format=csv --columns=name,type,options find interface type=internal name=p0",
+    "--oneline list-br -- get-fail-mode br0",
+    "set bridge br0 fail_mode=wrong",
+    "--if-exists del-port nope",
+    "del-port nope",
+    "show",
+    "del-br vlan9",
+    "del-br br0",
+    "list interface",
+  ];
+  const words = (line: string): string[] =>
+    [...line.matchAll(/[^\s"]*"[^"]*"|\S+/g)].map(([word]) => word!.replace(/"([^"]*)"/, '"$1"'));
+  const strike = (text: string): string => text.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, "UUID");
+
+  const play = async (tool: readonly string[], server: string): Promise<string[]> => {
+    const transcript: string[] = [];
+    for (const line of script) {
+      const { code, stdout } = await run([...tool, `--db=${server}`, "--no-wait", ...words(line)]);
+      // Ports are shown in the order of their uuids.
+      const text = line === "show" ? strike(stdout).split("\n").sort().join("\n") : strike(stdout);
+      transcript.push(`${line} => ${code}\n${text}`);
+    }
+    return transcript;
+  };
+
+  test("ovs-vsctl does on our server what it does on ovsdb-server, and our vsctl does as ovs-vsctl on either", async () => {
+    const reference = await play(["ovs-vsctl"], theirs);
+    expect(await play(["ovs-vsctl"], ours)).toEqual(reference);
+    expect(await play(sluice("vsctl"), ours)).toEqual(reference);
+    expect(await play(sluice("vsctl"), theirs)).toEqual(reference);
+  }, 120_000);
+
+  test("both servers have the same schema, and both clients show the same of both", async () => {
+    for (const tool of [["ovsdb-client"], sluice("ovsdb-client")]) {
+      for (const command of ["list-dbs", "get-schema", "get-schema-version"]) {
+        const [a, b] = [await check([...tool, command, ours]), await check([...tool, command, theirs])];
+        expect(a).toBe(b);
+      }
+    }
+    await check([
+      "ovs-vsctl",
+      `--db=${theirs}`,
+      "--no-wait",
+      "add-br",
+      "brd",
+      "--",
+      "set",
+      "bridge",
+      "brd",
+      "other_config:a=b",
+    ]);
+    for (const format of ["table", "list", "csv", "json"]) {
+      const args = [`--format=${format}`, "dump", theirs, "Open_vSwitch"];
+      const trim = (text: string): string => text.replace(/ +\n/g, "\n");
+      expect(trim(await check(sluice("ovsdb-client", ...args)))).toBe(
+        trim(await check(["ovsdb-client", ...args])),
+      );
+    }
+    await check(["ovs-vsctl", `--db=${theirs}`, "--no-wait", "del-br", "brd"]);
+  });
+
+  test("a file of ours is read by ovsdb-tool, one of theirs by us, and a backup of either is restored to the other", async () => {
+    await check(["ovs-vsctl", `--db=${ours}`, "--no-wait", "add-br", "brf"]);
+    expect(await check(["ovsdb-tool", "show-log", file("ours.db")])).toContain("add-br brf");
+    const query = '["Open_vSwitch",{"op":"select","table":"Bridge","where":[],"columns":["name"]}]';
+    expect(await check(["ovsdb-tool", "query", file("ours.db"), query])).toContain('"brf"');
+    expect(await check(sluice("ovsdb-tool", "db-version", file("theirs.db")))).toBe("8.3.1\n");
+    expect(await check(sluice("ovsdb-tool", "show-log", file("theirs.db")))).toBe(
+      await check(["ovsdb-tool", "show-log", file("theirs.db")]),
+    );
+    const backup = await check(sluice("ovsdb-client", "backup", ours));
+    await check(sluice("ovsdb-client", "restore", theirs), { input: backup });
+    expect(await check(["ovs-vsctl", `--db=${theirs}`, "list-br"])).toBe("brf\n");
+    const again = await check(["ovsdb-client", "backup", theirs]);
+    await check(sluice("ovsdb-client", "restore", ours), { input: again });
+    expect(await check(["ovs-vsctl", `--db=${ours}`, "list-br"])).toBe("brf\n");
+    await check(["ovs-vsctl", `--db=${ours}`, "--no-wait", "del-br", "brf"]);
+  });
+
+  test("a second server, a damaged file and a port in use are each refused in one line", async () => {
+    const second = await run(sluice("ovsdb-server", file("ours.db"), "--unixctl=none"));
+    expect(second).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^[^\n]*in use by another server[^\n]*\n$/),
+    });
+    const damaged = await run(sluice("ovsdb-server", SCHEMA, "--unixctl=none"));
+    expect(damaged).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^[^\n]*not a database[^\n]*\n$/),
+    });
+    const taken = await run(sluice("ovsdb-server", file("other.db"), `--remote=p${ours}`, "--unixctl=none"));
+    expect(taken).toMatchObject({ code: 1, stderr: expect.stringMatching(/^[^\n]*already in use[^\n]*\n$/) });
+  });
+});
+
+describeWith({ programs: ["ovsdb-tool"] }, "durability", () => {
+  test("after SIGKILL at random moments every acknowledged durable transaction is there, none half applied", async () => {
+    const { OvsdbClient } = await import("@sluice/ovsdb");
+    const dir = scratchDir();
+    const db = join(dir, "conf.db");
+    const target = `unix:${join(dir, "db.sock")}`;
+    const acknowledged = new Set<string>();
+    let count = 0;
+    try {
+      for (let round = 0; round < Number(process.env.SLUICE_KILLS ?? 5); round++) {
+        const server = new Daemon(sluice("ovsdb-server", db, `--remote=p${target}`, "--unixctl=none"));
+        await check(sluice("vsctl", "--retry", "--timeout=15", `--db=${target}`, "--no-wait", "init"));
+        const enough = 20 + Math.floor(Math.random() * 300);
+        let thisRound = 0;
+        const load = async (): Promise<void> => {
+          const client = await OvsdbClient.connect(target);
+          try {
+            for (;;) {
+              const name = `t${count++}`;
+              // Two rows that belong together, in two tables: both or neither.
+              await client.transact("Open_vSwitch", [
+                { op: "insert", table: "QoS", row: { type: name } },
+                { op: "insert", table: "Queue", row: { external_ids: ["map", [["of", name]]] } },
+                { op: "commit", durable: true },
+              ]);
+              acknowledged.add(name);
+              if (++thisRound === enough) server.signal("SIGKILL");
+            }
+          } catch {
+            client.close();
+          }
+        };
+        await Promise.all([load(), load(), load(), load()]);
+      }
+      const select = (table: string, column: string): unknown => ({
+        op: "select",
+        table,
+        where: [],
+        columns: [column],
+      });
+      const query = JSON.stringify(["Open_vSwitch", select("QoS", "type"), select("Queue", "external_ids")]);
+      // The last record may be torn: our tool leaves it out, as the server does.
+      const [qos, queues] = JSON.parse(await check(sluice("ovsdb-tool", "query", db, query))) as [
+        { rows: { type: string }[] },
+        { rows: { external_ids: [string, [string, string][]] }[] },
+      ];
+      const stored = new Set(qos.rows.map((row) => row.type));
+      const partners = new Set(queues.rows.map((row) => row.external_ids[1][0]![1]));
+      expect([...acknowledged].filter((name) => !stored.has(name))).toEqual([]);
+      expect([...stored].sort()).toEqual([...partners].sort());
+      expect(acknowledged.size).toBeGreaterThan(100);
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 120_000);
+});
