@@ -128,6 +128,12 @@ export function decodeStruct(e: Emitter, struct: StructNode, open: boolean): str
         break;
       case "match":
         show(`d_match(b, ${at()}, end, "${key}")`);
+        if (lengthOfFor(struct, key) !== undefined) {
+          const length = `f_${lengthOfFor(struct, key)}`;
+          out.line(
+            `if (${length} !== ${readInt(2, `${at()} + 2`)}) fail(${error}, ${at()}, "${key}: its length is not the " + ${length} + " stated before");`,
+          );
+        }
         moveTo("P");
         break;
       case "oxm":

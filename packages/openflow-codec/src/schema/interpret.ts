@@ -166,8 +166,12 @@ export function interpreter(
       case "restText":
         cursor.p = end;
         return readText(b, p, end - p);
-      case "match":
-        return match(b, end, key, cursor);
+      case "match": {
+        const value = match(b, end, key, cursor);
+        const stated = lengthOfFor(node, key);
+        if (stated !== undefined && hidden[stated] !== int(b, p + 2, 2)) fail(error, p, "lengths differ");
+        return value;
+      }
       case "oxm": {
         const into: Record<string, unknown> = {};
         try {

@@ -14,7 +14,7 @@ type Update = Extract<MultipartReplyBody, { type: "ONFMP_FLOW_MONITOR" }>["entri
 const FLAGS = ["initial", "add", "delete", "modify", "actions", "own"];
 const REASONS = ["idle", "hard", "delete", "group_delete", "meter_delete", "eviction"];
 export function formatFlowMonitor(monitor: Monitor, ports: PortNames): string {
-  const flags = FLAGS.filter((_, bit) => monitor.flags & (1 << bit)).join("+");
+  const flags = FLAGS.filter((_, bit) => monitor.flags & (1 << bit)).join(",");
   const outPort = monitor.out_port === OFPP.ANY ? "" : ` out_port=${formatPort(monitor.out_port, ports)}`;
   const table = monitor.table_id === OFPTT.ALL ? "" : ` table=${monitor.table_id}`;
   return `\n id=${monitor.id} flags=${flags}${outPort}${table} ${formatMatch(monitor.match, ports)}`;

@@ -49,12 +49,18 @@ const PACKET_IN_REASONS: Readonly<Record<string, string>> = {
   OFPR_NO_MATCH: "no_match",
   OFPR_ACTION: "action",
   OFPR_INVALID_TTL: "invalid_ttl",
+  0: "no_match",
+  1: "action",
+  2: "invalid_ttl",
   3: "action_set",
   4: "group",
   5: "packet_out",
 };
 
-function packetIn(message: MessageOf<"OFPT_PACKET_IN">, options: MessageOptions): string {
+function packetIn(
+  message: MessageOf<"OFPT_PACKET_IN"> | MessageOf<"NXT_PACKET_IN">,
+  options: MessageOptions,
+): string {
   const table = message.table_id === 0 ? "" : ` table_id=${message.table_id}`;
   const cookie = message.cookie === 0xffff_ffff_ffff_ffffn ? "" : ` cookie=${hexText(message.cookie)}`;
   const length = message.data.length;
@@ -201,6 +207,7 @@ const formats: Formats = {
   OFPT_GET_CONFIG_REPLY: config,
   OFPT_SET_CONFIG: config,
   OFPT_PACKET_IN: packetIn,
+  NXT_PACKET_IN: packetIn,
   OFPT_FLOW_REMOVED: flowRemoved,
   OFPT_PORT_STATUS: (message, ports) =>
     `${PORT_REASONS[message.reason] ?? ""}${formatPortDesc(message.desc, ports)}`,
