@@ -7,9 +7,29 @@ import { describeWith, findProgram } from "../support/requirements.js";
 
 // OVSDB both ways: OVS's tools and daemons on our server, our tools on OVS's, files from one to the other.
 
-const programs = ["ovs-vsctl", "ovsdb-client", "ovsdb-tool", "ovsdb-server"];
+const programs = ["ovs-vsctl", "ovsdb-client", "ovsdb-tool", "ovsdb-server", "openssl"];
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 const sluice = (...args: string[]): string[] => [process.execPath, SLUICE, ...args];
+
+const PYTHON_IDL = `
+import sys, time, ovs.db.idl, ovs.poller
+helper = ovs.db.idl.SchemaHelper(sys.argv[2]); helper.register_all()
+idl = ovs.db.idl.Idl(sys.argv[1], helper)
+while not idl.has_ever_connected():
+    idl.run(); p = ovs.poller.Poller(); idl.wait(p); p.timer_wait(100); p.block()
+root = next(iter(idl.tables["Open_vSwitch"].rows.values()))
+txn = ovs.db.idl.Transaction(idl)
+bridge = txn.insert(idl.tables["Bridge"]); bridge.name = "brp"; bridge.other_config = {"a": "b"}
+root.verify("bridges"); root.addvalue("bridges", bridge)
+print(txn.commit_block())
+bridge = next(b for b in idl.tables["Bridge"].rows.values() if b.name == "brp")
+txn = ovs.db.idl.Transaction(idl)
+bridge.setkey("other_config", "c", "d"); bridge.flood_vlans = [1, 2]
+print(txn.commit_block(), ",".join("%s=%s" % kv for kv in sorted(bridge.other_config.items())), bridge.flood_vlans)
+txn = ovs.db.idl.Transaction(idl)
+root.delvalue("bridges", bridge); bridge.delete()
+print(txn.commit_block(), len(idl.tables["Bridge"].rows))
+`;
 
 describeWith({ programs }, "OVSDB and its peers", () => {
   const dir = scratchDir();
@@ -140,6 +160,56 @@ describeWith({ programs }, "OVSDB and its peers", () => {
     await check(sluice("ovsdb-client", "restore", ours), { input: again });
     expect(await check(["ovs-vsctl", `--db=${ours}`, "list-br"])).toBe("brf\n");
     await check(["ovs-vsctl", `--db=${ours}`, "--no-wait", "del-br", "brf"]);
+  });
+
+  test("the Python IDL replicates, inserts, changes and deletes", async () => {
+    const { code, stdout } = await run(["/usr/bin/python3", "-c", PYTHON_IDL, ours, SCHEMA]);
+    expect({ code, stdout }).toEqual({ code: 0, stdout: "success\nsuccess a=b,c=d [1, 2]\nsuccess 0\n" });
+  });
+
+  test("TLS: both ends show certificates, and a client without one is refused", async () => {
+    const [key, cert] = [file("key.pem"), file("cert.pem")];
+    const subject = ["-subj", "/CN=sluice-test", "-days", "2"];
+    await check([
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      key,
+      "-out",
+      cert,
+      ...subject,
+    ]);
+    const tls = [`--private-key=${key}`, `--certificate=${cert}`, `--ca-cert=${cert}`];
+    const server = new Daemon(
+      sluice("ovsdb-server", file("tls.db"), "--remote=pssl:0:127.0.0.1", "--unixctl=none", ...tls),
+    );
+    daemons.push(server);
+    await server.prints(/listening on pssl:\d+/);
+    const target = `ssl:127.0.0.1:${/listening on pssl:(\d+)/.exec(server.output)![1]}`;
+    await check(["ovs-vsctl", ...tls, "--timeout=10", `--db=${target}`, "--no-wait", "add-br", "brt"]);
+    expect(await check(sluice("vsctl", ...tls, "--timeout=10", `--db=${target}`, "list-br"))).toBe("brt\n");
+    const other = [file("key2.pem"), file("cert2.pem")] as const;
+    await check([
+      "openssl",
+      "req",
+      "-x509",
+      "-newkey",
+      "rsa:2048",
+      "-nodes",
+      "-keyout",
+      other[0],
+      "-out",
+      other[1],
+      ...subject,
+    ]);
+    const stranger = [`--private-key=${other[0]}`, `--certificate=${other[1]}`, `--ca-cert=${cert}`];
+    expect(
+      (await run(sluice("vsctl", ...stranger, "--timeout=10", `--db=${target}`, "list-br"))).code,
+    ).not.toBe(0);
   });
 
   test("a second server, a damaged file and a port in use are each refused in one line", async () => {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, hash } from "node:crypto";
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { parseJson } from "@sluice/runtime";
 
@@ -30,6 +30,12 @@ export const encodeRecord = (...parts: readonly string[]): Buffer[] => {
     size += part.length;
   }
   return [Buffer.from(`${MAGIC}${size} ${hash.digest("hex")}\n`), ...body];
+};
+
+/** As encodeRecord, for one short text: a transaction on its way to the disk. */
+export const encodeLine = (text: string): Buffer => {
+  const body = `${text}\n`;
+  return Buffer.from(`${MAGIC}${Buffer.byteLength(body)} ${hash("sha1", body)}\n${body}`);
 };
 
 export interface FileRecord {

@@ -15,7 +15,7 @@ import type { Database, Storage } from "../engine/database.js";
 import type { Commit } from "../engine/transaction.js";
 import { OvsdbError } from "../schema/error.js";
 import { commitText, newRowText } from "./commit-text.js";
-import { encodeRecord } from "./record.js";
+import { encodeLine, encodeRecord } from "./record.js";
 
 export interface FileStorageOptions {
   clock?: Clock;
@@ -73,7 +73,7 @@ export class FileStorage implements Storage {
   append(database: Database, commit: Commit): void {
     const text = commitText(commit, this.#clock.wallNow());
     if (text === undefined) return;
-    const record = Buffer.concat(encodeRecord(text));
+    const record = encodeLine(text);
     try {
       writeAll(this.#fd, record, this.#size);
     } catch (error) {
