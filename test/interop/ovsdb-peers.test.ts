@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { scratchDir } from "../support/daemons.js";
@@ -218,7 +218,8 @@ describeWith({ programs }, "OVSDB and its peers", () => {
       code: 1,
       stderr: expect.stringMatching(/^[^\n]*in use by another server[^\n]*\n$/),
     });
-    const damaged = await run(sluice("ovsdb-server", SCHEMA, "--unixctl=none"));
+    copyFileSync(SCHEMA, file("damaged.db"));
+    const damaged = await run(sluice("ovsdb-server", file("damaged.db"), "--unixctl=none"));
     expect(damaged).toMatchObject({
       code: 1,
       stderr: expect.stringMatching(/^[^\n]*not a database[^\n]*\n$/),
