@@ -28,6 +28,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   ip: "iproute2",
   ping: "iputils-ping",
   ethtool: "ethtool",
+  openssl: "openssl",
 };
 
 const SEARCH_PATH = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
