@@ -1,6 +1,6 @@
 import { oxmField } from "@sluice/openflow-codec";
 import { flowFieldOf } from "../flow/match.js";
-import { refuse } from "./error.js";
+import { KNOWN_EXPERIMENTERS, refuse } from "./error.js";
 import type { Action, Instruction, Match } from "./of.js";
 import { inOrder } from "./xlate/action-set.js";
 import { settingOf } from "./xlate/field.js";
@@ -67,7 +67,7 @@ function checkInstruction(
       return;
     case "OFPIT_METER":
       if (!context.hasMeter(instruction.meter_id))
-        throw refuse("OFPMMFC_UNKNOWN_METER", `there is no meter ${instruction.meter_id}`);
+        throw refuse("OFPMMFC_INVALID_METER", `there is no meter ${instruction.meter_id}`);
       return;
     case "OFPIT_APPLY_ACTIONS":
       checkActions(known, instruction.actions ?? [], context, false);
@@ -159,7 +159,10 @@ function checkAction(
         throw inconsistent(action, "eth_type 0x8847 or 0x8848");
       break;
     case "OFPAT_EXPERIMENTER":
-      throw refuse("OFPBAC_BAD_EXPERIMENTER", `experimenter 0x${action.experimenter.toString(16)}`);
+      throw refuse(
+        KNOWN_EXPERIMENTERS.has(action.experimenter) ? "OFPBAC_BAD_EXP_TYPE" : "OFPBAC_BAD_EXPERIMENTER",
+        `an action of experimenter 0x${action.experimenter.toString(16)}`,
+      );
     case "NXAST_GROUP":
       if (!context.hasGroup(action.group_id))
         throw refuse("OFPBAC_BAD_OUT_GROUP", `there is no group ${action.group_id}`);

@@ -35,3 +35,6 @@ const TYPE_OF_PREFIX: Readonly<Record<string, string>> = {
 export function refuse(code: string, detail?: string): OfpError {
   return new OfpError(TYPE_OF_PREFIX[code.slice(0, code.indexOf("_"))] ?? "OFPET_BAD_REQUEST", code, detail);
 }
+
+/** Nicira's and the ONF's: of theirs a number may be unknown, of others everything is. */
+export const KNOWN_EXPERIMENTERS: ReadonlySet<number> = new Set([0x2320, 0x4f4e_4600]);

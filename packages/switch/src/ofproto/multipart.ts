@@ -22,6 +22,7 @@ type Answers = {
   ) => ReplyOf<T> | Promise<ReplyOf<T>>;
 };
 
+const OFPQ_ALL = 0xffff_ffff;
 /** Counters that are not kept read as all ones (1.3.5 §5.8). */
 const NOT_KEPT = 0xffff_ffff_ffff_ffffn;
 /** Flags of a flow_mod that are about the flow and not about the request. */
@@ -112,9 +113,11 @@ const ANSWERS: Answers = {
 
   OFPMP_PORT_DESC: (bridge) => ({ type: "OFPMP_PORT_DESC", entries: bridge.portDescs() }),
 
-  OFPMP_QUEUE(bridge, { port_no }) {
+  OFPMP_QUEUE(bridge, { port_no, queue_id }) {
     if ((port_no ?? OFPP.ANY) !== OFPP.ANY && !bridge.portMap.has(port_no!))
       throw refuse("OFPQOFC_BAD_PORT", `there is no port ${port_no}`);
+    if ((queue_id ?? OFPQ_ALL) !== OFPQ_ALL)
+      throw refuse("OFPQOFC_BAD_QUEUE", `port ${port_no} has no queue ${queue_id}`);
     return { type: "OFPMP_QUEUE", entries: [] };
   },
 

@@ -316,7 +316,7 @@ describe("§6.4 flow_mod", () => {
     expect(add({ table_id: 3, instructions: [{ type: "OFPIT_GOTO_TABLE", table_id: 3 }] })).toBe(
       "OFPBIC_BAD_TABLE_ID",
     );
-    expect(add({ instructions: [{ type: "OFPIT_METER", meter_id: 3 }] })).toBe("OFPMMFC_UNKNOWN_METER");
+    expect(add({ instructions: [{ type: "OFPIT_METER", meter_id: 3 }] })).toBe("OFPMMFC_INVALID_METER");
     expect(await bench.dump()).toEqual([]);
   });
 

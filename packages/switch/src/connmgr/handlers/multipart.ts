@@ -5,7 +5,7 @@ import {
   type OfMessage,
   splitMultipart,
 } from "@sluice/openflow-codec";
-import { refuse } from "../../ofproto/error.js";
+import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
 import type { HandlerTable } from "./handler.js";
 import { startMonitors } from "./monitor.js";
@@ -36,7 +36,11 @@ export const multipart: HandlerTable = {
     if (isWrite && agent.role === "OFPCR_ROLE_SLAVE") throw refuse("OFPBRC_IS_SLAVE");
     if (request.body.type === "ONFMP_FLOW_MONITOR") return startMonitors(agent, request.body, message.xid);
     if (request.body.type === "OFPMP_EXPERIMENTER") {
-      throw refuse("OFPBRC_BAD_EXPERIMENTER", `experimenter 0x${request.body.experimenter.toString(16)}`);
+      const { experimenter } = request.body;
+      throw refuse(
+        KNOWN_EXPERIMENTERS.has(experimenter) ? "OFPBRC_BAD_EXP_TYPE" : "OFPBRC_BAD_EXPERIMENTER",
+        `a multipart of experimenter 0x${experimenter.toString(16)}`,
+      );
     }
     const body = await agent.state.ofproto.multipart(request.body);
     const reply = {

@@ -1,4 +1,4 @@
-import { refuse } from "../../ofproto/error.js";
+import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
 import { type AsyncConfig, type AsyncKind, fromAsyncFields } from "../async.js";
 import type { HandlerTable } from "./handler.js";
 
@@ -15,7 +15,10 @@ const PROPERTY: Readonly<Record<string, readonly [AsyncKind, 0 | 1]>> = {
 /** Extensions that the OVS tools speak over OpenFlow 1.3. */
 export const nicira: HandlerTable = {
   OFPT_EXPERIMENTER: (_agent, { experimenter }) => {
-    throw refuse("OFPBRC_BAD_EXPERIMENTER", `experimenter 0x${experimenter.toString(16)}`);
+    throw refuse(
+      KNOWN_EXPERIMENTERS.has(experimenter) ? "OFPBRC_BAD_EXP_TYPE" : "OFPBRC_BAD_EXPERIMENTER",
+      `a message of experimenter 0x${experimenter.toString(16)}`,
+    );
   },
 
   NXT_SET_PACKET_IN_FORMAT: (agent, { format }) => {
