@@ -71,9 +71,19 @@ export class OfClient {
 
   /** Sends messages and a barrier. Gives what came back on their behalf, and throws for a lost connection. */
   async exchange(...messages: readonly (OfMessageInit | Uint8Array)[]): Promise<OfMessage[]> {
-    const xids = new Set(messages.map((message) => this.send(message)));
+    const xids = messages.map((message) => this.send(message));
     await this.#barrier();
-    return this.#takeWhere((message) => xids.has(message.xid) && !ASYNCHRONOUS.has(message.type));
+    return this.answers(xids);
+  }
+
+  /** Takes what is here of the answers to these xids. */
+  answers(xids: readonly number[]): OfMessage[] {
+    return this.#takeWhere((message) => xids.includes(message.xid) && !ASYNCHRONOUS.has(message.type));
+  }
+
+  /** Sends bytes that need not be whole messages. */
+  write(bytes: Uint8Array): void {
+    this.#stream.write(bytes);
   }
 
   /** The error that a message is answered with, or undefined. */
