@@ -19,6 +19,8 @@ export type OdpAction =
   | { type: "userspace"; cookie: number; max_len: number }
   /** Drops the packet, or marks it down, when the meter says so. */
   | { type: "meter"; meter_id: number }
+  /** Which of a port's queues later outputs go to; 0 is the default. */
+  | { type: "set_queue"; queue_id: number }
   /** Does `actions` on a copy. */
   | { type: "clone"; actions: readonly OdpAction[] }
   /** Does `actions` on a copy of a share of the packets: `probability` of 2^32-1. */

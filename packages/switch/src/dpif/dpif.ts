@@ -40,6 +40,11 @@ export interface Dpif {
   meterSet(id: number, config: MeterConfig | null): void;
   /** What the meter counted since it was set; undefined: there is no such meter. */
   meterStats(id: number): Promise<MeterStats | undefined>;
+  /** Shapes what a port sends; null: no more. Packets choose a queue by the set_queue action. An unknown port is
+   *  ignored. */
+  queuesSet(odpPort: number, config: QueuesConfig | null): void;
+  /** What the port's queues counted since they were set; empty where there are none. */
+  queueStats(odpPort: number): Promise<readonly QueueStats[]>;
   /** The datapath's own counters by name (for coverage and dpif-netdev/pmd-stats-show). */
   counters(): Promise<Readonly<Record<string, number>>>;
   destroy(): Promise<void>;
@@ -170,6 +175,31 @@ export interface MeterBandConfig {
   burst_size: number;
   /** By how much OFPMBT_DSCP_REMARK raises the drop precedence. */
   prec_level?: number;
+}
+
+/** How a port's sending is shaped. Rates are bits/s, bursts bits. */
+export interface QueuesConfig {
+  /** Of all queues together; undefined: not bounded. */
+  maxRate?: number;
+  queues: readonly QueueConfig[];
+}
+
+export interface QueueConfig {
+  queue_id: number;
+  /** Its share when the port's rate is not enough for all, in proportion to the others'. */
+  minRate?: number;
+  /** undefined: only the port's rate bounds it. */
+  maxRate?: number;
+  /** What may be sent beyond the rate after a pause; at least 10 ms' worth. */
+  burst?: number;
+}
+
+export interface QueueStats {
+  queue_id: number;
+  tx_packets: number;
+  tx_bytes: number;
+  /** Packets that found the queue full. */
+  tx_errors: number;
 }
 
 export interface MeterStats {

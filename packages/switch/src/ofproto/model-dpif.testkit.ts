@@ -156,6 +156,12 @@ export class ModelDpif implements Dpif {
     return undefined;
   }
 
+  queuesSet(): void {}
+
+  async queueStats(): Promise<[]> {
+    return [];
+  }
+
   async counters(): Promise<Record<string, number>> {
     return {};
   }

@@ -8,6 +8,7 @@ import { MAX_METERS, OFPM } from "./meter-table.js";
 import type { MultipartReplyBody, MultipartRequestBody } from "./of.js";
 import type { OfPort } from "./ofport.js";
 import type { Ofproto } from "./ofproto.js";
+import { readQueues, selectPorts } from "./queues.js";
 import { duration, outputsOf, type Rule } from "./rule.js";
 import { tableFeatures } from "./table-features.js";
 import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
@@ -113,12 +114,26 @@ const ANSWERS: Answers = {
 
   OFPMP_PORT_DESC: (bridge) => ({ type: "OFPMP_PORT_DESC", entries: bridge.portDescs() }),
 
-  OFPMP_QUEUE(bridge, { port_no, queue_id }) {
-    if ((port_no ?? OFPP.ANY) !== OFPP.ANY && !bridge.portMap.has(port_no!))
-      throw refuse("OFPQOFC_BAD_PORT", `there is no port ${port_no}`);
-    if ((queue_id ?? OFPQ_ALL) !== OFPQ_ALL)
-      throw refuse("OFPQOFC_BAD_QUEUE", `port ${port_no} has no queue ${queue_id}`);
-    return { type: "OFPMP_QUEUE", entries: [] };
+  async OFPMP_QUEUE(bridge, { port_no = OFPP.ANY, queue_id = OFPQ_ALL }, now) {
+    const ports = selectPorts(bridge.portMap, port_no).filter(
+      ({ queues }) => queue_id === OFPQ_ALL || queues.has(queue_id),
+    );
+    if (ports.length === 0 && queue_id !== OFPQ_ALL)
+      throw refuse("OFPQOFC_BAD_QUEUE", `there is no queue ${queue_id}`);
+    const entries = await Promise.all(
+      ports.map(async (port) =>
+        (await readQueues(bridge.backer.dpif, port, now))
+          .filter((queue) => queue_id === OFPQ_ALL || queue.queue_id === queue_id)
+          .map(({ tx_packets, tx_bytes, tx_errors, ...rest }) => ({
+            port_no: port.ofport,
+            ...rest,
+            tx_packets: BigInt(tx_packets),
+            tx_bytes: BigInt(tx_bytes),
+            tx_errors: BigInt(tx_errors),
+          })),
+      ),
+    );
+    return { type: "OFPMP_QUEUE", entries: entries.flat() };
   },
 
   OFPMP_GROUP(bridge, { group_id }, now) {

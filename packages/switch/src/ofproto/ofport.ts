@@ -1,6 +1,6 @@
 import type { Port } from "./of.js";
 import { Counter } from "./sink.js";
-import type { PortInfo, VlanConfig } from "./types.js";
+import type { PortInfo, QueueSpec, VlanConfig } from "./types.js";
 import { OFPPC, OFPPS, type XBridge, type XPort } from "./xlate/world.js";
 
 /** Bits of OFPPC_* that OpenFlow 1.3 has; NO_FLOOD is ours. */
@@ -21,6 +21,11 @@ export class OfPort implements XPort {
   vlan: VlanConfig;
   readonly rx = new Counter();
   readonly tx = new Counter();
+  /** By queue_id, as configured; empty: nothing is shaped. */
+  queues: ReadonlyMap<number, QueueSpec> = new Map();
+  /** The configuration as text, to see whether it changes. */
+  queueShape = "[[],null]";
+  queuesSinceMs = 0;
   mac: string;
   mtu = 1500;
   admin = true;

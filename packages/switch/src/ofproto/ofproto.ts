@@ -30,6 +30,7 @@ import type {
 import { OfPort } from "./ofport.js";
 import { N_TABLES, type OfTable } from "./oftable.js";
 import { PortTable } from "./port-table.js";
+import { configureQueues, type PacketQueue, packetQueues, readQueues, selectPorts } from "./queues.js";
 import { outputsOf } from "./rule.js";
 import { type Transaction, transact } from "./transaction.js";
 import type {
@@ -42,6 +43,8 @@ import type {
   OfprotoLog,
   PortInfo,
   PortSpec,
+  QueueSpec,
+  QueueStatistics,
   VlanConfig,
 } from "./types.js";
 import { scramble } from "./xlate/buckets.js";
@@ -312,10 +315,23 @@ export class Ofproto implements BackedBridge {
   }
 
   /** Queues of OFPT_QUEUE_GET_CONFIG_REPLY. */
-  queueGetConfig(port: number): { port: number; queues: [] } {
-    if (port !== OFPP.ANY && !this.portMap.has(port))
-      throw refuse("OFPQOFC_BAD_PORT", `there is no port ${port}`);
-    return { port, queues: [] };
+  queueGetConfig(port_no: number): { port: number; queues: PacketQueue[] } {
+    return { port: port_no, queues: selectPorts(this.portMap, port_no).flatMap(packetQueues) };
+  }
+
+  /** The queues of a port, that set_queue chooses from; undefined or none: nothing is shaped. `maxRate`, bits/s,
+   *  bounds the port as a whole (OVSDB QoS other_config:max-rate). Patch ports have no queues. */
+  setQueues(ofport: number, queues: readonly QueueSpec[] | undefined, maxRate?: number): void {
+    const port = this.portMap.get(ofport);
+    if (!port) throw new Error(`${this.name} has no port ${ofport}`);
+    configureQueues(this.#backer.dpif, port, queues, maxRate, this.#clock.now());
+  }
+
+  /** What the queues of a port have sent, by queue_id. */
+  queueStatistics(ofport: number): Promise<QueueStatistics[]> {
+    const port = this.portMap.get(ofport);
+    if (!port) return Promise.reject(new Error(`${this.name} has no port ${ofport}`));
+    return readQueues(this.#backer.dpif, port, this.#clock.now());
   }
 
   /** Resolves when every request so far is in force for the next packet. */

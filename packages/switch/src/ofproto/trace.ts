@@ -174,6 +174,8 @@ function formatOdpAction(action: OdpAction): string {
       return `userspace(cookie=${action.cookie})`;
     case "meter":
       return `meter(${action.meter_id})`;
+    case "set_queue":
+      return `set_queue(${action.queue_id})`;
     case "clone":
       return `clone(${formatOdpActions(action.actions)})`;
     case "sample":

@@ -114,6 +114,26 @@ export interface PortInfo {
   speed: number;
 }
 
+/** A queue of a port (OVSDB Queue). Rates are bits/s, burst bits. */
+export interface QueueSpec {
+  queue_id: number;
+  /** Its share, in proportion to the others', when the port's max-rate is not enough for all. */
+  minRate?: number;
+  maxRate?: number;
+  burst?: number;
+}
+
+/** What a queue has sent since it was configured. */
+export interface QueueStatistics {
+  queue_id: number;
+  tx_packets: number;
+  tx_bytes: number;
+  /** Packets that found the queue full. */
+  tx_errors: number;
+  duration_sec: number;
+  duration_nsec: number;
+}
+
 export type FailMode = "standalone" | "secure";
 
 export interface MacTableConfig {

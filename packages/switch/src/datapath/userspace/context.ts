@@ -18,6 +18,8 @@ export class Context {
   keyFresh = false;
   /** What a trunc action leaves of the packet for the next output; 0: all. */
   cut = 0;
+  /** The queue that outputs go to. */
+  queue = 0;
   /** How often the packet was looked up again. */
   recircs = 0;
 
@@ -31,6 +33,7 @@ export class Context {
     this.key[LANE_IN_PORT] = odpPort;
     this.key[LANE_RECIRC_ID] = recircId;
     this.cut = 0;
+    this.queue = 0;
     this.recircs = 0;
     this.extract();
   }
@@ -39,6 +42,7 @@ export class Context {
   inherit(other: Context, packet: Packet): void {
     this.begin(packet, other.key[LANE_IN_PORT]!, other.key[LANE_RECIRC_ID]!);
     this.cut = other.cut;
+    this.queue = other.queue;
     this.recircs = other.recircs;
   }
 

@@ -1,7 +1,16 @@
 // Hot path: `receive` and `forward`. Nothing is allocated but for upcalls, nothing throws.
 
 import type { OdpAction } from "../../dpif/actions.js";
-import type { DpFlow, FlowStatsDelta, MeterConfig, MeterStats, Offload, Upcall } from "../../dpif/dpif.js";
+import type {
+  DpFlow,
+  FlowStatsDelta,
+  MeterConfig,
+  MeterStats,
+  Offload,
+  QueueStats,
+  QueuesConfig,
+  Upcall,
+} from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS } from "../../flow/lanes.js";
 import type { Netdev } from "../../netdev/netdev.js";
@@ -14,6 +23,7 @@ import { Megaflows } from "./megaflow.js";
 import { Meter } from "./meter.js";
 import { compileActions } from "./ops.js";
 import { DatapathCounters, Port } from "./port.js";
+import { Shaper } from "./shaper.js";
 
 /** Where the datapath lives: this thread's event loop, or a worker. */
 export interface DatapathHost {
@@ -35,6 +45,8 @@ export class Datapath implements ExecutorHost {
   now: number;
   readonly #host: DatapathHost;
   readonly #ports: (Port | undefined)[] = [];
+  /** Ports with queues. */
+  #shaped: Port[] = [];
   readonly #flows: Megaflows;
   readonly #emc = new Emc(EMC_SLOTS);
   readonly #executor: Executor;
@@ -50,12 +62,17 @@ export class Datapath implements ExecutorHost {
 
   /** Adds a device under a number of the caller's choice. */
   addPort(odpPort: number, netdev: Netdev): void {
-    this.#ports[odpPort] = new Port(odpPort, netdev);
+    const port = new Port(odpPort, netdev);
+    // A device that came back has the queues that it had.
+    port.shaper = this.#ports[odpPort]?.shaper;
+    this.#ports[odpPort] = port;
+    this.#shaped = this.#shaped.map((other) => (other.odpPort === odpPort ? port : other));
   }
 
   removePort(odpPort: number): void {
     this.#executor.flush();
     this.#ports[odpPort] = undefined;
+    this.#shaped = this.#shaped.filter((port) => port.odpPort !== odpPort);
   }
 
   port(odpPort: number): Port | undefined {
@@ -151,6 +168,39 @@ export class Datapath implements ExecutorHost {
 
   meterStats(id: number): MeterStats | undefined {
     return this.#executor.meters.get(id)?.stats();
+  }
+
+  queuesSet(odpPort: number, config: QueuesConfig | null): void {
+    const port = this.#ports[odpPort];
+    if (!port) return;
+    this.now = this.#host.now();
+    const old = port.shaper;
+    port.shaper = config ? new Shaper(config, this.now) : undefined;
+    if (old && port.shaper) port.shaper.takeOver(old);
+    else if (old) this.#executor.serve(port, old);
+    this.#executor.flush();
+    this.#shaped = this.#ports.filter((other) => other?.shaper !== undefined) as Port[];
+  }
+
+  queueStats(odpPort: number): readonly QueueStats[] {
+    return this.#ports[odpPort]?.shaper?.stats() ?? [];
+  }
+
+  /** ms until `serveQueues` has something to do; Infinity: no packet waits. */
+  queuesDue(): number {
+    let due = Infinity;
+    if (this.#shaped.length === 0) return due;
+    const now = this.#host.now();
+    for (const port of this.#shaped) due = Math.min(due, port.shaper!.due(now));
+    return due;
+  }
+
+  /** Sends what has waited in queues and may go by now. */
+  serveQueues(): void {
+    if (this.#shaped.length === 0) return;
+    this.now = this.#host.now();
+    for (const port of this.#shaped) if (port.shaper!.backlog > 0) this.#executor.serve(port, port.shaper!);
+    this.#executor.flush();
   }
 
   /** All counters by name. */

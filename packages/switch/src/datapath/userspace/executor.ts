@@ -10,6 +10,7 @@ import { type Op, OpCode } from "./ops.js";
 import type { DatapathCounters, Port } from "./port.js";
 import { forEachSegment } from "./segment.js";
 import { applyWrite } from "./set-field.js";
+import type { Shaper } from "./shaper.js";
 
 /** Copies within copies (clone, sample, recirc in the middle of a list, segments). */
 const MAX_DEPTH = 12;
@@ -104,6 +105,9 @@ export class Executor {
         case OpCode.Meter:
           if (!this.#passesMeter(ctx, op.a)) return;
           break;
+        case OpCode.SetQueue:
+          ctx.queue = op.a;
+          break;
         case OpCode.Clone:
           this.#runOnCopy(ctx, op.ops);
           break;
@@ -147,14 +151,14 @@ export class Executor {
         this.#prepare(ctx);
         finishChecksum(packet);
       }
-      this.#send(port, packet);
+      this.#send(port, packet, ctx.queue);
       return;
     }
     if (isOversize(packet, packet.hdrEnd + packet.gsoSize, port.mtu)) {
       this.#oversize(port);
       return;
     }
-    if (port.netdev.takesOffload) this.#send(port, packet);
+    if (port.netdev.takesOffload) this.#send(port, packet, ctx.queue);
     else this.#sendSegments(ctx, port);
   }
 
@@ -163,7 +167,16 @@ export class Executor {
     this.#host.counters.drop_oversize++;
   }
 
-  #send(port: Port, packet: Packet): void {
+  #send(port: Port, packet: Packet, queue: number): void {
+    const { shaper } = port;
+    if (shaper !== undefined && !shaper.admits(queue, packet.size, this.#host.now)) {
+      if (!shaper.hold(queue, packet)) port.netdev.stats.tx_dropped++;
+      return;
+    }
+    this.#hand(port, packet);
+  }
+
+  #hand(port: Port, packet: Packet): void {
     port.netdev.send(packet);
     if (!port.dirty) {
       port.dirty = true;
@@ -171,12 +184,28 @@ export class Executor {
     }
   }
 
+  /** Sends what has waited in a port's queues and may go by now; all of it where the port has queues no more. */
+  serve(port: Port, shaper: Shaper): void {
+    const scratch = this.#scratch;
+    const send = (packet: Packet): void => {
+      this.#hand(port, packet);
+      // The next one is loaded into the same buffer.
+      if (packet.held !== 0) {
+        port.netdev.flush();
+        packet.held = 0;
+      }
+    };
+    if (scratch.held !== 0) this.flush();
+    if (port.shaper === undefined) shaper.release(scratch, send);
+    else shaper.serve(this.#host.now, scratch, send);
+  }
+
   #sendSegments(ctx: Context, port: Port): void {
     if (!ctx.layersFresh) ctx.extract();
     const done = this.#withChild((child) =>
       forEachSegment(ctx.packet, ctx.layers, child.packet, (segment) => {
         this.#host.counters.segmented++;
-        port.netdev.send(segment);
+        this.#send(port, segment, ctx.queue);
         if (segment.held !== 0) port.netdev.flush();
       }),
     );

@@ -13,6 +13,8 @@ import type {
   MeterStats,
   NetdevStats,
   Offload,
+  QueueStats,
+  QueuesConfig,
   Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
@@ -43,6 +45,7 @@ export class InlineDpif implements Dpif, DatapathHost {
   readonly #queue: (() => void)[] = [];
   #busy = false;
   #statsTimer: Timer | undefined;
+  #queueTimer: Timer | undefined;
 
   constructor(options: UserspaceDpifOptions) {
     this.#options = options;
@@ -158,6 +161,15 @@ export class InlineDpif implements Dpif, DatapathHost {
     return this.#datapath.meterStats(id);
   }
 
+  queuesSet(odpPort: number, config: QueuesConfig | null): void {
+    if (this.#busy) this.#queue.push(() => this.#datapath.queuesSet(odpPort, config));
+    else this.#work(() => this.#datapath.queuesSet(odpPort, config));
+  }
+
+  async queueStats(odpPort: number): Promise<readonly QueueStats[]> {
+    return this.#datapath.queueStats(odpPort);
+  }
+
   async counters(): Promise<Readonly<Record<string, number>>> {
     return this.#datapath.readCounters();
   }
@@ -165,6 +177,7 @@ export class InlineDpif implements Dpif, DatapathHost {
   async destroy(): Promise<void> {
     for (const odpPort of [...this.#open.keys()]) await this.portDel(odpPort);
     this.#statsTimer?.cancel();
+    this.#queueTimer?.cancel();
     this.#queue.length = 0;
     this.events.removeAllListeners();
   }
@@ -229,6 +242,15 @@ export class InlineDpif implements Dpif, DatapathHost {
     if (this.#datapath.hasCounts && !this.#statsTimer) {
       this.#statsTimer = this.#options.clock.setTimeout(() => this.#takeStats(), STATS_PERIOD_MS);
     }
+    if (!this.#queueTimer) {
+      const due = this.#datapath.queuesDue();
+      if (due !== Infinity) this.#queueTimer = this.#options.clock.setTimeout(() => this.#serveQueues(), due);
+    }
+  }
+
+  #serveQueues(): void {
+    this.#queueTimer = undefined;
+    this.#work(() => this.#datapath.serveQueues());
   }
 
   #guard(body: () => void): void {

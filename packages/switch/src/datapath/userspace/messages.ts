@@ -7,6 +7,7 @@ import type {
   FlowStatsDelta,
   MeterConfig,
   Offload,
+  QueuesConfig,
   Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
@@ -19,6 +20,7 @@ export type Command =
   | { op: "portStats"; seq: number; odpPort: number }
   | { op: "portSet"; seq: number; odpPort: number; change: DpPortChange }
   | { op: "meterStats"; seq: number; id: number }
+  | { op: "queueStats"; seq: number; odpPort: number }
   | { op: "counters"; seq: number }
   | { op: "barrier"; seq: number }
   | { op: "syncStats"; seq: number }
@@ -27,6 +29,7 @@ export type Command =
   | { op: "flowDel"; id: number }
   | { op: "flowFlush" }
   | { op: "meterSet"; id: number; config: MeterConfig | null }
+  | { op: "queuesSet"; odpPort: number; config: QueuesConfig | null }
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
   /** For tests of the restart: the worker fails as if by a bug. */

@@ -13,6 +13,7 @@ export enum OpCode {
   PopPbb,
   Userspace,
   Meter,
+  SetQueue,
   Clone,
   Sample,
   Recirc,
@@ -21,7 +22,7 @@ export enum OpCode {
 
 export class Op {
   readonly code: OpCode;
-  /** Port, TPID, EtherType, cookie, meter, probability, recirc_id or max_len. */
+  /** Port, TPID, EtherType, cookie, meter, queue, probability, recirc_id or max_len. */
   readonly a: number;
   /** TCI, label stack entry, I-SID or max_len. */
   readonly b: number;
@@ -56,6 +57,7 @@ const COMPILE: { readonly [T in OdpAction["type"]]: Compile<T> } = {
   pop_pbb: () => [new Op(OpCode.PopPbb)],
   userspace: ({ cookie, max_len }) => [new Op(OpCode.Userspace, cookie, max_len)],
   meter: ({ meter_id }) => [new Op(OpCode.Meter, meter_id)],
+  set_queue: ({ queue_id }) => [new Op(OpCode.SetQueue, queue_id)],
   clone: ({ actions }) => [new Op(OpCode.Clone, 0, 0, undefined, compileActions(actions))],
   sample: ({ probability, actions }) => [
     new Op(OpCode.Sample, probability, 0, undefined, compileActions(actions)),

@@ -1,4 +1,5 @@
 import type { Netdev } from "../../netdev/netdev.js";
+import type { Shaper } from "./shaper.js";
 
 /** A port of the datapath. */
 export class Port {
@@ -6,6 +7,8 @@ export class Port {
   readonly netdev: Netdev;
   /** The device's MTU, as last seen. */
   mtu: number;
+  /** Its queues, where it has any. */
+  shaper: Shaper | undefined = undefined;
   /** It was handed packets since it was flushed. */
   dirty = false;
 

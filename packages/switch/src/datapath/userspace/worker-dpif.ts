@@ -15,6 +15,8 @@ import type {
   MeterStats,
   NetdevStats,
   Offload,
+  QueueStats,
+  QueuesConfig,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { DummyHub } from "../../netdev/dummy.js";
@@ -69,6 +71,7 @@ export class WorkerDpif implements Dpif {
   readonly #ports = new Map<number, KnownPort>();
   readonly #flows = new Map<number, DpFlow>();
   readonly #meters = new Map<number, MeterConfig>();
+  readonly #queues = new Map<number, QueuesConfig>();
   readonly #waiting = new Map<number, Waiting>();
   #seq = 0;
   #isWakeDue = false;
@@ -133,6 +136,7 @@ export class WorkerDpif implements Dpif {
     if (known.spec.type === "dummy") this.#unplug(known.port.name);
     await this.#ask({ op: "portDel", odpPort });
     this.#ports.delete(odpPort);
+    this.#queues.delete(odpPort);
   }
 
   portStats(odpPort: number): Promise<NetdevStats> {
@@ -187,6 +191,17 @@ export class WorkerDpif implements Dpif {
 
   meterStats(id: number): Promise<MeterStats | undefined> {
     return this.#ask({ op: "meterStats", id }) as Promise<MeterStats | undefined>;
+  }
+
+  queuesSet(odpPort: number, config: QueuesConfig | null): void {
+    if (!this.#ports.has(odpPort)) return;
+    if (config) this.#queues.set(odpPort, config);
+    else this.#queues.delete(odpPort);
+    this.#tell({ op: "queuesSet", odpPort, config });
+  }
+
+  queueStats(odpPort: number): Promise<readonly QueueStats[]> {
+    return this.#ask({ op: "queueStats", odpPort }) as Promise<readonly QueueStats[]>;
   }
 
   async counters(): Promise<Readonly<Record<string, number>>> {
@@ -261,6 +276,7 @@ export class WorkerDpif implements Dpif {
         this.#options.log.warn(`after the restart: ${error.message}`);
       });
     }
+    for (const [odpPort, config] of this.#queues) this.#tell({ op: "queuesSet", odpPort, config });
     for (const [id, config] of this.#meters) this.#tell({ op: "meterSet", id, config });
     for (const flow of this.#flows.values()) this.#tell({ op: "flowPut", flow });
     for (const { command } of unanswered) this.#tell(command);

@@ -117,13 +117,16 @@ export class WorkerLoop implements DatapathHost {
       this.#receiveAll();
       if (this.#revents(0) !== 0) this.#takeCommands();
     }
+    this.#datapath.serveQueues();
     this.#sweepStats();
     this.#postReport();
   }
 
   #timeout(): number {
-    if (!this.#datapath.hasCounts) return -1;
-    return Math.max(0, Math.ceil(this.#statsDue - this.#clock.now()));
+    const queues = this.#datapath.queuesDue();
+    const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#clock.now())) : -1;
+    if (queues === Infinity) return stats;
+    return stats < 0 ? queues : Math.min(queues, stats);
   }
 
   #revents(index: number): number {
@@ -186,6 +189,9 @@ export class WorkerLoop implements DatapathHost {
       case "meterSet":
         datapath.meterSet(command.id, command.config);
         return;
+      case "queuesSet":
+        datapath.queuesSet(command.odpPort, command.config);
+        return;
       case "dummyReceive":
         this.#dummyReceive(command.odpPort, command.frame);
         return;
@@ -213,6 +219,9 @@ export class WorkerLoop implements DatapathHost {
       }
       case "meterStats":
         this.#reply(command.seq, datapath.meterStats(command.id));
+        return;
+      case "queueStats":
+        this.#reply(command.seq, datapath.queueStats(command.odpPort));
         return;
       case "counters":
         this.#reply(command.seq, datapath.readCounters());

@@ -62,6 +62,8 @@ export interface Context {
   tableMiss: boolean;
   actionSet: readonly Action[];
   stack: bigint[];
+  /** The queue that outputs go to by now. */
+  queue: number;
   depth: number;
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
@@ -102,6 +104,7 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     tableMiss,
     actionSet,
     stack,
+    queue,
     exited,
     pristine,
   } = ctx;
@@ -134,6 +137,7 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     tableMiss,
     actionSet,
     stack,
+    queue,
     pristine,
   });
   if (inner.every(leavesPacketAlone)) out.push(...inner);

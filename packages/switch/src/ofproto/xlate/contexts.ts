@@ -27,6 +27,7 @@ export interface Frozen {
   readonly steps: readonly Step[];
   readonly actionSet: readonly Action[];
   readonly stack: readonly bigint[];
+  readonly queue: number;
   readonly pipeline: Uint32Array;
 }
 
@@ -126,6 +127,7 @@ export const frozenText = (state: Frozen): string =>
     JSON.stringify(state.steps, plain),
     JSON.stringify(state.actionSet, plain),
     state.stack.join(),
+    state.queue,
     sparse(state.pipeline),
   ].join("|");
 

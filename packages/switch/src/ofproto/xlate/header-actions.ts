@@ -49,6 +49,13 @@ export function setField(ctx: Context, field: FlowField, value: bigint, mask?: b
   );
 }
 
+/** Chooses the queue of the outputs that follow. */
+export function setQueue(ctx: Context, queue_id: number): void {
+  if (ctx.queue === queue_id) return;
+  ctx.queue = queue_id;
+  ctx.out.push({ type: "set_queue", queue_id });
+}
+
 type Handlers = { readonly [T in ActionType]?: (ctx: Context, action: ActionOf<T>, hooks: Hooks) => void };
 
 export const headerActions: Handlers = {
@@ -123,6 +130,8 @@ export const headerActions: Handlers = {
     ctx.out.push({ type: "pop_pbb" });
     reparse(ctx);
   },
+
+  OFPAT_SET_QUEUE: (ctx, { queue_id }) => setQueue(ctx, queue_id),
 
   OFPAT_SET_NW_TTL(ctx, { nw_ttl }) {
     if (isIp(see(ctx, "eth_type"))) setField(ctx, flowField("nw_ttl"), BigInt(nw_ttl));

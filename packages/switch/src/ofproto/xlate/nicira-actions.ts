@@ -5,7 +5,7 @@ import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
 import { type Context, fail, MAX_DEPTH } from "./context.js";
 import { look, settingOf } from "./field.js";
 import type { Hooks } from "./header-actions.js";
-import { headerActions, setField } from "./header-actions.js";
+import { headerActions, setField, setQueue } from "./header-actions.js";
 import { learnedFlow } from "./learn.js";
 import { OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
@@ -118,8 +118,8 @@ export const niciraActions: Handlers = {
   NXAST_LEARN: (ctx, action) => learn(ctx, action),
   NXAST_LEARN2: (ctx, action) => learn(ctx, action),
 
-  NXAST_SET_QUEUE() {},
-  NXAST_POP_QUEUE() {},
+  NXAST_SET_QUEUE: (ctx, { queue_id }) => setQueue(ctx, queue_id),
+  NXAST_POP_QUEUE: (ctx) => setQueue(ctx, 0),
   NXAST_DEC_TTL: (ctx, _action, engine) =>
     headerActions.OFPAT_DEC_NW_TTL!(ctx, { type: "OFPAT_DEC_NW_TTL" }, engine),
   NXAST_DEC_MPLS_TTL: (ctx, _action, engine) =>

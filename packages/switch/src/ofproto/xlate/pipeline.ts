@@ -18,7 +18,7 @@ import {
 import type { Frozen } from "./contexts.js";
 import { enterPipeline, look, pinPipeline, pipelineOf, restorePipeline } from "./field.js";
 import { flowHash } from "./flow-hash.js";
-import { type Hooks, headerActions, see, setField } from "./header-actions.js";
+import { type Hooks, headerActions, see, setField, setQueue } from "./header-actions.js";
 import { type Engine, niciraActions } from "./nicira-actions.js";
 import { decideNormal } from "./normal.js";
 import { OFPP } from "./reserved.js";
@@ -82,6 +82,7 @@ export function translate(input: XlateInput): XlateResult {
     tableMiss: false,
     actionSet: [],
     stack: [],
+    queue: 0,
     depth: 0,
     lookups: [],
     macLookups: [],
@@ -111,6 +112,7 @@ export function translate(input: XlateInput): XlateResult {
     ctx.cookie = frozen.cookie;
     ctx.actionSet = frozen.actionSet;
     ctx.stack = [...frozen.stack];
+    setQueue(ctx, frozen.queue);
     run(ctx, frozen.steps);
   }
   if (ctx.frozen) finishFreeze(ctx);
@@ -456,6 +458,7 @@ function finishFreeze(ctx: Context): void {
     steps,
     actionSet: ctx.actionSet,
     stack: ctx.stack,
+    queue: ctx.queue,
     pipeline: pipelineOf(ctx.key),
   });
   if (id === 0) fail(ctx, "too many contexts");
@@ -489,5 +492,4 @@ function note(
 }
 
 /** Whether translation knows the action. */
-export const canExecute = (type: string): boolean =>
-  handlers[type] !== undefined || type === "OFPAT_SET_QUEUE";
+export const canExecute = (type: string): boolean => handlers[type] !== undefined;
