@@ -12,6 +12,9 @@ export type OdpAction =
   | { type: "push_mpls"; ethertype: number; lse: number }
   /** `ethertype`: what follows once the outermost label is gone. */
   | { type: "pop_mpls"; ethertype: number }
+  /** Copies the TTL of what the outermost MPLS label covers (a label, IPv4, IPv6) into it, or the other way. */
+  | { type: "copy_ttl_out" }
+  | { type: "copy_ttl_in" }
   /** Adds a backbone header (IEEE 802.1ah) with the packet's own MAC addresses; `isid` has 24 bits. */
   | { type: "push_pbb"; ethertype: number; isid: number; pcp?: number }
   | { type: "pop_pbb" }

@@ -117,6 +117,27 @@ describe("§5.12 actions", () => {
     }
   });
 
+  test("copy_ttl_out: what is matched and counted down after it is the TTL that was copied", async () => {
+    const bench = await open(2);
+    const push: Action = { type: "OFPAT_PUSH_MPLS", ethertype: 0x8847 };
+    const setTtl: Action = { type: "OFPAT_SET_MPLS_TTL", mpls_ttl: 200 };
+    bench.flow(IP, [
+      push,
+      setTtl,
+      { type: "OFPAT_COPY_TTL_OUT" },
+      { type: "OFPAT_DEC_MPLS_TTL" },
+      { type: "OFPAT_COPY_TTL_IN" },
+      { type: "OFPAT_POP_MPLS", ethertype: 0x0800 },
+      output(2),
+    ]);
+    // The TTLs differ from packet to packet of one flow, and of one megaflow where only push_mpls looked at it.
+    for (const ttl of [64, 64, 9, 9]) {
+      const [sent] = await bench.forward("p1", udpFrame({ ttl }));
+      expect(parsed(sent!.frame).payload).toMatchObject({ kind: "ipv4", ttl: ttl - 1 });
+      expect(parsed(sent!.frame).payload).not.toHaveProperty("checksum");
+    }
+  });
+
   test("dec_nw_ttl counts down", async () => {
     expect(await after(IP, [{ type: "OFPAT_DEC_NW_TTL" }], udpFrame({ ttl: 9 }))).toMatchObject({
       payload: { ttl: 8 },

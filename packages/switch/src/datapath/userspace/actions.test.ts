@@ -234,6 +234,30 @@ test("MPLS labels go behind the tags and come off again", async () => {
   expect(run(hex(tagged!), back)).toEqual([frame]);
 });
 
+test("TTLs are copied between the outermost label and what is under it, checksums kept right", async () => {
+  const { run } = await setUp();
+  const of = (frame: Uint8Array) => toHex(frame).slice(28);
+  const under = (labels: string, frame: Uint8Array) =>
+    toHex(ethernet({ src, dst, eth_type: 0x8847 }, hex(labels + of(frame))));
+  const copyIn = { type: "copy_ttl_in" } as const;
+  const copyOut = { type: "copy_ttl_out" } as const;
+  const last = "0001 0107";
+  expect(run(hex(under(last, tcp4({ ttl: 64 }))), [copyIn, out])).toEqual([under(last, tcp4({ ttl: 7 }))]);
+  expect(run(hex(under(last, udp6({ hop_limit: 64 }))), [copyIn, out])).toEqual([
+    under(last, udp6({ hop_limit: 7 })),
+  ]);
+  expect(run(hex(under(last, udp6({ hop_limit: 64 }))), [copyOut, out])).toEqual([
+    under("0001 0140", udp6({ hop_limit: 64 })),
+  ]);
+  const two = "0002 0009 0001 0107";
+  expect(run(hex(under(two, tcp4())), [copyOut, out])).toEqual([under("0002 0007 0001 0107", tcp4())]);
+  expect(run(hex(under(two, tcp4())), [copyIn, out])).toEqual([under("0002 0009 0001 0109", tcp4())]);
+  // Nothing under the label that has a TTL, and no label at all: nothing changes.
+  const short = toHex(mpls("00010 1 40"));
+  expect(run(hex(short), [copyIn, copyOut, out])).toEqual([short]);
+  expect(run(tcp4(), [copyIn, copyOut, out])).toEqual([toHex(tcp4())]);
+});
+
 test("a backbone header wraps the whole frame and comes off again", async () => {
   const { run } = await setUp();
   const frame = toHex(tcp4());

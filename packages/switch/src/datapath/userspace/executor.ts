@@ -4,7 +4,7 @@ import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { GSO_NONE, Packet } from "../../netdev/packet.js";
 import { adjustChecksum, finishChecksum } from "./checksum.js";
 import { Context } from "./context.js";
-import { popMpls, popPbb, popVlan, pushMpls, pushPbb, pushVlan } from "./headers.js";
+import { copyTtlIn, copyTtlOut, popMpls, popPbb, popVlan, pushMpls, pushPbb, pushVlan } from "./headers.js";
 import { DROP, type Meter, PASS } from "./meter.js";
 import { type Op, OpCode } from "./ops.js";
 import type { DatapathCounters, Port } from "./port.js";
@@ -94,6 +94,14 @@ export class Executor {
         case OpCode.PopMpls:
           this.#prepare(ctx);
           popMpls(ctx, op.a);
+          break;
+        case OpCode.CopyTtlOut:
+          this.#prepare(ctx);
+          copyTtlOut(ctx);
+          break;
+        case OpCode.CopyTtlIn:
+          this.#prepare(ctx);
+          copyTtlIn(ctx);
           break;
         case OpCode.PopPbb:
           this.#prepare(ctx);

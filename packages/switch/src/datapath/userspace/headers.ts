@@ -3,6 +3,7 @@
 
 import { ETH_MPLS, ETH_MPLS_MC, ETH_PBB } from "../../flow/extract.js";
 import { VNET_HDR_SIZE } from "../../netdev/packet.js";
+import { adjustChecksum } from "./checksum.js";
 import type { Context } from "./context.js";
 import { hasTag } from "./set-field.js";
 
@@ -85,6 +86,45 @@ export function popMpls(ctx: Context, ethertype: number): void {
   packet.start += 4;
   putU16(packet.buffer, layers.ethType + 4, ethertype);
   changed(ctx);
+}
+
+/** Where the TTL lies that the outermost label's is copied from or to: in the next label, or in the IP header that the
+ *  last label covers. 0: the packet has no such. */
+function innerTtl(ctx: Context): number {
+  const { packet, layers } = ctx;
+  const type = ctx.ethType;
+  const label = layers.payload;
+  const inner = label + 4;
+  if ((type !== ETH_MPLS && type !== ETH_MPLS_MC) || packet.end - inner < 4) return 0;
+  const b = packet.buffer;
+  if ((b[label + 2]! & 1) === 0) return inner + 3;
+  const version = b[inner]! >>> 4;
+  if (version === 4 && packet.end - inner >= 20) return inner + 8;
+  return version === 6 && packet.end - inner >= 40 ? inner + 7 : 0;
+}
+
+/** Copies the TTL under the outermost label into it (OpenFlow 1.3.5 §5.12). */
+export function copyTtlOut(ctx: Context): void {
+  const at = innerTtl(ctx);
+  if (at === 0) return;
+  const b = ctx.packet.buffer;
+  b[ctx.layers.payload + 3] = b[at]!;
+  ctx.keyFresh = false;
+}
+
+/** Copies the TTL of the outermost label to what is under it. The key does not tell of that. */
+export function copyTtlIn(ctx: Context): void {
+  const at = innerTtl(ctx);
+  if (at === 0) return;
+  const b = ctx.packet.buffer;
+  const { payload } = ctx.layers;
+  const ttl = b[payload + 3]!;
+  const inner = payload + 4;
+  if (at === inner + 8) {
+    const delta = (ttl - b[at]!) << 8;
+    putU16(b, inner + 10, adjustChecksum((b[inner + 10]! << 8) | b[inner + 11]!, delta));
+  }
+  b[at] = ttl;
 }
 
 /** Puts a backbone header in front: the frame's own MAC addresses, `ethertype`, and the I-TAG `itag`; the whole

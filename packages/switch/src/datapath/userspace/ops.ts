@@ -9,6 +9,8 @@ export enum OpCode {
   PopVlan,
   PushMpls,
   PopMpls,
+  CopyTtlOut,
+  CopyTtlIn,
   PushPbb,
   PopPbb,
   Userspace,
@@ -51,6 +53,8 @@ const COMPILE: { readonly [T in OdpAction["type"]]: Compile<T> } = {
   pop_vlan: () => [new Op(OpCode.PopVlan)],
   push_mpls: ({ ethertype, lse }) => [new Op(OpCode.PushMpls, ethertype, lse)],
   pop_mpls: ({ ethertype }) => [new Op(OpCode.PopMpls, ethertype)],
+  copy_ttl_out: () => [new Op(OpCode.CopyTtlOut)],
+  copy_ttl_in: () => [new Op(OpCode.CopyTtlIn)],
   push_pbb: ({ ethertype, isid, pcp = 0 }) => [
     new Op(OpCode.PushPbb, ethertype, ((pcp << 29) | (isid & 0xff_ffff)) >>> 0),
   ],

@@ -148,6 +148,19 @@ export const headerActions: Handlers = {
     if (isMpls(see(ctx, "eth_type"))) setField(ctx, flowField("mpls_ttl"), BigInt(mpls_ttl));
   },
 
+  /** What the datapath copies is not in the flow (1.3.5 §5.12): it is parsed again. */
+  OFPAT_COPY_TTL_OUT(ctx, _action, { reparse }) {
+    if (!isMpls(see(ctx, "eth_type"))) return;
+    ctx.out.push({ type: "copy_ttl_out" });
+    ctx.pristine = false;
+    reparse(ctx);
+  },
+
+  /** The flow tells of the outermost label alone, which stays as it is. */
+  OFPAT_COPY_TTL_IN(ctx) {
+    if (isMpls(see(ctx, "eth_type"))) ctx.out.push({ type: "copy_ttl_in" });
+  },
+
   OFPAT_DEC_MPLS_TTL(ctx, _action, { ttlExpired }) {
     if (!isMpls(see(ctx, "eth_type"))) return;
     const ttl = see(ctx, "mpls_ttl");
