@@ -44,10 +44,6 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
     await net.addHost("a", `${A}/24`, "p1", "sw", { mac: MAC_A, offloads: false });
     await net.addHost("b", `${B}/24`, "p2", "sw", { mac: MAC_B, offloads: false });
     await net.addHost("c", `${C}/24`, "p3", "sw", { mac: MAC_C, offloads: false });
-    // IPv6 would speak up at moments of its own, and so make a host move when the test does not mean it to.
-    for (const host of ["a", "b", "c"]) {
-      await net.check(host, ["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"]);
-    }
     sut = await startOvs({ netns });
     await sut.vsctl(
       ..."add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure protocols=OpenFlow13".split(" "),

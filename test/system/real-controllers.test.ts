@@ -85,7 +85,7 @@ describeWith(
 
     test("the switch keeps its flows without the controller and connects again when it is back", async () => {
       await connected("false");
-      expect(await net.ping("h1", H2)).toBe(true);
+      expect(await net.ping("h1", H2, 3, true)).toBe(true);
       const controller = osken(netns, 6653);
       try {
         await controller.prints(/switch [0-9a-f]{16} connected/, 40_000);
