@@ -347,4 +347,4 @@ function cases(row: Row): Case[] {
   );
 }
 
-conformance("§7.2.3.7 matching", rows.flatMap(cases));
+conformance("§7.2.3.7 matching", rows.flatMap(cases), ["inline", "worker"]);

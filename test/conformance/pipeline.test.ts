@@ -249,4 +249,4 @@ const order: Case[] = [
   },
 ];
 
-conformance("§5 pipeline", [...tables, ...instructions, ...order]);
+conformance("§5 pipeline", [...tables, ...instructions, ...order], ["inline", "worker"]);

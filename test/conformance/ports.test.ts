@@ -176,7 +176,7 @@ const packetOut: Case[] = (
       await sw.ok(groupMod("group_id=1,type=all,bucket=actions=output:2,bucket=actions=output:3"));
       await sw.flows(...flows);
       await sw.ok(message);
-      expect(sw.sent()).toEqual(expected);
+      expect(await sw.sent()).toEqual(expected);
     },
   }),
 );
@@ -267,7 +267,7 @@ const packetIns: Case[] = [
       const { buffer_id } = packetIn!;
       expect(buffer_id).not.toBe(OFP_NO_BUFFER);
       await sw.ok({ ...out(1, "output:2", new Uint8Array(0)), buffer_id });
-      expect(sw.sent()).toEqual({ 2: [f.udp4()] });
+      expect(await sw.sent()).toEqual({ 2: [f.udp4()] });
       expect(await sw.verdict({ ...out(1, "output:2", new Uint8Array(0)), buffer_id })).toBe(
         "OFPBRC_BUFFER_EMPTY",
       );
@@ -285,7 +285,7 @@ const packetIns: Case[] = [
         ...flowMod("priority=2,in_port=1,udp,actions=output:2"),
         buffer_id: packetIn!.buffer_id,
       });
-      expect(sw.sent()).toEqual({ 2: [f.udp4()] });
+      expect(await sw.sent()).toEqual({ 2: [f.udp4()] });
     },
   },
   {
@@ -448,11 +448,8 @@ const portStatus: Case[] = [
   },
 ];
 
-conformance("§4, §7.2.1, §7.3.7, §7.4 ports and packets", [
-  ...reserved,
-  ...packetOut,
-  ...packetOutErrors,
-  ...packetIns,
-  ...portMods,
-  ...portStatus,
-]);
+conformance(
+  "§4, §7.2.1, §7.3.7, §7.4 ports and packets",
+  [...reserved, ...packetOut, ...packetOutErrors, ...packetIns, ...portMods, ...portStatus],
+  ["inline", "worker"],
+);

@@ -287,4 +287,4 @@ const several: Case[] = [
   },
 ];
 
-conformance("§7.2.5.5 set_field", [...packetCases, ...pipelineCases, ...several]);
+conformance("§7.2.5.5 set_field", [...packetCases, ...pipelineCases, ...several], ["inline", "worker"]);

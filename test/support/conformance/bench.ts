@@ -14,7 +14,7 @@ export interface Bench {
   /** Lets frames in by a port, one after another; resolves when the switch is done with them. */
   receive(port: number, ...frames: readonly Uint8Array[]): Promise<void>;
   /** Takes the frames that left since the last call, in order for each port. */
-  sent(): Sent[];
+  sent(): Promise<Sent[]>;
   /** Lets time pass for the switch. */
   advance(ms: number): Promise<void>;
   /** Plugs or unplugs a port's cable. */

@@ -38,9 +38,22 @@ export interface ScriptCase extends CaseHead {
 
 export type Case = PacketCase | ScriptCase;
 
-/** Runs a chapter's cases on our switch and on Open vSwitch. */
-export function conformance(chapter: string, cases: readonly Case[]): void {
-  describe(`${chapter}: Sluice`, () => runOn(() => SluiceBench.start(), cases, "open"));
+/** What drives our own switch's datapath; see SluiceBench. */
+type Host = "inline" | "worker";
+
+/** Runs a chapter's cases on our switch and on Open vSwitch. `hosts`: where our datapath runs; a chapter about packets
+ *  runs in both. */
+export function conformance(
+  chapter: string,
+  cases: readonly Case[],
+  hosts: readonly Host[] = ["inline"],
+): void {
+  for (const host of hosts) {
+    const name = `${chapter}: Sluice${host === "worker" ? ", datapath in its own thread" : ""}`;
+    const body = (): void => runOn(() => SluiceBench.start(host), cases, "open");
+    if (host === "inline" || process.platform === "linux") describe(name, body);
+    else describe.skip(`${name} {skipped: needs Linux}`, body);
+  }
   describeWith({ programs: ["ovs-vswitchd", "ovsdb-server", "ovs-vsctl"] }, `${chapter}: Open vSwitch`, () =>
     runOn(() => OvsBench.start(), cases, "ovs"),
   );

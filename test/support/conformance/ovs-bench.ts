@@ -86,7 +86,7 @@ export class OvsBench implements Bench {
     await this.#admin.settle();
   }
 
-  sent(): Sent[] {
+  async sent(): Promise<Sent[]> {
     return ALL.flatMap((port) =>
       this.#captures
         .get(port)!
@@ -144,7 +144,7 @@ export class OvsBench implements Bench {
         })),
     );
     await this.#ask("fdb/flush");
-    this.sent();
+    await this.sent();
   }
 
   async close(): Promise<void> {

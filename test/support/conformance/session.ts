@@ -74,9 +74,9 @@ export class Session {
   }
 
   /** What came out since it was last asked. */
-  sent(): Outputs {
+  async sent(): Promise<Outputs> {
     const outputs: Record<number, Uint8Array[]> = {};
-    for (const { port, frame } of this.bench.sent()) {
+    for (const { port, frame } of await this.bench.sent()) {
       outputs[port] ??= [];
       outputs[port].push(frame);
     }

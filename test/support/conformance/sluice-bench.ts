@@ -2,19 +2,32 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { OFPP } from "@sluice/openflow-codec";
 import { nullLog, VirtualClock } from "@sluice/runtime";
-import { ConnMgr, createUserspaceDpif, DpBacker, DummyHub, Ofproto } from "@sluice/switch";
+import { ConnMgr, createUserspaceDpif, DpBacker, type Dpif, DummyHub, Ofproto } from "@sluice/switch";
 import { scratchDir } from "../daemons.js";
 import { type Bench, BRIDGE, PORTS, type Sent } from "./bench.js";
 import { OfClient } from "./client.js";
 
 /** Our switch in this process: the real Ofproto and ConnMgr over the user-space datapath with dummy ports, on a
- *  virtual clock. OpenFlow goes through RUNDIR/br0.mgmt all the same. */
+ *  virtual clock. OpenFlow goes through RUNDIR/br0.mgmt all the same. The datapath is in this thread ("inline"), or in
+ *  one of its own as in the daemon ("worker"), where meters run on the machine's time. */
 export class SluiceBench implements Bench {
   readonly #rundir = scratchDir();
+  readonly #clock = new VirtualClock();
+  readonly #dummies = new DummyHub();
+  readonly #dpif: Dpif;
   #rig: Rig | undefined;
+  /** Upcalls so far. */
+  #upcalls = 0;
 
-  static async start(): Promise<SluiceBench> {
-    const bench = new SluiceBench();
+  private constructor(host: "inline" | "worker") {
+    this.#dpif = createUserspaceDpif({ clock: this.#clock, log: nullLog, host, dummies: this.#dummies });
+    this.#dpif.events.on("upcall", () => {
+      this.#upcalls++;
+    });
+  }
+
+  static async start(host: "inline" | "worker"): Promise<SluiceBench> {
+    const bench = new SluiceBench(host);
     await bench.reset();
     return bench;
   }
@@ -24,22 +37,37 @@ export class SluiceBench implements Bench {
   }
 
   async receive(port: number, ...frames: readonly Uint8Array[]): Promise<void> {
-    for (const frame of frames) this.#running.dummies.port(nameOf(port)).receive(frame);
+    for (const frame of frames) {
+      this.#dummies.port(nameOf(port)).receive(frame);
+      await this.#quiet();
+    }
   }
 
-  sent(): Sent[] {
+  /** Resolves when neither thread has something to tell the other. */
+  async #quiet(): Promise<void> {
+    let before: number;
+    do {
+      before = this.#upcalls;
+      await this.#dpif.barrier();
+    } while (this.#upcalls !== before);
+  }
+
+  async sent(): Promise<Sent[]> {
+    await this.#quiet();
     return this.#running.sent.splice(0);
   }
 
   async advance(ms: number): Promise<void> {
-    await this.#running.clock.advanceAsync(ms, Math.min(ms, 100));
+    await this.#clock.advanceAsync(ms, Math.min(ms, 100));
+    await this.#quiet();
   }
 
   async carrier(port: number, isUp: boolean): Promise<void> {
-    const { dummies, clock } = this.#running;
-    dummies.port(nameOf(port)).link = isUp;
+    this.#dummies.port(nameOf(port)).link = isUp;
+    await this.#quiet();
     // What is due at once: what the change does to cached flows.
-    await clock.advanceAsync(0);
+    await this.#clock.advanceAsync(0);
+    await this.#quiet();
   }
 
   addPort(port: number): Promise<void> {
@@ -52,11 +80,13 @@ export class SluiceBench implements Bench {
 
   async reset(): Promise<void> {
     await this.#rig?.close();
-    this.#rig = await Rig.make(this.#rundir);
+    for (const port of ALL) this.#dummies.port(nameOf(port)).link = true;
+    this.#rig = await Rig.make(this.#rundir, this.#clock, this.#dpif, this.#dummies);
   }
 
   async close(): Promise<void> {
     await this.#rig?.close();
+    await this.#dpif.destroy();
     rmSync(this.#rundir, { recursive: true, force: true });
   }
 
@@ -66,39 +96,33 @@ export class SluiceBench implements Bench {
   }
 }
 
+const ALL = [OFPP.LOCAL, ...PORTS];
 const nameOf = (port: number): string => (port === OFPP.LOCAL ? BRIDGE : `p${port}`);
 
+/** One bridge, for one case. */
 class Rig {
-  readonly clock = new VirtualClock();
-  readonly dummies = new DummyHub();
   readonly sent: Sent[] = [];
   readonly ofproto: Ofproto;
   readonly #rundir: string;
-  readonly #dpif = createUserspaceDpif({
-    clock: this.clock,
-    log: nullLog,
-    host: "inline",
-    dummies: this.dummies,
-  });
-  readonly #backer = new DpBacker({ dpif: this.#dpif, clock: this.clock, log: nullLog });
+  readonly #dpif: Dpif;
+  readonly #dummies: DummyHub;
+  readonly #backer: DpBacker;
   readonly #connmgr: ConnMgr;
   readonly #clients: OfClient[] = [];
 
-  private constructor(rundir: string) {
+  private constructor(rundir: string, clock: VirtualClock, dpif: Dpif, dummies: DummyHub) {
     this.#rundir = rundir;
-    this.ofproto = new Ofproto({
-      name: BRIDGE,
-      datapathId: 0x1234n,
-      backer: this.#backer,
-      clock: this.clock,
-      log: nullLog,
-    });
-    this.#connmgr = new ConnMgr({ ofproto: this.ofproto, clock: this.clock, log: nullLog });
+    this.#dpif = dpif;
+    this.#dummies = dummies;
+    const log = nullLog;
+    this.#backer = new DpBacker({ dpif, clock, log });
+    this.ofproto = new Ofproto({ name: BRIDGE, datapathId: 0x1234n, backer: this.#backer, clock, log });
+    this.#connmgr = new ConnMgr({ ofproto: this.ofproto, clock, log });
   }
 
-  static async make(rundir: string): Promise<Rig> {
-    const rig = new Rig(rundir);
-    for (const port of [OFPP.LOCAL, ...PORTS]) await rig.addPort(port);
+  static async make(rundir: string, clock: VirtualClock, dpif: Dpif, dummies: DummyHub): Promise<Rig> {
+    const rig = new Rig(rundir, clock, dpif, dummies);
+    for (const port of ALL) await rig.addPort(port);
     rig.ofproto.setFailMode("secure");
     await rig.#connmgr.openService(rundir);
     return rig;
@@ -113,7 +137,7 @@ class Rig {
   async addPort(port: number): Promise<void> {
     const name = nameOf(port);
     await this.ofproto.addPort({ name, type: "dummy", ofportRequest: port, options: {} });
-    this.dummies.port(name).onTransmit = (frame) => this.sent.push({ port, frame });
+    this.#dummies.port(name).onTransmit = (frame) => this.sent.push({ port, frame });
   }
 
   async close(): Promise<void> {
@@ -121,6 +145,7 @@ class Rig {
     await this.#connmgr.close();
     await this.ofproto.destroy();
     this.#backer.close();
-    await this.#dpif.destroy();
+    this.#dpif.flowFlush();
+    await this.#dpif.barrier();
   }
 }
