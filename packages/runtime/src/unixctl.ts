@@ -117,7 +117,12 @@ export class ControlServer {
 }
 
 async function write(socket: Socket, text: string): Promise<void> {
-  if (!socket.write(text)) await Promise.race([once(socket, "drain"), once(socket, "close")]);
+  if (socket.write(text)) return;
+  const waiting = new AbortController();
+  const { signal } = waiting;
+  await Promise.race([once(socket, "drain", { signal }), once(socket, "close", { signal })]).finally(() =>
+    waiting.abort(),
+  );
 }
 
 /** The control socket that `target` means: a path (it has a "/"), or a daemon's name, by its pid file. Throws a one-line Error. */
