@@ -1,9 +1,9 @@
-import { randomUUID } from "node:crypto";
 import { stringifyJson } from "@sluice/runtime";
 import { datumEquals, datumToText } from "../schema/datum.js";
 import type { Declared, RowOf, TableName, Tables } from "../schema/declare.js";
 import type { OvsdbError } from "../schema/error.js";
 import type { ColumnSchema, DatabaseSchema, TableSchema } from "../schema/schema.js";
+import { newUuid } from "../schema/uuid.js";
 import type { Replica } from "./replica.js";
 import { datumOf, valueToText } from "./value.js";
 
@@ -57,7 +57,7 @@ export class Txn<S extends Declared<Tables>> {
 
   /** Inserts a row; the result is its uuid, chosen here (ovsdb-server(7) 5.2.1). */
   insert<T extends TableName<S>>(table: T, row: WritableRow<S, T>): string {
-    const uuid = randomUUID() as string;
+    const uuid = newUuid();
     const cells = this.#cells(this.#schema.table(table), row);
     this.#operations.push(
       `{"op":"insert","table":"${table}","uuid":"${uuid}","row":{${cells.map(([, text]) => text).join(",")}}}`,

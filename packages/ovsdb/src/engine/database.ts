@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
 import { ZERO_UUID } from "../schema/atom.js";
 import { OvsdbError } from "../schema/error.js";
 import type { DatabaseSchema } from "../schema/schema.js";
+import { newUuid } from "../schema/uuid.js";
 import { Table } from "./table.js";
 import type { Commit, Transaction } from "./transaction.js";
 
@@ -44,7 +44,7 @@ export class Database {
   readonly #historyLength: number;
   #history: Commit[] = [];
   /** Id of the state before the first commit in the history. */
-  #historyBase = randomUUID() as string;
+  #historyBase = newUuid();
   readonly #listeners = new Set<CommitListener>();
 
   constructor(schema: DatabaseSchema, options: DatabaseOptions = {}) {
@@ -110,7 +110,7 @@ export class Database {
     this.#schema = other.#schema;
     this.#tables = other.#tables;
     this.#history = [];
-    this.#historyBase = randomUUID();
+    this.#historyBase = newUuid();
   }
 }
 

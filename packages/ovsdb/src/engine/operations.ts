@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { isId, toUuid } from "../schema/atom.js";
 import { checkSize, type Datum, datumFromJson, datumKey } from "../schema/datum.js";
 import { isObject, OvsdbError, syntaxError } from "../schema/error.js";
 import type { ColumnSchema, TableSchema } from "../schema/schema.js";
+import { newUuid } from "../schema/uuid.js";
 import { type Condition, conditionFromJson, holdsAll, pinnedUuid } from "./condition.js";
 import type { Database } from "./database.js";
 import { mutationFromJson } from "./mutation.js";
@@ -104,7 +104,7 @@ function insert(context: OperationContext, json: Json): string {
   const given = json.uuid === undefined ? undefined : uuidMember(json.uuid);
   const name = json["uuid-name"];
   if (name !== undefined && !isId(name)) throw syntaxError('"uuid-name" must be an <id>', name);
-  const uuid = name === undefined ? (given ?? randomUUID()) : txn.create(name as string, given);
+  const uuid = name === undefined ? (given ?? newUuid()) : txn.create(name as string, given);
   const row = txn.insert(table, uuid);
   for (const [column, datum] of rowCells(table.schema, json.row, context)) {
     if (column.index < 0)

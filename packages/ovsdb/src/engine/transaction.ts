@@ -1,7 +1,7 @@
-import { randomUUID } from "node:crypto";
 import type { SymbolTable } from "../schema/atom.js";
 import { datumEquals } from "../schema/datum.js";
 import { OvsdbError } from "../schema/error.js";
+import { newUuid } from "../schema/uuid.js";
 import { checkIndexes, checkMaxRows, updateIndexes } from "./constraints.js";
 import { applyCounts, collectGarbage, countReferences, pruneWeak, updateWeak } from "./references.js";
 import { defaultCols, Row } from "./row.js";
@@ -27,9 +27,9 @@ export interface Commit {
 
 /** Changes to the tables, made in place so that later operations see them, and either committed or undone. */
 export class Transaction implements SymbolTable {
-  readonly id = randomUUID();
+  readonly id = newUuid();
   readonly changes: Changes = new Map();
-  readonly #symbols = new Map<string, { uuid: string; isCreated: boolean }>();
+  #symbols: Map<string, { uuid: string; isCreated: boolean }> | undefined;
   durable = false;
   comment = "";
 
@@ -39,9 +39,10 @@ export class Transaction implements SymbolTable {
   }
 
   #symbol(name: string): { uuid: string; isCreated: boolean } {
+    this.#symbols ??= new Map();
     let symbol = this.#symbols.get(name);
     if (!symbol) {
-      symbol = { uuid: randomUUID(), isCreated: false };
+      symbol = { uuid: newUuid(), isCreated: false };
       this.#symbols.set(name, symbol);
     }
     return symbol;

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { checkIndexes, checkMaxRows, updateIndexes } from "../engine/constraints.js";
 import { Database, type DatabaseOptions } from "../engine/database.js";
 import { applyCounts, countReferences, pruneWeak, updateWeak } from "../engine/references.js";
@@ -9,6 +8,7 @@ import { applyDiff, datumFromJson } from "../schema/datum.js";
 import { isObject, OvsdbError, syntaxError } from "../schema/error.js";
 import { DatabaseSchema } from "../schema/schema.js";
 import { isComposite } from "../schema/types.js";
+import { newUuid } from "../schema/uuid.js";
 import { DatabaseFileError, type LogContents, readLog } from "./record.js";
 
 /** Members of a transaction record that are not tables. */
@@ -56,7 +56,7 @@ export const loadDatabase = (
 export const replay = (database: Database, json: unknown, isConverting = false): void => {
   if (!isObject(json)) throw syntaxError("a transaction record must be an object", json);
   const isDiff = json._is_diff === true;
-  const version = randomUUID();
+  const version = newUuid();
   for (const name of Object.keys(json)) {
     if (META.has(name)) continue;
     const table = database.tables.get(name);

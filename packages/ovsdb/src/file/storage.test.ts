@@ -11,6 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { VirtualClock } from "@sluice/runtime";
 import { type Database, OpenVSwitch, openDatabase, transact } from "../index.js";
 import { encodeRecord } from "./record.js";
 
@@ -161,6 +162,40 @@ test("compaction keeps every row, those committed while it runs too, and makes t
   expect(statSync(path).size).toBeLessThan(before);
   database = await open();
   expect(types(database)).toEqual(expected);
+  await database.storage.close();
+});
+
+test("a file that has doubled is compacted on its own, ten minutes after the last time or once it is ten times as large", async () => {
+  const clock = new VirtualClock();
+  const database = await openDatabase(path, { schema: OpenVSwitch, clock, compactAtSize: 20_000 });
+  const size = (): number => statSync(path).size;
+  const rewrite = (times: number): void => {
+    for (let i = 0; i < times; i++)
+      run(
+        database,
+        { op: "delete", table: "QoS", where: [] },
+        insert({ type: "x", external_ids: ["map", [["n", `${i}`]]] }),
+      );
+  };
+  rewrite(200);
+  const grown = size();
+  expect(grown).toBeGreaterThan(40_000);
+  clock.advance(10 * 60 * 1000);
+  rewrite(1);
+  await database.storage.compact(database);
+  const small = size();
+  expect(small).toBeLessThan(grown - 20_000);
+  rewrite(200);
+  expect(size()).toBeGreaterThan(small + 40_000);
+  // Too soon; but not when it grows without bound.
+  let isCompacted = false;
+  while (!isCompacted) {
+    const before = size();
+    expect(before).toBeLessThan(200_000);
+    rewrite(20);
+    await new Promise((resolve) => setImmediate(resolve));
+    isCompacted = size() < before;
+  }
   await database.storage.close();
 });
 

@@ -22,9 +22,12 @@ export interface FileStorageOptions {
   log?: Log;
   /** The file is compacted when it has at least this many bytes and twice those after the last compaction. */
   compactAtSize?: number;
+  /** Not so soon after the last compaction, unless the file has grown tenfold. Ten minutes unless given. */
+  compactIntervalMs?: number;
 }
 
 const COMPACT_AT_SIZE = 10 * 1024 * 1024;
+const COMPACT_INTERVAL_MS = 10 * 60 * 1000;
 /** Rows written between two looks at the network while compacting. */
 const ROWS_PER_TURN = 2000;
 
@@ -35,6 +38,8 @@ export class FileStorage implements Storage {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #compactAtSize: number;
+  readonly #compactIntervalMs: number;
+  #compactedAt: number;
   readonly #unlock: () => void;
   #fd: number;
   #size: number;
@@ -53,6 +58,8 @@ export class FileStorage implements Storage {
     this.#clock = options.clock ?? realClock;
     this.#log = options.log ?? nullLog;
     this.#compactAtSize = options.compactAtSize ?? COMPACT_AT_SIZE;
+    this.#compactIntervalMs = options.compactIntervalMs ?? COMPACT_INTERVAL_MS;
+    this.#compactedAt = this.#clock.now();
     this.#unlock = unlock;
     this.#fd = openSync(path, "r+");
     ftruncateSync(this.#fd, size);
@@ -89,10 +96,16 @@ export class FileStorage implements Storage {
     this.#size += record.length;
     this.#isDirty = true;
     this.#tail?.push(record);
-    if (this.#size >= Math.max(this.#compactAtSize, 2 * this.#sizeAfterCompaction) && !this.#compacting)
+    if (!this.#compacting && this.#isWorthCompacting())
       this.compact(database).catch((error: Error) =>
         this.#log.err(`${this.path}: compaction: ${error.message}`),
       );
+  }
+
+  #isWorthCompacting(): boolean {
+    const least = Math.max(this.#compactAtSize, 2 * this.#sizeAfterCompaction);
+    if (this.#size < least) return false;
+    return this.#size >= 5 * least || this.#clock.now() - this.#compactedAt >= this.#compactIntervalMs;
   }
 
   /** Those who ask while the disk is busy share the next turn: one wait for any number of commits. */
@@ -177,6 +190,7 @@ export class FileStorage implements Storage {
     this.#fd = fd;
     this.#size = size;
     this.#sizeAfterCompaction = size;
+    this.#compactedAt = this.#clock.now();
     this.#isDirty = false;
   }
 

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { type Clock, type JsonFramerOptions, type Log, nullLog, realClock } from "@sluice/runtime";
 import { duplexPair } from "../client/pipe.js";
@@ -8,6 +7,7 @@ import { transact } from "../engine/transact.js";
 import type { Commit } from "../engine/transaction.js";
 import { OvsdbError } from "../schema/error.js";
 import type { DatabaseSchema } from "../schema/schema.js";
+import { newUuid } from "../schema/uuid.js";
 import { ServerSchema } from "../vswitch/server-schema.js";
 import { Locks } from "./locks.js";
 import type { Monitor } from "./monitor.js";
@@ -34,7 +34,7 @@ interface Subscribers {
 
 /** What sessions see of the server: its databases, and what clients share. */
 export class ServerCore {
-  readonly id = randomUUID() as string;
+  readonly id = newUuid();
   readonly clock: Clock;
   readonly log: Log;
   readonly databases = new Map<string, Database>();
@@ -142,7 +142,7 @@ export class ServerCore {
     let subscribers = [...shapes.values()].find((known) => known.shape === shape);
     if (!subscribers) {
       // Conditions that were changed are this client's alone.
-      subscribers = { shape, key: randomUUID(), monitors: new Set() };
+      subscribers = { shape, key: newUuid(), monitors: new Set() };
       shapes.set(subscribers.key, subscribers);
     }
     subscribers.monitors.add(monitor);
