@@ -2,6 +2,7 @@ import type { Clock } from "@sluice/runtime";
 import type { App } from "../framework/app.js";
 import { hub } from "./hub.js";
 import { learningSwitch } from "./learning-switch.js";
+import { topology } from "./topology/index.js";
 
 /** What the command line can set of any app. */
 export interface AppSettings {
@@ -17,4 +18,5 @@ export const bundledApps: Readonly<
 > = {
   "learning-switch": { summary: "forwards by learned addresses, VLAN by VLAN", create: learningSwitch },
   hub: { summary: "sends every packet to every other port", create: hub },
+  topology: { summary: "finds links by LLDP, and hosts; to stand before the others", create: topology },
 };

@@ -1,0 +1,105 @@
+// Hot path: `onPacketIn` runs for each packet-in.
+import { type MessageOf, OFP_NO_BUFFER, OFPP, type OfMessageInit } from "@sluice/openflow-codec";
+import { type Clock, realClock, type Timer } from "@sluice/runtime";
+import type { App, Switch } from "../../framework/app.js";
+import { addFlow, output, packetOut } from "../../framework/messages.js";
+import { isMulticast, readFrameHead } from "../frame.js";
+import { hostAddresses } from "./host-addresses.js";
+import { LldpProbes } from "./lldp-probe.js";
+import { Topology, type TopologyLimits, type TopologyPort } from "./model.js";
+
+export interface TopologyOptions extends TopologyLimits {
+  /** Between two probes of a port. 2 s unless given. */
+  probeMs?: number;
+  /** A link on which no probe arrived for so long is gone. Three and a half times `probeMs` unless given. */
+  linkTimeoutMs?: number;
+  clock?: Clock;
+}
+
+export interface TopologyApp extends App {
+  readonly topology: Topology;
+}
+
+/** Tells the flow of this app from others ("lldp" in ASCII). */
+export const LLDP_COOKIE = 0x6c6c6470n;
+const ETH_LLDP = 0x88cc;
+type PacketIn = MessageOf<"OFPT_PACKET_IN">;
+
+/** Finds links by LLDP, hosts by what they send. It stands before apps that forward, which would not pass packets on: it
+ *  takes LLDP (which so is never forwarded), looks at the rest and leaves it to them. */
+export function topology(options: TopologyOptions = {}): TopologyApp {
+  const { clock = realClock, probeMs = 2000 } = options;
+  const { linkTimeoutMs = 3.5 * probeMs } = options;
+  const model = new Topology(options);
+  const probes = new LldpProbes();
+  const connected = new Map<bigint, Switch>();
+  let timer: Timer | undefined;
+
+  const probe = ({ dpid, port_no, hw_addr, isUp }: TopologyPort): void => {
+    if (!isUp) return;
+    const data = probes.build(dpid, port_no, hw_addr);
+    connected.get(dpid)?.send({
+      type: "OFPT_PACKET_OUT",
+      buffer_id: OFP_NO_BUFFER,
+      in_port: OFPP.CONTROLLER,
+      actions: [output(port_no)],
+      data,
+    });
+  };
+  const probeSwitch = (dpid: bigint): void => model.switches.get(dpid)?.ports.forEach(probe);
+  const turn = (): void => {
+    model.expireLinks(clock.now() - linkTimeoutMs);
+    for (const dpid of connected.keys()) probeSwitch(dpid);
+  };
+  const stop = (): void => {
+    timer?.cancel();
+    timer = undefined;
+  };
+
+  const onPacketIn = (dp: Switch, message: PacketIn): OfMessageInit[] | undefined => {
+    const head = readFrameHead(message.data);
+    const { in_port } = message.match;
+    if (head === undefined || in_port === undefined) return undefined;
+    if (head.ethType === ETH_LLDP) {
+      const origin = probes.read(message.data);
+      if (origin) model.seeLink(origin, { dpid: dp.dpid, port_no: in_port }, clock.now());
+      return message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message)];
+    }
+    if (!isMulticast(head.src)) {
+      model.seeHost(dp.dpid, in_port, head.src, hostAddresses(head, message.data));
+    }
+    return undefined;
+  };
+
+  return {
+    name: "topology",
+    topology: model,
+    events: {
+      datapath_up: (dp) => {
+        connected.set(dp.dpid, dp);
+        model.enterSwitch(dp.dpid, dp.ports.values());
+        timer ??= clock.setInterval(turn, probeMs);
+        // Above every other flow: a switch that floods would carry probes across, and show links that are not there.
+        dp.send(
+          addFlow(
+            { cookie: LLDP_COOKIE, priority: 0xffff, match: { eth_type: ETH_LLDP } },
+            output(OFPP.CONTROLLER),
+          ),
+        );
+        probeSwitch(dp.dpid);
+      },
+      datapath_down: (dp) => {
+        connected.delete(dp.dpid);
+        model.leaveSwitch(dp.dpid);
+        if (connected.size === 0) stop();
+      },
+      port_status: (dp, { desc, reason }) => {
+        model.changePort(dp.dpid, desc, reason === "OFPPR_DELETE");
+        const port = model.switches.get(dp.dpid)?.ports.get(desc.port_no);
+        if (port) probe(port);
+      },
+      packet_in: onPacketIn,
+    },
+    stop,
+  };
+}
