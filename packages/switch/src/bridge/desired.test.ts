@@ -66,6 +66,7 @@ describe("configuration rows", () => {
         limits: { queueSize: 100, rate: 0, burst: 0 },
         isAsyncEnabled: true,
         tls: {},
+        auxiliary: { reliable: 0, udp: 0 },
       },
     ]);
   });

@@ -38,6 +38,7 @@ export interface ConfigRows {
       OvsRow<"Controller">,
       | "target"
       | "type"
+      | "other_config"
       | "max_backoff"
       | "inactivity_probe"
       | "enable_async_messages"
@@ -97,6 +98,9 @@ export interface DesiredPort {
 
 export const INTERFACE_TYPES: readonly string[] = ["dummy", "internal", "patch", "system", "tap"];
 export const DATAPATH_TYPES: readonly string[] = ["netdev", "system"];
+
+/** Auxiliary connections of a kind that a controller may have. */
+const MAX_AUXILIARIES = 16;
 
 const NO_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
 
@@ -257,6 +261,10 @@ function desiredController(uuid: string, rows: ConfigRows): DesiredController[] 
       },
       isAsyncEnabled: row.enable_async_messages ?? true,
       tls: desiredTls(rows),
+      auxiliary: {
+        reliable: number(row.other_config, "auxiliary-connections", 0, MAX_AUXILIARIES) ?? 0,
+        udp: number(row.other_config, "auxiliary-udp-connections", 0, MAX_AUXILIARIES) ?? 0,
+      },
       ...(row.type === undefined ? {} : { type: row.type }),
     },
   ];

@@ -42,7 +42,9 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
       other_config: new Map(Object.entries(bridge.other_config ?? {})),
       flood_vlans: [],
     });
-    for (const target of bridge.controllers ?? []) rows.controllers.set(`c-${target}`, { target });
+    for (const target of bridge.controllers ?? []) {
+      rows.controllers.set(`c-${target}`, { target, other_config: new Map() });
+    }
     for (const [port, p] of ports) {
       rows.ports.set(`p-${port}`, {
         name: port,

@@ -1,5 +1,6 @@
 import { openStream, Reconnect, type ReconnectState } from "@sluice/runtime";
 import type { Agent } from "./agent.js";
+import { AuxiliaryConnections } from "./auxiliary.js";
 import {
   type ControllerConfig,
   type ControllerStatus,
@@ -25,6 +26,7 @@ export class ActiveController implements ControllerTarget {
   #config: ControllerConfig;
   #attempt: AbortController | undefined;
   #agent: Agent | undefined;
+  #auxiliaries: AuxiliaryConnections | undefined;
   #lastError = "";
   #connectedMs: number | undefined;
   #disconnectedMs: number | undefined;
@@ -54,6 +56,7 @@ export class ActiveController implements ControllerTarget {
     this.#reconnect.setMaxBackoff(config.maxBackoffMs);
     this.#reconnect.setProbeInterval(config.probeIntervalMs);
     if (this.#agent) configure(this.#agent, config);
+    this.#auxiliaries?.update(config);
   }
 
   status(): ControllerStatus {
@@ -67,6 +70,8 @@ export class ActiveController implements ControllerTarget {
     if (this.#agent && this.#agent.packetIns.counters.dropped > 0) {
       status["packet-in-dropped"] = String(this.#agent.packetIns.counters.dropped);
     }
+    const auxiliaries = this.#auxiliaries?.open ?? 0;
+    if (auxiliaries > 0) status.n_auxiliaries = String(auxiliaries);
     const role = isConnected && this.#agent ? OVSDB_ROLE[this.#agent.role] : "";
     return { target: this.#config.target, is_connected: isConnected, role, status };
   }
@@ -95,6 +100,7 @@ export class ActiveController implements ControllerTarget {
         onOpen: () => this.#opened(),
         onActivity: () => this.#reconnect.activity(),
         onRole: () => this.#host.changed(),
+        onIdentified: () => this.#identified(),
         onClosed: (agent, why) => this.#closed(agent, why),
       });
       this.#agent.start();
@@ -110,9 +116,20 @@ export class ActiveController implements ControllerTarget {
     this.#host.changed();
   }
 
+  /** A controller can only tell whose an auxiliary connection is once it knows the switch by the main one. */
+  #identified(): void {
+    if (this.#agent) this.#auxiliaries ??= new AuxiliaryConnections(this.#host, this.#agent, this.#config);
+  }
+
+  #closeAuxiliaries(): void {
+    this.#auxiliaries?.close();
+    this.#auxiliaries = undefined;
+  }
+
   #closed(agent: Agent, why: string): void {
     if (agent !== this.#agent) return;
     this.#agent = undefined;
+    this.#closeAuxiliaries();
     this.#failed(why);
   }
 
@@ -129,6 +146,7 @@ export class ActiveController implements ControllerTarget {
     this.#agent = undefined;
     this.#attempt?.abort();
     agent?.close("connection given up");
+    this.#closeAuxiliaries();
     if (this.#reconnect.state === "backoff") {
       this.#lastError = agent?.isOpen ? "no response to inactivity probe" : "connection attempt timed out";
     }

@@ -318,7 +318,7 @@ describe("packet-ins", () => {
     const { agent, peer } = await connected();
     peer.pause();
     const big = { ...event(0xffff), data: new Uint8Array(1500), total_len: 1500 };
-    for (let n = 0; n < 2000; n++) agent.packetIns.push(() => packetInFor(big, agent));
+    for (let n = 0; n < 2000; n++) agent.packetIn(big);
     expect(agent.packetIns.backlog).toBe(100);
     expect(agent.packetIns.counters.dropped).toBeGreaterThan(1000);
     peer.resume();

@@ -10,16 +10,22 @@ import {
 import type { Clock, Log } from "@sluice/runtime";
 import { OfpError, refuse } from "../ofproto/error.js";
 import type { Ofproto } from "../ofproto/ofproto.js";
-import { type AsyncConfig, type AsyncKind, DEFAULT_ASYNC, wants } from "./async.js";
+import type { PacketInEvent } from "../ofproto/types.js";
+import { type AsyncKind, wants } from "./async.js";
+import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
 import { FlowMonitors } from "./flow-monitor.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
 import { BundleError } from "./onf-error.js";
 import type { PacketBuffers } from "./packet-buffers.js";
+import { packetInFor } from "./packet-in.js";
 import { PacketInQueue } from "./packet-in-queue.js";
 import { mayRequest, type Role } from "./roles.js";
+import { flowNumber } from "./spread.js";
+import { isForUnreliable, isSetUp } from "./unreliable.js";
 
+const OFPT_HELLO = 0;
 const OFPT_ERROR = 1;
 
 /** What the connections of one bridge share. */
@@ -41,12 +47,22 @@ export interface AgentOptions {
    *  them by setting miss_send_len, and does not count as a controller for the fail mode. */
   isService: boolean;
   state: SwitchState;
+  /** The main connection that this one belongs to, and its number (§6.3.5). */
+  auxiliary?: { main: Agent; id: number; isReliable: boolean };
   /** The versions were agreed: the connection is up. */
   onOpen?: (agent: Agent) => void;
   /** Something came in. */
   onActivity?: () => void;
   onClosed?: (agent: Agent, why: string) => void;
   onRole?: () => void;
+  /** The peer was told who this switch is. */
+  onIdentified?: () => void;
+}
+
+/** A packet-in that waits, with the number of its flow. */
+interface WaitingPacketIn {
+  readonly flow: number;
+  readonly message: OfMessageInit;
 }
 
 /** The switch's side of one OpenFlow connection (1.3.5 §6.3): versions, requests in order, and the asynchronous
@@ -56,44 +72,49 @@ export class Agent {
   readonly isService: boolean;
   readonly state: SwitchState;
   readonly connection: Connection;
-  readonly packetIns: PacketInQueue<OfMessageInit>;
+  /** What holds for all connections of this controller. */
+  readonly channel: Channel;
+  /** 0: this is the main connection of its channel (§6.3.5). */
+  readonly auxiliary_id: number;
+  /** Of the channel: the auxiliary connections share the main one's. */
+  readonly packetIns: PacketInQueue<WaitingPacketIn>;
   readonly #options: AgentOptions;
+  readonly #isReliable: boolean;
   #isOpen = false;
-  #role: Role = "OFPCR_ROLE_EQUAL";
   readonly flowMonitors = new FlowMonitors();
   /** The request that is being handled, for events that it causes. */
   currentXid: number | undefined;
   /** What handlers keep for the connection's life, by handler file (bundles, monitors). */
   readonly memory = new Map<symbol, unknown>();
-  async: AsyncConfig = DEFAULT_ASYNC;
-  miss_send_len: number;
-  /** NXT_SET_CONTROLLER_ID. */
-  controllerId = 0;
-  /** NXT_SET_PACKET_IN_FORMAT. */
-  packetInFormat: "standard" | "nxt2" = "standard";
-  /** Controller.enable_async_messages. */
-  isAsyncEnabled = true;
 
   constructor(options: AgentOptions) {
     this.name = options.name;
     this.isService = options.isService;
     this.state = options.state;
     this.#options = options;
-    this.miss_send_len = options.isService ? 0 : 128;
+    const { auxiliary } = options;
+    this.auxiliary_id = auxiliary?.id ?? 0;
+    this.#isReliable = auxiliary?.isReliable ?? true;
+    this.channel =
+      auxiliary?.main.channel ?? new Channel(this, options.isService ? 0 : 128, () => options.onRole?.());
     this.connection = new Connection(options.stream, {
       message: (bytes) => this.#receive(bytes),
       drain: () => this.packetIns.drain(),
       closed: (why) => {
         this.#isOpen = false;
-        this.packetIns.close();
+        if (auxiliary) this.channel.auxiliaries.delete(this);
+        else this.packetIns.close();
         options.onClosed?.(this, why);
       },
     });
-    this.packetIns = new PacketInQueue(
-      options.state.clock,
-      (message) => this.notify(message),
-      () => !this.connection.isCongested,
-    );
+    if (auxiliary) this.channel.auxiliaries.add(this);
+    this.packetIns =
+      auxiliary?.main.packetIns ??
+      new PacketInQueue(
+        options.state.clock,
+        ({ flow, message }) => this.channel.carrier(flow).notify(message),
+        () => this.channel.isWritable,
+      );
   }
 
   /** Sends our HELLO and begins to listen. */
@@ -106,14 +127,25 @@ export class Agent {
     return this.#isOpen;
   }
 
-  get role(): Role {
-    return this.#role;
+  get isMain(): boolean {
+    return this.auxiliary_id === 0;
   }
 
-  set role(role: Role) {
-    if (role === this.#role) return;
-    this.#role = role;
-    this.#options.onRole?.();
+  get role(): Role {
+    return this.channel.role;
+  }
+
+  /** The peer was told who this switch is (OFPT_FEATURES_REPLY). */
+  identified(): void {
+    this.#options.onIdentified?.();
+  }
+
+  /** Sends a packet-in as soon as the queue lets it, by the connection that carries its flow. */
+  packetIn(event: PacketInEvent): void {
+    this.packetIns.push(() => ({
+      flow: this.channel.auxiliaries.size === 0 ? 0 : flowNumber(event.data),
+      message: packetInFor(event, this),
+    }));
   }
 
   send(message: OfMessageInit): void {
@@ -130,20 +162,23 @@ export class Agent {
     }
   }
 
-  /** Asks for a sign of life (§7.5.2). */
+  /** Asks for a sign of life (§7.5.2). Before the versions are agreed that is a HELLO, which UDP may have lost. */
   probe(): void {
-    this.send({ type: "OFPT_ECHO_REQUEST" });
+    if (this.#isOpen) this.send({ type: "OFPT_ECHO_REQUEST" });
+    else if (!this.#isReliable) this.send(OUR_HELLO);
   }
 
   close(why: string): void {
     this.connection.close(why);
   }
 
-  /** Whether an asynchronous message of this kind and reason is for this connection. */
+  /** Whether an asynchronous message of this kind and reason is for this channel; auxiliary connections get none by
+   *  themselves. */
   wants(kind: AsyncKind, reason: string): boolean {
-    if (!this.#isOpen || !this.isAsyncEnabled) return false;
-    if (this.isService && this.miss_send_len === 0) return false;
-    return wants(this.async, this.#role, kind, reason);
+    const { isAsyncEnabled, miss_send_len, async, role } = this.channel;
+    if (!this.#isOpen || !this.isMain || !isAsyncEnabled) return false;
+    if (this.isService && miss_send_len === 0) return false;
+    return wants(async, role, kind, reason);
   }
 
   #receive(bytes: Uint8Array): void | Promise<void> {
@@ -161,7 +196,10 @@ export class Agent {
   }
 
   #handle(message: OfMessage, bytes: Uint8Array): void | Promise<void> {
-    if (!mayRequest(this.#role, message.type)) throw refuse("OFPBRC_IS_SLAVE");
+    if (!mayRequest(this.role, message.type)) throw refuse("OFPBRC_IS_SLAVE");
+    if (!this.#isReliable && !isForUnreliable(message)) {
+      throw refuse("OFPBRC_BAD_TYPE", `${message.type} is not for an unreliable connection`);
+    }
     const handler = handlers[message.type];
     if (handler === undefined) throw refuse("OFPBRC_BAD_TYPE", `${message.type} is not for a switch`);
     this.currentXid = message.xid;
@@ -169,13 +207,14 @@ export class Agent {
   }
 
   /** §6.3.1: both sides say which versions they speak; the connection goes on in the highest common one. */
-  #receiveHello(bytes: Uint8Array): void {
+  #receiveHello(bytes: Uint8Array): void | Promise<void> {
     const verdict = helloVerdict(bytes);
     if (verdict.ok) {
       this.#isOpen = true;
       this.#options.onOpen?.(this);
       return;
     }
+    if (!this.#isReliable && bytes[1] !== OFPT_HELLO) return this.#receiveEarly(bytes);
     this.state.log.info(`${this.name}: ${verdict.text}`);
     this.send({
       type: "OFPT_ERROR",
@@ -185,6 +224,15 @@ export class Agent {
       data: new TextEncoder().encode(verdict.text),
     });
     this.connection.finish(verdict.text);
+  }
+
+  /** §6.3.5: on an unreliable connection another message may come before the HELLO, which may be lost. In our version
+   *  it shows that the connection is set up; in another it is refused, and a HELLO may follow. */
+  #receiveEarly(bytes: Uint8Array): void | Promise<void> {
+    if (!isSetUp(bytes)) return this.refuse(refuse("OFPBRC_BAD_VERSION"), bytes);
+    this.#isOpen = true;
+    this.#options.onOpen?.(this);
+    return this.#receive(bytes);
   }
 
   /** Answers a request with the error that `error` stands for; an error that stands for none is a bug of ours. */

@@ -19,7 +19,7 @@ test.each(["OFPCR_ROLE_MASTER", "OFPCR_ROLE_EQUAL"] as const)(
 
 test("§7.3.10: what OFPT_SET_ASYNC sets is what OFPT_GET_ASYNC_REQUEST reads, per role", () => {
   const fields = { packet_in_mask: [4, 2], port_status_mask: [1, 0], flow_removed_mask: [0, 8] };
-  const config = fromAsyncFields(fields);
+  const config = fromAsyncFields(fields, DEFAULT_ASYNC);
   expect(toAsyncFields(config)).toEqual(fields);
   expect(wants(config, "OFPCR_ROLE_MASTER", "packet_in", "OFPR_INVALID_TTL")).toBe(true);
   expect(wants(config, "OFPCR_ROLE_MASTER", "packet_in", "OFPR_ACTION")).toBe(false);

@@ -3,16 +3,13 @@
 
 import type { Role } from "./roles.js";
 
-export type AsyncKind = "packet_in" | "port_status" | "flow_removed";
+/** The last two are OpenFlow 1.4's, which extensions bring to 1.3. */
+export type AsyncKind = "packet_in" | "port_status" | "flow_removed" | "role_status" | "requestforward";
 
 /** `[0]` is for the roles master and equal, `[1]` for slave; bit N is reason number N. */
 export type AsyncMasks = readonly [number, number];
 
-export interface AsyncConfig {
-  readonly packet_in: AsyncMasks;
-  readonly port_status: AsyncMasks;
-  readonly flow_removed: AsyncMasks;
-}
+export type AsyncConfig = Readonly<Record<AsyncKind, AsyncMasks>>;
 
 /** Reasons by number, as §7.4.1, §7.4.2 and §7.4.3 count them. */
 const REASONS: Readonly<Record<string, number>> = {
@@ -27,16 +24,20 @@ const REASONS: Readonly<Record<string, number>> = {
   OFPRR_DELETE: 2,
   OFPRR_GROUP_DELETE: 3,
   OFPRR_METER_DELETE: 4,
+  OFPCRR_MASTER_REQUEST: 0,
+  OFPRFR_GROUP_MOD: 0,
+  OFPRFR_METER_MOD: 1,
 };
 
-/** Masters and equals hear everything but OFPR_INVALID_TTL, slaves only port changes, as Open vSwitch starts. */
+/** Masters and equals hear everything but OFPR_INVALID_TTL, slaves only port changes, as Open vSwitch starts; what is
+ *  not OpenFlow 1.3 has to be asked for. */
 export const DEFAULT_ASYNC: AsyncConfig = {
   packet_in: [0b011, 0],
   port_status: [0b111, 0b111],
   flow_removed: [0b11111, 0],
+  role_status: [0, 0],
+  requestforward: [0, 0],
 };
-
-export const NO_ASYNC: AsyncConfig = { packet_in: [0, 0], port_status: [0, 0], flow_removed: [0, 0] };
 
 const isSlave = (role: Role): boolean => role === "OFPCR_ROLE_SLAVE";
 
@@ -61,7 +62,9 @@ export const toAsyncFields = (config: AsyncConfig): AsyncFields => ({
 
 const pair = (masks: readonly number[]): AsyncMasks => [masks[0] ?? 0, masks[1] ?? 0];
 
-export const fromAsyncFields = (fields: AsyncFields): AsyncConfig => ({
+/** `before`: of the kinds that those messages do not speak of. */
+export const fromAsyncFields = (fields: AsyncFields, before: AsyncConfig): AsyncConfig => ({
+  ...before,
   packet_in: pair(fields.packet_in_mask),
   port_status: pair(fields.port_status_mask),
   flow_removed: pair(fields.flow_removed_mask),

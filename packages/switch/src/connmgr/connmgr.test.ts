@@ -3,7 +3,14 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decode, encode, Framer, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
+import {
+  decode,
+  encode,
+  Framer,
+  type MessageOf,
+  type OfMessage,
+  type OfMessageInit,
+} from "@sluice/openflow-codec";
 import { nullLog, VirtualClock } from "@sluice/runtime";
 import { EventEmitter } from "eventemitter3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -37,6 +44,7 @@ function manager() {
   const ofproto = {
     name: "br0",
     events,
+    groupMod: (message: { type: string }, owner: unknown) => events.emit("modified", message, owner),
     setControllerState: (state: { configured: boolean; connected: boolean }) => states.push(state),
     features: () => ({ datapath_id: 1n, n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0 }),
   } as unknown as Ofproto;
@@ -237,6 +245,51 @@ describe("the fail mode", () => {
     const { connmgr, state } = manager();
     await connmgr.setControllers([config(`punix:${dir}/p`)]);
     expect(state()).toEqual({ configured: false, connected: false });
+  });
+});
+
+describe("what OpenFlow 1.4 brought, by extensions", () => {
+  const asks = (...kinds: ("ROLE_STATUS" | "REQUESTFORWARD")[]): OfMessageInit => ({
+    type: "NXT_SET_ASYNC_CONFIG2",
+    properties: kinds.flatMap((kind) => [
+      { type: `OFPACPT_${kind}_MASTER`, mask: 7 } as const,
+      { type: `OFPACPT_${kind}_SLAVE`, mask: 7 } as const,
+    ]),
+  });
+
+  test("role status: who asked for it learns that another is master now", async () => {
+    const { connmgr } = manager();
+    const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
+    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await until(() => connmgr.status().every(({ is_connected }) => is_connected));
+    a.send(asks("ROLE_STATUS"));
+    a.send({ type: "OFPT_ROLE_REQUEST", role: "OFPCR_ROLE_MASTER", generation_id: 1n });
+    await a.got("OFPT_ROLE_REPLY");
+    b.send({ type: "OFPT_ROLE_REQUEST", role: "OFPCR_ROLE_MASTER", generation_id: 2n });
+    await a.got("ONFT_ROLE_STATUS");
+    expect(a.received.at(-1)).toMatchObject({
+      role: "OFPCR_ROLE_SLAVE",
+      reason: "OFPCRR_MASTER_REQUEST",
+      generation_id: 2n,
+    });
+    expect(b.received.some(({ type }) => type === "ONFT_ROLE_STATUS")).toBe(false);
+  });
+
+  test("request forwarding: who asked for it gets the group_mods of others, whole", async () => {
+    const { connmgr } = manager();
+    const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
+    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await until(() => connmgr.status().every(({ is_connected }) => is_connected));
+    for (const controller of [a, b]) {
+      controller.send(asks("REQUESTFORWARD"));
+      controller.send({ type: "OFPT_ECHO_REQUEST" });
+      await controller.got("OFPT_ECHO_REPLY");
+    }
+    b.send({ type: "OFPT_GROUP_MOD", command: "OFPGC_ADD", group_type: "OFPGT_ALL", group_id: 5, xid: 42 });
+    await a.got("ONFT_REQUESTFORWARD");
+    const forwarded = a.received.at(-1) as MessageOf<"ONFT_REQUESTFORWARD">;
+    expect(decode(forwarded.request)).toMatchObject({ type: "OFPT_GROUP_MOD", group_id: 5, xid: 42 });
+    expect(b.received.some(({ type }) => type === "ONFT_REQUESTFORWARD")).toBe(false);
   });
 });
 

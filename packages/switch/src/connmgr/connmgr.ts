@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import type { MessageInitOf } from "@sluice/openflow-codec";
+import { encode, type MessageInitOf, type OfMessageInit } from "@sluice/openflow-codec";
 import type { Clock, Log, Timer } from "@sluice/runtime";
 import type { Ofproto } from "../ofproto/ofproto.js";
 import type { FlowRemovedEvent, FlowUpdateEvent, PacketInEvent, PortStatusEvent } from "../ofproto/types.js";
@@ -17,7 +17,6 @@ import {
 } from "./controller.js";
 import { monitorReply } from "./flow-monitor.js";
 import { PacketBuffers } from "./packet-buffers.js";
-import { packetInFor } from "./packet-in.js";
 import { DEFAULT_LIMITS } from "./packet-in-queue.js";
 import { PassiveController } from "./passive-controller.js";
 import { Snoop } from "./snoop.js";
@@ -83,6 +82,7 @@ export class ConnMgr {
     events.on("flow_removed", this.#onFlowRemoved);
     events.on("port_status", this.#onPortStatus);
     events.on("flow_update", this.#onFlowUpdate);
+    events.on("modified", this.#onModified);
   }
 
   /** Opens RUNDIR/BRIDGE.mgmt and RUNDIR/BRIDGE.snoop. Rejects with one line. */
@@ -129,7 +129,8 @@ export class ConnMgr {
   allCounters(): Record<string, number> {
     const { buffers } = this.#state;
     const { copied, missed } = this.#snoop.counters;
-    const packetIns = [...this.#agents].map((agent) => agent.packetIns.counters);
+    const mains = [...this.#agents].filter(({ isMain }) => isMain);
+    const packetIns = mains.map((agent) => agent.packetIns.counters);
     return {
       packet_in: this.counters.packetIns,
       packet_in_unwanted: this.counters.packetInsUnwanted,
@@ -161,6 +162,7 @@ export class ConnMgr {
     events.off("flow_removed", this.#onFlowRemoved);
     events.off("port_status", this.#onPortStatus);
     events.off("flow_update", this.#onFlowUpdate);
+    events.off("modified", this.#onModified);
     this.#lost?.cancel();
     const targets = [...this.#targets.values()];
     this.#targets.clear();
@@ -197,11 +199,11 @@ export class ConnMgr {
       state: this.#state,
       onClosed: (closed, why) => {
         this.#agents.delete(closed);
-        this.counters.packetInsDropped += closed.packetIns.counters.dropped;
+        if (closed.isMain) this.counters.packetInsDropped += closed.packetIns.counters.dropped;
         options.onClosed?.(closed, why);
       },
     });
-    configure(agent, config);
+    if (agent.isMain) configure(agent, config);
     if (!agent.isService) agent.connection.tap = this.#snoop.copy;
     this.#agents.add(agent);
     return agent;
@@ -211,7 +213,7 @@ export class ConnMgr {
   #updateFailMode(): void {
     const primaries = [...this.#targets.values()].filter((target) => !isService(target.config));
     const configured = primaries.length > 0;
-    const connected = [...this.#agents].some((agent) => agent.isOpen && !agent.isService);
+    const connected = [...this.#agents].some((agent) => agent.isOpen && agent.isMain && !agent.isService);
     if (connected || !configured) {
       this.#lost?.cancel();
       this.#lost = undefined;
@@ -232,9 +234,10 @@ export class ConnMgr {
   readonly #onPacketIn = (event: PacketInEvent): void => {
     let isWanted = false;
     for (const agent of this.#agents) {
-      if (agent.controllerId !== event.controllerId || !agent.wants("packet_in", event.reason)) continue;
+      if (agent.channel.controllerId !== event.controllerId || !agent.wants("packet_in", event.reason))
+        continue;
       isWanted = true;
-      agent.packetIns.push(() => packetInFor(event, agent));
+      agent.packetIn(event);
     }
     if (isWanted) this.counters.packetIns++;
     else this.counters.packetInsUnwanted++;
@@ -256,6 +259,16 @@ export class ConnMgr {
       if (agent.flowMonitors.isEmpty) continue;
       const update = agent.flowMonitors.update(event, agent === event.owner ? agent.currentXid : undefined);
       if (update) agent.notify(monitorReply([update]));
+    }
+  };
+
+  /** ONF extension 235 (OpenFlow 1.4 §7.4.6): whoever asked for it gets the group_mods and meter_mods of others. */
+  readonly #onModified = (request: { type: string }, owner: unknown): void => {
+    const reason = request.type === "OFPT_GROUP_MOD" ? "OFPRFR_GROUP_MOD" : "OFPRFR_METER_MOD";
+    for (const agent of this.#agents) {
+      if (agent.channel === (owner as Agent | undefined)?.channel) continue;
+      if (!agent.wants("requestforward", reason)) continue;
+      agent.notify({ type: "ONFT_REQUESTFORWARD", request: encode(request as OfMessageInit) });
     }
   };
 

@@ -1,5 +1,6 @@
 import { type Clock, type Log, parseTarget, type TlsOptions } from "@sluice/runtime";
 import type { Agent } from "./agent.js";
+import type { AuxiliaryConfig } from "./auxiliary.js";
 import type { PacketInLimits } from "./packet-in-queue.js";
 
 /** One row of OVSDB's Controller table, as the connection manager needs it. */
@@ -12,6 +13,8 @@ export interface ControllerConfig {
   readonly probeIntervalMs: number;
   readonly limits: PacketInLimits;
   readonly isAsyncEnabled: boolean;
+  /** For active targets; none unless given. */
+  readonly auxiliary?: AuxiliaryConfig;
   /** For ssl: and pssl: targets. */
   readonly tls: TlsOptions;
   /** Controller.type; by default active targets are primary controllers and passive ones are service. */
@@ -59,6 +62,6 @@ export const isService = (config: ControllerConfig): boolean =>
 
 /** Settings that an agent takes from its row. */
 export function configure(agent: Agent, config: ControllerConfig): void {
-  agent.isAsyncEnabled = config.isAsyncEnabled;
+  agent.channel.isAsyncEnabled = config.isAsyncEnabled;
   agent.packetIns.setLimits(config.limits);
 }

@@ -15,14 +15,16 @@ const MAX_DATA = 0xf000;
 
 /** The packet-in for one connection, in the format that it asked for. */
 export function packetInFor(event: PacketInEvent, agent: Agent): OfMessageInit {
-  return agent.packetInFormat === "nxt2" ? niciraPacketIn2(event, agent) : standardPacketIn(event, agent);
+  return agent.channel.packetInFormat === "nxt2"
+    ? niciraPacketIn2(event, agent)
+    : standardPacketIn(event, agent);
 }
 
 /** OFPT_PACKET_IN (§7.4.1): cut to the length that the action, or else the connection, asked for; the whole packet
  *  then stays in a buffer. OFPCML_NO_BUFFER asks for all of it and no buffer. */
 function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
   const { reason, table_id, cookie, match, total_len, data } = event;
-  const maxLen = event.max_len ?? agent.miss_send_len;
+  const maxLen = event.max_len ?? agent.channel.miss_send_len;
   let buffer_id: number | undefined;
   if (maxLen !== OFPCML.NO_BUFFER) {
     const in_port = typeof match.in_port === "number" ? match.in_port : 0;
@@ -43,7 +45,7 @@ function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
 /** NXT_PACKET_IN2: properties, for whoever has asked for them with NXT_SET_PACKET_IN_FORMAT. Not buffered. */
 function niciraPacketIn2(event: PacketInEvent, agent: Agent): OfMessageInit {
   const { reason, table_id, cookie, match, total_len, data, userdata } = event;
-  const maxLen = event.max_len ?? agent.miss_send_len;
+  const maxLen = event.max_len ?? agent.channel.miss_send_len;
   const packet = data.subarray(0, Math.min(maxLen, MAX_DATA));
   return {
     type: "NXT_PACKET_IN2",

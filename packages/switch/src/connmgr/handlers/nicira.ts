@@ -10,6 +10,10 @@ const PROPERTY: Readonly<Record<string, readonly [AsyncKind, 0 | 1]>> = {
   OFPACPT_PORT_STATUS_MASTER: ["port_status", 0],
   OFPACPT_FLOW_REMOVED_SLAVE: ["flow_removed", 1],
   OFPACPT_FLOW_REMOVED_MASTER: ["flow_removed", 0],
+  OFPACPT_ROLE_STATUS_SLAVE: ["role_status", 1],
+  OFPACPT_ROLE_STATUS_MASTER: ["role_status", 0],
+  OFPACPT_REQUESTFORWARD_SLAVE: ["requestforward", 1],
+  OFPACPT_REQUESTFORWARD_MASTER: ["requestforward", 0],
 };
 
 /** Extensions that the OVS tools speak over OpenFlow 1.3. */
@@ -22,31 +26,29 @@ export const nicira: HandlerTable = {
   },
 
   NXT_SET_PACKET_IN_FORMAT: (agent, { format }) => {
-    if (format === "NXPIF_STANDARD") agent.packetInFormat = "standard";
-    else if (format === "NXPIF_NXT_PACKET_IN2") agent.packetInFormat = "nxt2";
+    if (format === "NXPIF_STANDARD") agent.channel.packetInFormat = "standard";
+    else if (format === "NXPIF_NXT_PACKET_IN2") agent.channel.packetInFormat = "nxt2";
     // NXT_PACKET_IN is OpenFlow 1.0's; whoever asks for it here takes the refusal and the standard form.
     else throw refuse("OFPBRC_EPERM", `packet-in format ${format}`);
   },
 
   NXT_SET_CONTROLLER_ID: (agent, { controller_id }) => {
-    agent.controllerId = controller_id;
+    agent.channel.controllerId = controller_id;
   },
 
   NXT_SET_ASYNC_CONFIG: (agent, message) => {
-    agent.async = fromAsyncFields(message);
+    agent.channel.async = fromAsyncFields(message, agent.channel.async);
   },
 
   NXT_SET_ASYNC_CONFIG2: (agent, { properties }) => {
-    const config: Record<AsyncKind, [number, number]> = {
-      packet_in: [...agent.async.packet_in],
-      port_status: [...agent.async.port_status],
-      flow_removed: [...agent.async.flow_removed],
-    };
+    const config = Object.fromEntries(
+      Object.entries(agent.channel.async).map(([kind, masks]) => [kind, [...masks]]),
+    ) as Record<AsyncKind, [number, number]>;
     for (const property of properties) {
       const place = PROPERTY[property.type];
       if (place !== undefined && "mask" in property) config[place[0]][place[1]] = property.mask;
     }
-    agent.async = config satisfies AsyncConfig;
+    agent.channel.async = config satisfies AsyncConfig;
   },
 
   // Packet-ins carry no continuation, so there is nothing that could be resumed.

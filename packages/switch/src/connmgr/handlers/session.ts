@@ -1,8 +1,16 @@
 import { refuse } from "../../ofproto/error.js";
+import type { Agent } from "../agent.js";
 import { fromAsyncFields, toAsyncFields } from "../async.js";
 import { N_BUFFERS } from "../packet-buffers.js";
 import { decideRole, NO_GENERATION } from "../roles.js";
 import type { HandlerTable } from "./handler.js";
+
+/** ONF extension 191 (OpenFlow 1.4 §7.4.4): whoever has asked for it learns that another is master now. */
+function tellDemoted(agent: Agent, generation_id = NO_GENERATION): void {
+  const reason = "OFPCRR_MASTER_REQUEST";
+  if (!agent.wants("role_status", reason)) return;
+  agent.notify({ type: "ONFT_ROLE_STATUS", role: "OFPCR_ROLE_SLAVE", reason, generation_id });
+}
 
 /** About the connection itself: echo, features, configuration, barriers, roles, asynchronous messages. */
 export const session: HandlerTable = {
@@ -16,21 +24,25 @@ export const session: HandlerTable = {
   OFPT_ERROR: (agent, { error_type, error_code }) =>
     agent.state.log.warn(`${agent.name}: received error ${error_type} ${error_code}`),
 
-  OFPT_FEATURES_REQUEST: (agent, { xid }) =>
-    agent.send({ type: "OFPT_FEATURES_REPLY", xid, ...agent.state.ofproto.features(), n_buffers: N_BUFFERS }),
+  OFPT_FEATURES_REQUEST: (agent, { xid }) => {
+    const { auxiliary_id, state } = agent;
+    const features = { ...state.ofproto.features(), n_buffers: N_BUFFERS, auxiliary_id };
+    agent.send({ type: "OFPT_FEATURES_REPLY", xid, ...features });
+    agent.identified();
+  },
 
   OFPT_GET_CONFIG_REQUEST: (agent, { xid }) =>
     agent.send({
       type: "OFPT_GET_CONFIG_REPLY",
       xid,
       flags: agent.state.ofproto.getConfig().flags,
-      miss_send_len: agent.miss_send_len,
+      miss_send_len: agent.channel.miss_send_len,
     }),
 
   OFPT_SET_CONFIG: (agent, { flags, miss_send_len }) => {
     // §6.3.4: a slave may set what concerns only itself; fragment handling is the switch's.
     if (agent.role !== "OFPCR_ROLE_SLAVE") agent.state.ofproto.setConfig({ flags });
-    agent.miss_send_len = miss_send_len;
+    agent.channel.miss_send_len = miss_send_len;
   },
 
   // §7.3.8: everything before it is done, everything after waits; requests are handled in order.
@@ -46,10 +58,12 @@ export const session: HandlerTable = {
     state.generation_id = verdict.generation_id;
     if (verdict.demoteOthers) {
       for (const other of state.agents) {
-        if (other !== agent && other.role === "OFPCR_ROLE_MASTER") other.role = "OFPCR_ROLE_SLAVE";
+        if (!other.isMain || other.channel === agent.channel || other.role !== "OFPCR_ROLE_MASTER") continue;
+        other.channel.role = "OFPCR_ROLE_SLAVE";
+        tellDemoted(other, verdict.generation_id);
       }
     }
-    agent.role = verdict.role;
+    agent.channel.role = verdict.role;
     agent.send({
       type: "OFPT_ROLE_REPLY",
       xid: message.xid,
@@ -59,9 +73,9 @@ export const session: HandlerTable = {
   },
 
   OFPT_GET_ASYNC_REQUEST: (agent, { xid }) =>
-    agent.send({ type: "OFPT_GET_ASYNC_REPLY", xid, ...toAsyncFields(agent.async) }),
+    agent.send({ type: "OFPT_GET_ASYNC_REPLY", xid, ...toAsyncFields(agent.channel.async) }),
 
   OFPT_SET_ASYNC: (agent, message) => {
-    agent.async = fromAsyncFields(message);
+    agent.channel.async = fromAsyncFields(message, agent.channel.async);
   },
 };
