@@ -66,7 +66,8 @@ const all: Case[] = [
     groups: ["group_id=1,type=all,bucket=actions=controller"],
     flows: ["cookie=6,actions=group:1"],
     in: [1, f.udp4()],
-    packetIn: [{ reason: "OFPR_ACTION", cookie: 6n, data: f.udp4() }],
+    packetIn: [{ reason: "OFPR_ACTION", cookie: 0xffff_ffff_ffff_ffffn, data: f.udp4() }],
+    ovs: "tells the flow's cookie",
   },
 ];
 

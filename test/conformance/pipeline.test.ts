@@ -242,10 +242,11 @@ const order: Case[] = [
   },
   {
     section: "§5.10",
-    name: "an output to the controller in the action set is OFPR_ACTION",
+    name: "an output to the controller in the action set is OFPR_ACTION, of no one flow",
     flows: ["cookie=4,actions=write_actions(controller)"],
     in: [1, f.udp4()],
-    packetIn: [{ reason: "OFPR_ACTION", cookie: 4n, data: f.udp4() }],
+    packetIn: [{ reason: "OFPR_ACTION", cookie: 0xffff_ffff_ffff_ffffn, data: f.udp4() }],
+    ovs: "tells the cookie of the flow in the first table",
   },
 ];
 

@@ -180,6 +180,16 @@ const packetOut: Case[] = (
     },
   }),
 );
+const packetOutIn: Case = {
+  section: "§7.4.1",
+  name: "a packet-out to the controller comes back as a packet-in of no one flow",
+  run: async (sw) => {
+    await sw.ok(out(3, "controller"));
+    expect(await sw.unasked("OFPT_PACKET_IN")).toMatchObject([
+      { reason: "OFPR_ACTION", cookie: 0xffff_ffff_ffff_ffffn, match: { in_port: 3 }, data: f.udp4() },
+    ]);
+  },
+};
 const packetOutErrors: Case[] = (
   [
     ["in_port 0", out(0, "output:2"), "OFPBRC_BAD_PORT"],
@@ -450,6 +460,6 @@ const portStatus: Case[] = [
 
 conformance(
   "§4, §7.2.1, §7.3.7, §7.4 ports and packets",
-  [...reserved, ...packetOut, ...packetOutErrors, ...packetIns, ...portMods, ...portStatus],
+  [...reserved, ...packetOut, packetOutIn, ...packetOutErrors, ...packetIns, ...portMods, ...portStatus],
   ["inline", "worker"],
 );

@@ -65,6 +65,9 @@ export interface XlateResult {
   readonly error: XlateError | undefined;
 }
 
+/** What a packet-in says that no one flow has sent, but an action set, a bucket or a packet-out (1.3.5 §7.4.1). */
+const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
+
 export function translate(input: XlateInput): XlateResult {
   const { bridge, inPort, in_port, start } = input;
   const lanes = input.key.length;
@@ -78,7 +81,7 @@ export function translate(input: XlateInput): XlateResult {
     sinks: [],
     effects: [],
     table_id: 0,
-    cookie: 0n,
+    cookie: NO_COOKIE,
     tableMiss: false,
     actionSet: [],
     stack: [],
@@ -189,6 +192,7 @@ function executeActionSet(ctx: Context): void {
   const actions = orderOfSet(ctx.actionSet);
   ctx.actionSet = [];
   ctx.tableMiss = false;
+  ctx.cookie = NO_COOKIE;
   run(ctx, actions);
 }
 
@@ -385,7 +389,11 @@ function throughGroup(ctx: Context, group_id: number): void {
   if (buckets.length === 0) note(ctx, "drop", `group ${group_id} has no live bucket`);
   for (const bucket of buckets) {
     ctx.sinks.push(bucket);
-    onCopy(ctx, () => run(ctx, orderOfSet(writeToSet([], bucket.actions))), finishFreeze);
+    const body = (): void => {
+      ctx.cookie = NO_COOKIE;
+      run(ctx, orderOfSet(writeToSet([], bucket.actions)));
+    };
+    onCopy(ctx, body, finishFreeze);
   }
 }
 
