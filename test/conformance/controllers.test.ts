@@ -2,7 +2,7 @@ import { OFPC_FRAG } from "@sluice/openflow-codec";
 import { fromHex, toHex } from "@sluice/wire";
 import { expect } from "vitest";
 import { type Case, conformance } from "../support/conformance/case.js";
-import type { OfClient } from "../support/conformance/client.js";
+import { OfClient } from "../support/conformance/client.js";
 import * as f from "../support/conformance/frames.js";
 import { hex, rawMessage } from "../support/conformance/raw.js";
 import { flowMod, groupMod, meterMod, type Session } from "../support/conformance/session.js";
@@ -22,6 +22,34 @@ async function newer(sw: Session): Promise<bigint> {
 const hexOf = (xid: number): string => toHex(rawMessage(2, "aabb", 4, xid));
 
 const handshake: Case[] = [
+  ...(
+    [
+      ["of a version that the switch does not speak", rawMessage(0, "", 1)],
+      ["whose bitmap has no common version", rawMessage(0, `${hex(1, 2)}${hex(8, 2)}${hex(1 << 9, 4)}`, 6)],
+    ] as const
+  ).map(
+    ([name, hello]): Case => ({
+      section: "§6.3.1",
+      name: `a HELLO ${name} is answered with OFPHFC_INCOMPATIBLE, and the connection ends`,
+      run: async (sw) => {
+        const client = await OfClient.open(sw.bench.target);
+        client.write(hello);
+        expect((await client.ended()).filter(({ type }) => type === "OFPT_ERROR")).toMatchObject([
+          { error_type: "OFPET_HELLO_FAILED", error_code: "OFPHFC_INCOMPATIBLE" },
+        ]);
+      },
+    }),
+  ),
+  {
+    section: "§6.3.1",
+    name: "a HELLO of a newer version without a bitmap leads to 1.3",
+    run: async (sw) => {
+      const client = await OfClient.open(sw.bench.target);
+      client.write(rawMessage(0, "", 6));
+      await client.settle();
+      client.close();
+    },
+  },
   {
     section: "§7.5.2",
     name: "an echo is answered with its data",

@@ -381,6 +381,35 @@ const modification: Case[] = [
       ).toBe("OFPGMFC_INVALID_GROUP");
     },
   },
+  ...(
+    [
+      [
+        "a fast failover bucket that watches nothing",
+        { group_type: "OFPGT_FF", buckets: [{ actions: [{ type: "OFPAT_OUTPUT", port: 2 }] }] },
+        "OFPGMFC_INVALID_GROUP",
+      ],
+      [
+        "an output to ANY in a bucket",
+        { group_type: "OFPGT_ALL", buckets: [{ actions: [{ type: "OFPAT_OUTPUT", port: 0xffff_ffff }] }] },
+        "OFPBAC_BAD_OUT_PORT",
+      ],
+      [
+        "a push with a wrong ethertype in a bucket",
+        { group_type: "OFPGT_ALL", buckets: [{ actions: [{ type: "OFPAT_PUSH_VLAN", ethertype: 0x0800 }] }] },
+        "OFPBAC_BAD_ARGUMENT",
+      ],
+    ] as const
+  ).map(
+    ([name, group, code]): Case => ({
+      section: "§6.5",
+      name: `${name}: ${code}`,
+      run: async (sw) => {
+        expect(
+          await sw.verdict({ type: "OFPT_GROUP_MOD", command: "OFPGC_ADD", group_id: 1, ...group }),
+        ).toBe(code);
+      },
+    }),
+  ),
   {
     section: "§6.5",
     name: "a group type that does not exist is refused",

@@ -2,6 +2,7 @@ import { OFPM, OFPMF } from "@sluice/openflow-codec";
 import { expect } from "vitest";
 import { type Case, conformance } from "../support/conformance/case.js";
 import * as f from "../support/conformance/frames.js";
+import { hex, rawMessage } from "../support/conformance/raw.js";
 import { flowMod, meterMod, type Session } from "../support/conformance/session.js";
 
 /** 1000 bits. */
@@ -235,11 +236,21 @@ const modification: Case[] = [
         { ...meterMod("meter=9,pktps,bands=type=drop,rate=1"), bands: [{ type: "OFPMBT_DROP", rate: 0 }] },
         "OFPMMFC_BAD_RATE",
       ],
+      [
+        "a prec_level of 0",
+        {
+          ...meterMod("meter=9,pktps,bands=type=drop,rate=1"),
+          bands: [{ type: "OFPMBT_DSCP_REMARK", rate: 1, prec_level: 0 }],
+        },
+        "OFPMMFC_BAD_BAND_VALUE",
+        "has drop bands only",
+      ],
     ] as const
   ).map(
-    ([name, message, code]): Case => ({
+    ([name, message, code, ovs]): Case => ({
       section: "§7.4.4",
       name: `${name}: ${code}`,
+      ...(ovs ? { ovs } : {}),
       run: async (sw) => {
         await sw.ok(meterMod("meter=1,pktps,bands=type=drop,rate=10"));
         expect(await sw.verdict(message as ReturnType<typeof meterMod>)).toBe(code);
@@ -247,6 +258,24 @@ const modification: Case[] = [
     }),
   ),
 ];
+
+const METER_MOD = 29;
+const rawBands = (bands: string): Uint8Array =>
+  rawMessage(METER_MOD, hex(0, 2) + hex(OFPMF.PKTPS, 2) + hex(9, 4) + bands);
+const band = (type: number): string => hex(type, 2) + hex(16, 2) + hex(5, 4) + hex(0, 8);
+const bandErrors: Case[] = (
+  [
+    ["a band of an unknown type", rawBands(band(9)), "OFPMMFC_BAD_BAND"],
+    ["a band of length 4", rawBands(hex(1, 2) + hex(4, 2) + hex(0, 12)), "OFPBRC_BAD_LEN"],
+    ["more bands than meter features tell of", rawBands(band(1).repeat(300)), "OFPMMFC_OUT_OF_BANDS"],
+  ] as const
+).map(
+  ([name, message, code]): Case => ({
+    section: "§7.4.4",
+    name: `${name}: ${code}`,
+    run: async (sw) => expect(await sw.verdict(message)).toBe(code),
+  }),
+);
 
 const statistics: Case[] = [
   {
@@ -327,4 +356,12 @@ const virtual: Case[] = [
   },
 ];
 
-conformance("§5.7 meters", [...drop, ...remark, remark6, ...modification, ...statistics, ...virtual]);
+conformance("§5.7 meters", [
+  ...drop,
+  ...remark,
+  remark6,
+  ...modification,
+  ...bandErrors,
+  ...statistics,
+  ...virtual,
+]);

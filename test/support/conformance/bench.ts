@@ -9,6 +9,8 @@ export interface Sent {
 /** One switch on the bench: a bridge "br0" without flows, with ports 1 to 4 named p1 to p4 and its LOCAL port, whose
  *  cables and time are in the test's hands. */
 export interface Bench {
+  /** Of BRIDGE.mgmt: "unix:…". */
+  readonly target: string;
   /** Connects as a controller would. `miss_send_len: 0` leaves the connection deaf to what it did not ask for. */
   connect(miss_send_len?: number): Promise<OfClient>;
   /** Lets frames in by a port, one after another; resolves when the switch is done with them. */

@@ -46,7 +46,7 @@ export class OfClient {
   /** Connects to `unix:…` or `tcp:…` and says HELLO. A connection to BRIDGE.mgmt hears of packets and changes only
    *  once it has set miss_send_len; `miss_send_len: 0` leaves that out. */
   static async connect(target: string, miss_send_len: number = OFPCML.NO_BUFFER): Promise<OfClient> {
-    const client = new OfClient((await openStream(target)) as unknown as Duplex);
+    const client = await OfClient.open(target);
     client.send({ type: "OFPT_HELLO", elements: [{ type: "OFPHET_VERSIONBITMAP", bitmaps: [0x10] }] });
     await client.#next((message) => message.type === "OFPT_HELLO");
     if (miss_send_len !== 0) client.send({ type: "OFPT_SET_CONFIG", miss_send_len });
@@ -54,8 +54,16 @@ export class OfClient {
     return client;
   }
 
-  get isClosed(): boolean {
-    return this.#isClosed;
+  /** Connects and says nothing. */
+  static async open(target: string): Promise<OfClient> {
+    return new OfClient((await openStream(target)) as unknown as Duplex);
+  }
+
+  /** Resolves when the switch has closed the connection, with all that it sent before. */
+  async ended(): Promise<OfMessage[]> {
+    const end = performance.now() + PATIENCE_MS;
+    while (!this.#isClosed) await this.#somethingCame(end - performance.now());
+    return this.#received.splice(0);
   }
 
   /** Sends a message; gives its xid. */

@@ -47,10 +47,10 @@ export class OvsBench implements Bench {
     );
     this.#control = controlPath("ovs-vswitchd", rundir);
     await this.#ask("time/stop");
-    this.#admin = await OfClient.connect(this.#target, 0);
+    this.#admin = await OfClient.connect(this.target, 0);
   }
 
-  get #target(): string {
+  get target(): string {
     return `unix:${join(this.#ovs.rundir, `${BRIDGE}.mgmt`)}`;
   }
 
@@ -73,7 +73,7 @@ export class OvsBench implements Bench {
   }
 
   async connect(miss_send_len?: number): Promise<OfClient> {
-    const client = await OfClient.connect(this.#target, miss_send_len);
+    const client = await OfClient.connect(this.target, miss_send_len);
     this.#clients.push(client);
     return client;
   }

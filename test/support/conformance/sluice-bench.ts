@@ -32,8 +32,14 @@ export class SluiceBench implements Bench {
     return bench;
   }
 
-  connect(miss_send_len?: number): Promise<OfClient> {
-    return this.#running.connect(miss_send_len);
+  get target(): string {
+    return `unix:${join(this.#rundir, `${BRIDGE}.mgmt`)}`;
+  }
+
+  async connect(miss_send_len?: number): Promise<OfClient> {
+    const client = await OfClient.connect(this.target, miss_send_len);
+    this.#running.clients.push(client);
+    return client;
   }
 
   async receive(port: number, ...frames: readonly Uint8Array[]): Promise<void> {
@@ -103,15 +109,13 @@ const nameOf = (port: number): string => (port === OFPP.LOCAL ? BRIDGE : `p${por
 class Rig {
   readonly sent: Sent[] = [];
   readonly ofproto: Ofproto;
-  readonly #rundir: string;
   readonly #dpif: Dpif;
   readonly #dummies: DummyHub;
   readonly #backer: DpBacker;
   readonly #connmgr: ConnMgr;
-  readonly #clients: OfClient[] = [];
+  readonly clients: OfClient[] = [];
 
-  private constructor(rundir: string, clock: VirtualClock, dpif: Dpif, dummies: DummyHub) {
-    this.#rundir = rundir;
+  private constructor(clock: VirtualClock, dpif: Dpif, dummies: DummyHub) {
     this.#dpif = dpif;
     this.#dummies = dummies;
     const log = nullLog;
@@ -121,17 +125,11 @@ class Rig {
   }
 
   static async make(rundir: string, clock: VirtualClock, dpif: Dpif, dummies: DummyHub): Promise<Rig> {
-    const rig = new Rig(rundir, clock, dpif, dummies);
+    const rig = new Rig(clock, dpif, dummies);
     for (const port of ALL) await rig.addPort(port);
     rig.ofproto.setFailMode("secure");
     await rig.#connmgr.openService(rundir);
     return rig;
-  }
-
-  async connect(miss_send_len: number | undefined): Promise<OfClient> {
-    const client = await OfClient.connect(`unix:${join(this.#rundir, `${BRIDGE}.mgmt`)}`, miss_send_len);
-    this.#clients.push(client);
-    return client;
   }
 
   async addPort(port: number): Promise<void> {
@@ -141,7 +139,7 @@ class Rig {
   }
 
   async close(): Promise<void> {
-    for (const client of this.#clients) client.close();
+    for (const client of this.clients) client.close();
     await this.#connmgr.close();
     await this.ofproto.destroy();
     this.#backer.close();
