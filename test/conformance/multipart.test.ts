@@ -274,11 +274,8 @@ const empty: Case[] = (
   }),
 );
 
-conformance("§7.3.5 multiparts", [
-  ...descriptions,
-  ...flows,
-  ...tables,
-  ...configuringTables,
-  ...ports,
-  ...empty,
-]);
+conformance(
+  "§7.3.5 multiparts",
+  [...descriptions, ...flows, ...tables, ...configuringTables, ...ports, ...empty],
+  ["inline", "worker"],
+);
