@@ -291,7 +291,7 @@ const removal: Case[] = [
       await sw.frame(1, f.udp4(), f.udp4());
       await sw.bench.advance(5000);
       await sw.ok(flowMod("udp", "delete"));
-      const [removed, ...rest] = await sw.unasked("OFPT_FLOW_REMOVED");
+      const [removed, ...rest] = await sw.unasked("OFPT_FLOW_REMOVED", 1);
       expect(rest).toEqual([]);
       expect(removed).toMatchObject({
         reason: "OFPRR_DELETE",
@@ -326,7 +326,7 @@ const removal: Case[] = [
         await sw.bench.advance(1000);
       }
       await sw.bench.advance(2500);
-      expect(await sw.unasked("OFPT_FLOW_REMOVED")).toMatchObject([
+      expect(await sw.unasked("OFPT_FLOW_REMOVED", 1)).toMatchObject([
         { reason: "OFPRR_HARD_TIMEOUT", hard_timeout: 3, packet_count: 2n },
       ]);
       expect(await sw.ports(1, f.udp4())).toEqual([]);
@@ -338,7 +338,7 @@ const removal: Case[] = [
     run: async (sw) => {
       await sw.flows("send_flow_rem,idle_timeout=3,udp,actions=output:2");
       await sw.bench.advance(6000);
-      expect(await sw.unasked("OFPT_FLOW_REMOVED")).toMatchObject([
+      expect(await sw.unasked("OFPT_FLOW_REMOVED", 1)).toMatchObject([
         { reason: "OFPRR_IDLE_TIMEOUT", idle_timeout: 3, packet_count: 0n },
       ]);
     },
@@ -354,7 +354,7 @@ const removal: Case[] = [
       }
       expect(await sw.unasked("OFPT_FLOW_REMOVED")).toEqual([]);
       await sw.bench.advance(7000);
-      expect(await sw.unasked("OFPT_FLOW_REMOVED")).toMatchObject([
+      expect(await sw.unasked("OFPT_FLOW_REMOVED", 1)).toMatchObject([
         { reason: "OFPRR_IDLE_TIMEOUT", packet_count: 10n },
       ]);
     },
@@ -374,7 +374,7 @@ const removal: Case[] = [
     run: async (sw) => {
       await sw.flows("send_flow_rem,idle_timeout=2,hard_timeout=20,udp,actions=output:2");
       await sw.bench.advance(5000);
-      expect(await sw.unasked("OFPT_FLOW_REMOVED")).toMatchObject([{ reason: "OFPRR_IDLE_TIMEOUT" }]);
+      expect(await sw.unasked("OFPT_FLOW_REMOVED", 1)).toMatchObject([{ reason: "OFPRR_IDLE_TIMEOUT" }]);
     },
   },
 ];

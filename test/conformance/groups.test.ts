@@ -457,7 +457,7 @@ const modification: Case[] = [
       await sw.ok(groupMod("group_id=1", "delete"));
       const { entries } = await sw.multipart({ type: "OFPMP_FLOW" });
       expect(entries.map(({ cookie }) => cookie)).toEqual([2n]);
-      const removed = await sw.unasked("OFPT_FLOW_REMOVED");
+      const removed = await sw.unasked("OFPT_FLOW_REMOVED", 2);
       expect(removed.map(({ cookie, reason }) => [cookie, reason]).sort()).toEqual([
         [1n, "OFPRR_GROUP_DELETE"],
         [3n, "OFPRR_GROUP_DELETE"],

@@ -116,10 +116,16 @@ export class OfClient {
     return reply as ReplyBody<B["type"]>;
   }
 
-  /** Takes what has come unasked, once everything that the switch had to say so far is here. */
-  async unasked(): Promise<OfMessage[]> {
-    await this.#barrier();
-    return this.#takeWhere((message) => ASYNCHRONOUS.has(message.type));
+  /** Takes what has come unasked, once everything that the switch had to say so far is here. Open vSwitch tells of
+   *  removed flows from another thread, behind a barrier's reply: `atLeast` waits for as many messages. */
+  async unasked(atLeast = 0): Promise<OfMessage[]> {
+    const end = performance.now() + PATIENCE_MS;
+    const taken: OfMessage[] = [];
+    do {
+      await this.#barrier();
+      taken.push(...this.#takeWhere((message) => ASYNCHRONOUS.has(message.type)));
+    } while (taken.length < atLeast && performance.now() < end);
+    return taken;
   }
 
   /** Waits until all requests so far are in force. */

@@ -83,8 +83,8 @@ export class Session {
     return outputs;
   }
 
-  /** Takes the messages of a type that came unasked. */
-  async unasked<T extends AsyncType>(type: T): Promise<MessageOf<T>[]> {
-    return (await this.client.unasked()).filter((message) => message.type === type) as MessageOf<T>[];
+  /** Takes the messages of a type that came unasked; waits for `atLeast` of any type. */
+  async unasked<T extends AsyncType>(type: T, atLeast = 0): Promise<MessageOf<T>[]> {
+    return (await this.client.unasked(atLeast)).filter((message) => message.type === type) as MessageOf<T>[];
   }
 }
