@@ -57,13 +57,14 @@ export const readLog = (path: string, take: (json: unknown, index: number) => vo
   const fd = openSync(path, "r");
   try {
     const { size } = fstatSync(fd);
+    const file = new Reader(fd);
     if (size === 0) throw new DatabaseFileError(path, "the file is empty, not a database");
     let at = 0;
     for (let index = 0; at < size; index++) {
-      const record = readRecord(fd, path, at, size, index === 0);
+      const record = readRecord(file, path, at, size, index === 0);
       if (typeof record === "string") {
         if (index === 0) throw new DatabaseFileError(path, `not a database: ${record}`);
-        if (hasRecordAfter(fd, at + 1, size))
+        if (hasRecordAfter(file, at + 1, size))
           throw new DatabaseFileError(path, `damaged at byte ${at}: ${record}, and whole records follow`);
         return { end: at, torn: `${record} at byte ${at}; ${size - at} bytes at the end are dropped` };
       }
@@ -78,13 +79,13 @@ export const readLog = (path: string, take: (json: unknown, index: number) => vo
 
 /** The record at `at`, or what is wrong with it. */
 const readRecord = (
-  fd: number,
+  file: Reader,
   path: string,
   at: number,
   size: number,
   isFirst: boolean,
 ): FileRecord | string => {
-  const head = read(fd, at, Math.min(HEADER_MAX, size - at)).toString("latin1");
+  const head = file.read(at, Math.min(HEADER_MAX, size - at)).toString("latin1");
   const header = HEADER.exec(head);
   if (!header) return isFirst ? "it does not begin with an OVSDB record" : "no record header";
   if (header[1] === "CLUSTER")
@@ -92,9 +93,8 @@ const readRecord = (
   const start = at + header[0].length;
   const length = Number(header[2]);
   if (start + length > size) return `a record of ${length} bytes ends after ${size - start}`;
-  const body = read(fd, start, length);
-  if (createHash("sha1").update(body).digest("hex") !== header[3])
-    return "the record's contents do not have its checksum";
+  const body = file.read(start, length);
+  if (hash("sha1", body) !== header[3]) return "the record's contents do not have its checksum";
   try {
     return { json: parseJson(body.toString("utf8")), end: start + length };
   } catch (error) {
@@ -102,8 +102,30 @@ const readRecord = (
   }
 };
 
-const read = (fd: number, at: number, length: number): Buffer => {
-  const buffer = Buffer.allocUnsafe(length);
+const WINDOW_SIZE = 1024 * 1024;
+
+/** Reads a file in large pieces: a record of the usual size costs no system call. */
+class Reader {
+  readonly #fd: number;
+  #window: Buffer = Buffer.alloc(0);
+  #start = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** The bytes there, fewer at the file's end; good until the next call. */
+  read(at: number, length: number): Buffer {
+    const from = at - this.#start;
+    if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
+    this.#window = readAt(this.#fd, at, Math.max(length, WINDOW_SIZE));
+    this.#start = at;
+    return this.#window.subarray(0, length);
+  }
+}
+
+const readAt = (fd: number, at: number, length: number): Buffer => {
+  const buffer = Buffer.allocUnsafeSlow(length);
   let filled = 0;
   while (filled < length) {
     const count = readSync(fd, buffer, filled, length - filled, at + filled);
@@ -116,11 +138,11 @@ const read = (fd: number, at: number, length: number): Buffer => {
 const SCAN_SIZE = 1024 * 1024;
 
 /** Is there a whole record anywhere from `at` on? Then what is broken before it is damage, not a torn end. */
-const hasRecordAfter = (fd: number, at: number, size: number): boolean => {
+const hasRecordAfter = (file: Reader, at: number, size: number): boolean => {
   for (let from = at; from < size; from += SCAN_SIZE) {
-    const window = read(fd, from, Math.min(SCAN_SIZE + HEADER_MAX, size - from));
+    const window = Buffer.from(file.read(from, Math.min(SCAN_SIZE + HEADER_MAX, size - from)));
     for (let i = window.indexOf(MAGIC); i >= 0 && i < SCAN_SIZE; i = window.indexOf(MAGIC, i + 1)) {
-      const record = readRecord(fd, "", from + i, size, false);
+      const record = readRecord(file, "", from + i, size, false);
       if (typeof record !== "string") return true;
     }
   }

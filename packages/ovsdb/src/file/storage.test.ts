@@ -10,8 +10,8 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
 import { VirtualClock } from "@sluice/runtime";
+import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Database, OpenVSwitch, openDatabase, transact } from "../index.js";
 import { encodeRecord } from "./record.js";
 

@@ -67,13 +67,16 @@ export const datumFromJson = (
       if (tagged && json[0] === "set" && Array.isArray(json[1]) && json[1].length === 0) datum = EMPTY_MAP;
       else throw syntaxError('expected ["map", [...]]', json);
     } else {
-      const keys: Atom[] = [];
-      const values: Atom[] = [];
-      for (const pair of json[1] as unknown[]) {
+      const pairs = json[1] as unknown[];
+      // Of the right length at once: an array that grows keeps room for as much again, in each row.
+      const keys = new Array<Atom>(pairs.length);
+      const values = new Array<Atom>(pairs.length);
+      for (let i = 0; i < pairs.length; i++) {
+        const pair = pairs[i];
         if (!Array.isArray(pair) || pair.length !== 2)
           throw syntaxError("expected a [key, value] pair", pair);
-        keys.push(atomFromJson(type.key, pair[0], symbols));
-        values.push(atomFromJson(type.value, pair[1], symbols));
+        keys[i] = atomFromJson(type.key, pair[0], symbols);
+        values[i] = atomFromJson(type.value, pair[1], symbols);
       }
       datum = makeDatum(keys, values);
     }
