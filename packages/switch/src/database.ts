@@ -34,7 +34,16 @@ export class SwitchDatabase implements ConfigDatabase {
       ...("connect" in target
         ? { connect: target.connect }
         : { connect: target.target, ...(target.tls === undefined ? {} : { tls: target.tls }) }),
-      tables: { Open_vSwitch: true, Bridge: true, Port: true, Interface: true, Controller: true, SSL: true },
+      tables: {
+        Open_vSwitch: true,
+        Bridge: true,
+        Port: true,
+        Interface: true,
+        Controller: true,
+        QoS: true,
+        Queue: true,
+        SSL: true,
+      },
       lock: LOCK,
       clock,
       log,
@@ -76,6 +85,8 @@ export class SwitchDatabase implements ConfigDatabase {
       ports: this.#table("Port"),
       interfaces: this.#table("Interface"),
       controllers: this.#table("Controller"),
+      qos: this.#table("QoS"),
+      queues: this.#table("Queue"),
       ssl: this.#table("SSL"),
     };
   }

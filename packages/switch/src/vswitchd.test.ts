@@ -1,6 +1,7 @@
 import { Idl, OpenVSwitch, OvsdbServer, openDatabase } from "@sluice/ovsdb";
 import { createLog, VirtualClock } from "@sluice/runtime";
 import { afterEach, describe, expect, test } from "vitest";
+import { dumpFlows } from "./appctl/flows.js";
 import { createVswitchd, DummyHub, type Vswitchd } from "./index.js";
 
 const cleanups: (() => unknown)[] = [];
@@ -18,7 +19,15 @@ async function start() {
   server.addDatabase(await openDatabase("memory", { schema: OpenVSwitch }));
   const idl = new Idl(OpenVSwitch, {
     connect: () => server.connect(),
-    tables: { Open_vSwitch: true, Bridge: true, Port: true, Interface: true, Controller: true },
+    tables: {
+      Open_vSwitch: true,
+      Bridge: true,
+      Port: true,
+      Interface: true,
+      Controller: true,
+      QoS: true,
+      Queue: true,
+    },
     clock,
   }).start();
   await idl.synced();
@@ -124,6 +133,80 @@ describe("the switch follows its database", () => {
     world.clock.advance(5_000);
     await until(() => columnsOf(world, "d1").statistics.get("rx_packets") === 1);
     expect(columnsOf(world, "d2").statistics.get("tx_packets")).toBe(1);
+  });
+
+  test("other_config:stats-update-interval says how often", async () => {
+    const world = await start();
+    await addBridge(world, "br0", ["d1", "d2"]);
+    await configure(world, (txn) => {
+      const other_config = new Map([["stats-update-interval", "30000"]]);
+      txn.update("Open_vSwitch", world.idl.rows("Open_vSwitch")[0]!.uuid, { other_config });
+    });
+    world.dummies.port("d1").receive(BROADCAST);
+    world.clock.advance(29_000);
+    await world.vswitchd.settled();
+    expect(columnsOf(world, "d1").statistics.get("rx_packets")).not.toBe(1);
+    world.clock.advance(1_000);
+    await until(() => columnsOf(world, "d1").statistics.get("rx_packets") === 1);
+  });
+
+  test("a port's QoS row becomes its queues, and they go with it", async () => {
+    const world = await start();
+    await addBridge(world, "br0", ["d1"]);
+    const port = world.idl.find("Port", (row) => row.name === "d1")!;
+    await configure(world, (txn) => {
+      const queue = txn.insert("Queue", { other_config: new Map([["min-rate", "1000000"]]) });
+      const qos = txn.insert("QoS", { type: "linux-htb", queues: new Map([[3, queue]]) });
+      txn.update("Port", port.uuid, { qos });
+    });
+    const queues = () => world.vswitchd.bridges.running.get("br0")!.ofproto.queueGetConfig(1).queues;
+    expect(queues().map(({ queue_id }) => queue_id)).toEqual([3]);
+    await configure(world, (txn) => txn.update("Port", port.uuid, { qos: undefined }));
+    expect(queues()).toEqual([]);
+  });
+
+  test("the NORMAL flow of fail-mode standalone is seen by bridge/dump-flows, not by controllers", async () => {
+    const world = await start();
+    await addBridge(world, "br0");
+    await configure(world, (txn) => {
+      const controller = txn.insert("Controller", { target: "unix:/nowhere/at/all" });
+      txn.update("Bridge", world.idl.rows("Bridge")[0]!.uuid, { controller: [controller] });
+    });
+    const bridge = world.vswitchd.bridges.running.get("br0")!;
+    const shown = () => dumpFlows(bridge, world.clock.now());
+    expect(await shown()).toBe("");
+    world.clock.advance(15_000);
+    expect(await shown()).toMatch(/priority=15790320.*actions=NORMAL/);
+    expect([...bridge.ofproto.tables[0]!.rules]).toHaveLength(1);
+  });
+
+  test("flow-restore-wait keeps controllers and packets away until the flows are restored", async () => {
+    const world = await start();
+    const root = world.idl.rows("Open_vSwitch")[0]!;
+    await configure(world, (txn) => {
+      txn.update("Open_vSwitch", root.uuid, { other_config: new Map([["flow-restore-wait", "true"]]) });
+    });
+    await addBridge(world, "br0", ["d1", "d2"]);
+    await configure(world, (txn) => {
+      const controller = txn.insert("Controller", { target: "unix:/nowhere/at/all" });
+      txn.update("Bridge", world.idl.rows("Bridge")[0]!.uuid, { controller: [controller] });
+    });
+    const { ofproto, connmgr } = world.vswitchd.bridges.running.get("br0")!;
+    let sent = 0;
+    world.dummies.port("d2").onTransmit = () => sent++;
+    ofproto.flowMod({
+      command: "OFPFC_ADD",
+      instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [{ type: "OFPAT_OUTPUT", port: 2 }] }],
+    });
+    world.dummies.port("d1").receive(BROADCAST);
+    world.clock.advance(60_000);
+    expect(connmgr.status()).toEqual([]);
+    expect(sent).toBe(0);
+    await configure(world, (txn) => txn.update("Open_vSwitch", root.uuid, { other_config: new Map() }));
+    expect(connmgr.status()).toHaveLength(1);
+    expect([...ofproto.tables[0]!.rules]).toHaveLength(1);
+    world.dummies.port("d1").receive(BROADCAST);
+    await until(() => sent === 1);
   });
 
   test("a cable that is cut shows in link_state", async () => {

@@ -77,7 +77,7 @@ const COMMANDS: readonly Command[] = [
     name: "bridge/dump-flows",
     usage: "bridge",
     args: [1, 1],
-    run: (inspected, [name]) => dumpFlows(bridgeOf(inspected, name!)),
+    run: (inspected, [name]) => dumpFlows(bridgeOf(inspected, name!), inspected.clock.now()),
   },
   {
     name: "bridge/reconnect",

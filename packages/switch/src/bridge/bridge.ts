@@ -110,6 +110,7 @@ export class Bridge implements RunningBridge {
       if (port.error !== undefined) throw new Error(port.error);
       const { ofport, fallback } = await this.#addPort(port);
       this.#running.set(port.name, { desired: port, ofport, fallback });
+      if (port.qos) this.ofproto.setQueues(ofport, port.qos.queues, port.qos.maxRate);
       this.#errors.delete(port.name);
       this.#log.info(`bridge ${this.desired.name}: added interface ${port.name} on port ${ofport}`);
     } catch (error) {
@@ -160,6 +161,7 @@ export class Bridge implements RunningBridge {
   async updatePort(port: DesiredPort, change: PortChange): Promise<void> {
     const running = this.#running.get(port.name);
     if (!running) return;
+    if ("qos" in change) this.ofproto.setQueues(running.ofport, change.qos?.queues, change.qos?.maxRate);
     running.desired = port;
     try {
       await this.ofproto.updatePort(running.ofport, change);

@@ -56,6 +56,26 @@ describe("configuration rows", () => {
     expect(desiredSwitch(config({ "a/b": {} })).bridges.size).toBe(0);
   });
 
+  test("a QoS row gives rates in bits/s to the port and its queues", () => {
+    const qos = (type: string, queues = {}) =>
+      config({ br0: { ports: { p1: { qos: { type, other_config: { "max-rate": "1000000" }, queues } } } } });
+    const queues = {
+      0: { "min-rate": "1000", burst: "64000" },
+      7: { "max-rate": "5000000000", priority: "1" },
+    };
+    expect(bridge(qos("linux-htb", queues)).ports.get("p1")!.qos).toEqual({
+      maxRate: 1_000_000,
+      queues: [
+        { queue_id: 0, minRate: 1000, burst: 64_000 },
+        { queue_id: 7, maxRate: 5_000_000_000 },
+      ],
+    });
+    expect(bridge(qos("linux-noop")).ports.get("p1")!.qos).toBeUndefined();
+    const unknown = qos("linux-codel");
+    expect(bridge(unknown).ports.get("p1")!.qos).toBeUndefined();
+    expect(desiredSwitch(unknown).complaints.join()).toMatch(/QoS type "linux-codel" is not supported/);
+  });
+
   test("a controller's row has the defaults of the manual", () => {
     expect(bridge(config({ br0: { controllers: ["tcp:1.2.3.4"] } })).controllers).toEqual([
       {

@@ -2,8 +2,10 @@ import type { OvsRow } from "@sluice/ovsdb";
 import type { TlsOptions } from "@sluice/runtime";
 import type { ControllerConfig } from "../connmgr/controller.js";
 import { DEFAULT_LIMITS } from "../connmgr/packet-in-queue.js";
-import type { FailMode, MacTableConfig, VlanConfig } from "../ofproto/types.js";
+import type { FailMode, MacTableConfig, QueueSpec, VlanConfig } from "../ofproto/types.js";
 import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
+import { number } from "./other-config.js";
+import { desiredQos } from "./qos.js";
 
 /** Rows of one table by UUID. */
 export type Rows<R> = ReadonlyMap<string, R>;
@@ -27,7 +29,7 @@ export interface ConfigRows {
   ports: Rows<
     Pick<
       OvsRow<"Port">,
-      "name" | "interfaces" | "tag" | "trunks" | "vlan_mode" | "protected" | "other_config"
+      "name" | "interfaces" | "tag" | "trunks" | "vlan_mode" | "protected" | "qos" | "other_config"
     >
   >;
   interfaces: Rows<
@@ -47,6 +49,8 @@ export interface ConfigRows {
       | "controller_burst_limit"
     >
   >;
+  qos: Rows<Pick<OvsRow<"QoS">, "type" | "queues" | "other_config">>;
+  queues: Rows<Pick<OvsRow<"Queue">, "other_config">>;
   ssl: Rows<Pick<OvsRow<"SSL">, "private_key" | "certificate" | "ca_cert">>;
 }
 
@@ -54,6 +58,10 @@ export interface DesiredSwitch {
   /** Megaflows a datapath may hold, and ms after which an unused one goes; undefined: as many as the datapath likes. */
   readonly flowLimit: number | undefined;
   readonly maxIdle: number | undefined;
+  /** Whether somebody restores flows first: no controllers, no new packets until it is over. */
+  readonly flowRestoreWait: boolean;
+  /** ms between writes of statistics; undefined: the default. */
+  readonly statisticsMs: number | undefined;
   readonly bridges: ReadonlyMap<string, DesiredBridge>;
   /** Lines for the log: settings that make no sense and were passed over. */
   readonly complaints: readonly string[];
@@ -92,8 +100,16 @@ export interface DesiredPort {
   readonly mac: string | undefined;
   readonly mtu: number | undefined;
   readonly vlan: VlanConfig;
+  /** How its sending is shaped; undefined: not at all. */
+  readonly qos: PortQos | undefined;
   /** Why it cannot be, for Interface.error. */
   readonly error: string | undefined;
+}
+
+/** Rates of a port and its queues, bits/s. */
+export interface PortQos {
+  readonly maxRate: number | undefined;
+  readonly queues: readonly QueueSpec[];
 }
 
 export const INTERFACE_TYPES: readonly string[] = ["dummy", "internal", "patch", "system", "tap"];
@@ -116,6 +132,8 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
   return {
     flowLimit: number(rows.root.other_config, "flow-limit", 0, 2_000_000),
     maxIdle: number(rows.root.other_config, "max-idle", 500, 3_600_000),
+    flowRestoreWait: rows.root.other_config.get("flow-restore-wait") === "true",
+    statisticsMs: number(rows.root.other_config, "stats-update-interval", 5_000, 86_400_000),
     bridges,
     complaints,
   };
@@ -167,6 +185,7 @@ const localPort = (name: string, mac: string): DesiredPort => ({
   mac,
   mtu: undefined,
   vlan: NO_VLAN,
+  qos: undefined,
   error: undefined,
 });
 
@@ -182,6 +201,7 @@ function desiredPorts(
     if (port.interfaces.length > 1)
       complain(`port ${port.name}: bonds are not supported; its first interface is used`);
     const vlan = desiredVlan(port);
+    const qos = desiredQos(port.qos, rows, (text) => complain(`port ${port.name}: ${text}`));
     for (const [index, uuid] of port.interfaces.entries()) {
       const row = rows.interfaces.get(uuid);
       if (!row) continue;
@@ -195,6 +215,7 @@ function desiredPorts(
         mac,
         mtu: row.mtu_request,
         vlan,
+        qos,
         error: index > 0 ? `${row.name}: bonds are not supported` : interfaceError(row),
       });
     }
@@ -273,16 +294,4 @@ function desiredController(uuid: string, rows: ConfigRows): DesiredController[] 
 function desiredTls(rows: ConfigRows): TlsOptions {
   const row = rows.root.ssl === undefined ? undefined : rows.ssl.get(rows.root.ssl);
   return row ? { private_key: row.private_key, certificate: row.certificate, ca_cert: row.ca_cert } : {};
-}
-
-/** A number of other_config, brought into its range; undefined where there is none. */
-function number(
-  config: ReadonlyMap<string, string>,
-  key: string,
-  low: number,
-  high: number,
-): number | undefined {
-  const text = config.get(key);
-  if (text === undefined || !/^\d{1,9}$/.test(text)) return undefined;
-  return Math.min(high, Math.max(low, Number(text)));
 }

@@ -19,7 +19,7 @@ export type Step =
   | { op: "updatePort"; bridge: string; port: DesiredPort; change: PortChange }
   | { op: "set"; bridge: DesiredBridge; setting: BridgeSetting };
 
-export type PortChange = Partial<Pick<DesiredPort, "mac" | "mtu" | "vlan">> & { patchPeer?: string };
+export type PortChange = Partial<Pick<DesiredPort, "mac" | "mtu" | "vlan" | "qos">> & { patchPeer?: string };
 
 const SETTINGS: readonly BridgeSetting[] = [
   "datapathId",
@@ -109,6 +109,7 @@ function changes(old: DesiredPort, next: DesiredPort): PortChange {
     ...(old.mac === next.mac ? {} : { mac: next.mac }),
     ...(old.mtu === next.mtu ? {} : { mtu: next.mtu }),
     ...(same(old.vlan, next.vlan) ? {} : { vlan: next.vlan }),
+    ...(same(old.qos, next.qos) ? {} : { qos: next.qos }),
     ...(old.options.peer === next.options.peer ? {} : { patchPeer: next.options.peer ?? "" }),
   };
 }

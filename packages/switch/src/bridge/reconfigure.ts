@@ -33,8 +33,12 @@ export class Bridges {
     bridges: new Map(),
     flowLimit: undefined,
     maxIdle: undefined,
+    flowRestoreWait: false,
+    statisticsMs: undefined,
     complaints: [],
   };
+  /** Until flow-restore-wait is first seen not to be set; from then on it means nothing. */
+  #isWaiting = true;
   #retry: Timer | undefined;
   #work: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -87,6 +91,7 @@ export class Bridges {
 
   async #carryOut(): Promise<void> {
     this.counters.reconfigurations++;
+    this.#isWaiting &&= this.#desired.flowRestoreWait;
     for (const step of diff(this.#bridges, this.#desired)) {
       try {
         await this.#step(step);
@@ -98,7 +103,9 @@ export class Bridges {
       if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
     }
     const { flowLimit, maxIdle } = this.#desired;
+    for (const bridge of this.#bridges.values()) await bridge.connmgr.hold(this.#isWaiting);
     for (const backer of this.backers()) {
+      backer.isWaiting = this.#isWaiting;
       backer.configure({
         ...(flowLimit === undefined ? {} : { flowLimit }),
         ...(maxIdle === undefined ? {} : { maxIdle }),
@@ -129,9 +136,11 @@ export class Bridges {
     if (step.op === "addBridge") {
       const backer = await this.#options.backerFor(step.bridge.datapathType);
       this.#watch(backer);
+      backer.isWaiting = this.#isWaiting;
       const bridge = new Bridge(step.bridge, backer, this.#options);
       this.#bridges.set(step.bridge.name, bridge);
       this.#backers.set(bridge, backer);
+      await bridge.connmgr.hold(this.#isWaiting);
       return bridge.open();
     }
     if (step.op === "removeBridge") return this.#removeBridge(step.bridge);

@@ -9,6 +9,11 @@ interface PortSketch {
   ofport_request?: number;
   mac?: string;
   mtu_request?: number;
+  qos?: {
+    type: string;
+    other_config?: Record<string, string>;
+    queues?: Record<number, Record<string, string>>;
+  };
 }
 
 interface BridgeSketch {
@@ -29,6 +34,8 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
     ports: new Map(),
     interfaces: new Map(),
     controllers: new Map(),
+    qos: new Map(),
+    queues: new Map(),
   };
   for (const [name, bridge] of Object.entries(sketch)) {
     const ports = Object.entries(bridge.ports ?? {});
@@ -53,8 +60,21 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
         trunks: p.trunks ?? [],
         vlan_mode: p.vlan_mode,
         protected: false,
+        qos: p.qos && `q-${port}`,
         other_config: new Map(),
       });
+      const { type = "", other_config = {}, queues = {} } = p.qos ?? {};
+      const queueIds = Object.entries(queues).map(([id, config]) => {
+        const uuid = `q-${port}-${id}`;
+        rows.queues.set(uuid, { other_config: new Map(Object.entries(config)) });
+        return [Number(id), uuid] as const;
+      });
+      if (p.qos)
+        rows.qos.set(`q-${port}`, {
+          type,
+          queues: new Map(queueIds),
+          other_config: new Map(Object.entries(other_config)),
+        });
       rows.interfaces.set(`i-${port}`, {
         name: port,
         type: p.type ?? "dummy",

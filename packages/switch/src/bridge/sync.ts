@@ -35,7 +35,7 @@ export interface SyncOptions {
   datapathInfo: (datapathType: string) => DatapathInfo;
   /** Open_vSwitch columns that never change while the daemon runs. */
   identity: Readonly<Record<string, unknown>>;
-  /** ms between writes of statistics: 5 s (Open_vSwitch other_config:stats-update-interval). */
+  /** ms between writes of statistics where the database (other_config:stats-update-interval) does not say: 5 s. */
   statisticsMs?: number;
 }
 
@@ -45,7 +45,8 @@ const STATISTICS_MS = 5_000;
  *  next_cfg in the same transaction as the status: whoever waits for it finds ofport and error in place. */
 export class ConfigSync {
   readonly #options: SyncOptions;
-  readonly #ticker: Timer;
+  #ticker: Timer;
+  #intervalMs: number;
   #isRunning = false;
   #isDirty = false;
   #isTick = false;
@@ -54,10 +55,8 @@ export class ConfigSync {
 
   constructor(options: SyncOptions) {
     this.#options = options;
-    this.#ticker = options.clock.setInterval(() => {
-      this.#isTick = true;
-      this.poke();
-    }, options.statisticsMs ?? STATISTICS_MS);
+    this.#intervalMs = options.statisticsMs ?? STATISTICS_MS;
+    this.#ticker = options.clock.setInterval(this.#tick, this.#intervalMs);
   }
 
   /** The database or the bridges have changed. */
@@ -65,6 +64,18 @@ export class ConfigSync {
     this.#isDirty = true;
     if (!this.#isRunning && !this.#isStopped) void this.#run();
   };
+
+  readonly #tick = (): void => {
+    this.#isTick = true;
+    this.poke();
+  };
+
+  #setInterval(intervalMs: number): void {
+    if (intervalMs === this.#intervalMs) return;
+    this.#intervalMs = intervalMs;
+    this.#ticker.cancel();
+    this.#ticker = this.#options.clock.setInterval(this.#tick, intervalMs);
+  }
 
   /** Resolves when everything that is known now has been applied and written. */
   settled(): Promise<void> {
@@ -99,7 +110,9 @@ export class ConfigSync {
     const { database, bridges, identity, datapathInfo } = this.#options;
     const config = database.config();
     if (config === undefined) return;
-    await bridges.apply(desiredSwitch(config));
+    const desired = desiredSwitch(config);
+    this.#setInterval(desired.statisticsMs ?? this.#options.statisticsMs ?? STATISTICS_MS);
+    await bridges.apply(desired);
     const updates: RowUpdate[] = [];
     if (config.rootUuid !== undefined) {
       const columns = { ...identity, cur_cfg: config.next_cfg };

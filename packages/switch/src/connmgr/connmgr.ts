@@ -54,6 +54,8 @@ export class ConnMgr {
   readonly #log: Log;
   readonly #onChange: () => void;
   readonly #targets = new Map<string, ControllerTarget>();
+  #configs: readonly ControllerConfig[] = [];
+  #isHeld = false;
   readonly #agents = new Set<Agent>();
   readonly #state: SwitchState;
   readonly #snoop = new Snoop();
@@ -95,7 +97,9 @@ export class ConnMgr {
 
   /** Makes the set of controllers what it should be: keeps, adds, removes by target. */
   async setControllers(configs: readonly ControllerConfig[]): Promise<void> {
-    const wanted = new Map(configs.map((config) => [config.target, config]));
+    this.#configs = configs;
+    const allowed = configs.filter((config) => !this.#isHeld || isService(config));
+    const wanted = new Map(allowed.map((config) => [config.target, config]));
     for (const [target, controller] of this.#targets) {
       const config = wanted.get(target);
       if (config && isService(config) === isService(controller.config)) continue;
@@ -108,6 +112,14 @@ export class ConnMgr {
       else this.#targets.set(target, this.#open(config));
     }
     this.#updateFailMode();
+  }
+
+  /** While held, controllers are not connected to, and yet count as being there: the flows are about to be restored by
+   *  a local tool (Open_vSwitch other_config flow-restore-wait). */
+  async hold(isHeld: boolean): Promise<void> {
+    if (isHeld === this.#isHeld) return;
+    this.#isHeld = isHeld;
+    await this.setControllers(this.#configs);
   }
 
   /** Of each controller, by target. */
@@ -211,16 +223,17 @@ export class ConnMgr {
 
   /** Tells ofproto whether there are controllers, and whether all have been away for long enough to count. */
   #updateFailMode(): void {
-    const primaries = [...this.#targets.values()].filter((target) => !isService(target.config));
+    const primaries = this.#configs.filter((config) => !isService(config));
     const configured = primaries.length > 0;
-    const connected = [...this.#agents].some((agent) => agent.isOpen && agent.isMain && !agent.isService);
+    const connected =
+      this.#isHeld || [...this.#agents].some((agent) => agent.isOpen && agent.isMain && !agent.isService);
     if (connected || !configured) {
       this.#lost?.cancel();
       this.#lost = undefined;
       this.#isLost = false;
     } else if (!this.#lost && !this.#isLost) {
       const probeMs = Math.max(
-        ...primaries.map((target) => target.config.probeIntervalMs || DEFAULT_PROBE_MS),
+        ...primaries.map(({ probeIntervalMs }) => probeIntervalMs || DEFAULT_PROBE_MS),
       );
       this.#lost = this.#clock.setTimeout(() => {
         this.#lost = undefined;

@@ -112,6 +112,10 @@ export class DpBacker {
     this.megaflows.close();
   }
 
+  /** Flows are being restored (Open_vSwitch other_config flow-restore-wait): packets that would be translated by half
+   *  of them are dropped. */
+  isWaiting = false;
+
   /** Open_vSwitch other_config flow-limit and max-idle (ms). */
   configure(config: { flowLimit?: number; maxIdle?: number }): void {
     this.megaflows.limit = config.flowLimit ?? FLOW_LIMIT;
@@ -270,6 +274,7 @@ export class DpBacker {
       if (context) (context.bridge as BackedBridge).packetIn(context, upcall.packet, upcall.totalLen);
       return;
     }
+    if (this.isWaiting) return;
     this.counters.upcalls++;
     const result = this.translateKey(upcall.key);
     if (!result) {

@@ -31,6 +31,7 @@ export class OfPort implements XPort {
   admin = true;
   speed = 0;
   linkResets = 0;
+  ifindex = 0;
   readonly createdMs: number;
 
   constructor(init: {
@@ -95,8 +96,8 @@ export class OfPort implements XPort {
   }
 
   info(): PortInfo {
-    const { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed } = this;
-    return { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed };
+    const { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed, ifindex } = this;
+    return { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed, ifindex };
   }
 }
 

@@ -369,6 +369,7 @@ export class Ofproto implements BackedBridge {
       nowMs: this.#clock.now(),
     });
     port.odpPort = opened?.odpPort;
+    port.ifindex = opened?.ifindex ?? 0;
     port.update(opened ?? { link: true });
     port.linkResets = 0;
     this.#ports.byNumber.set(ofport, port);

@@ -112,6 +112,8 @@ export interface PortInfo {
   linkResets: number;
   /** bits/s, 0 when not known. */
   speed: number;
+  /** Of the operating system's device; 0: none. */
+  ifindex: number;
 }
 
 /** A queue of a port (OVSDB Queue). Rates are bits/s, burst bits. */
