@@ -29,5 +29,12 @@ export function readFixtures(file: string): Fixture[] {
   });
 }
 
-export const FIXTURE_FILES = ["os-ken.of13", "ovs-flows.of13", "ovs-conversations.of13"] as const;
+export const FIXTURE_FILES = [
+  "os-ken.of13",
+  "ours.of13",
+  "ovs-conversations.of13",
+  "ovs-fields.of13",
+  "ovs-flows.of13",
+  "ovs-nxm.of13",
+] as const;
 export const allFixtures = (): Fixture[] => FIXTURE_FILES.flatMap(readFixtures);

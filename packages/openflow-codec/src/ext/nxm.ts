@@ -126,7 +126,7 @@ const of = oxmClass("OFPXMC_NXM_0", 0x0000, {
     text: "icmp_code",
     same: "icmpv4_code",
   }),
-  nxm_of_arp_op: oxm(15, u16(), { target: "arp_op", mask: true, rw: true, pre: ARP, ...same("arp_op") }),
+  nxm_of_arp_op: oxm(15, u16(), { target: "arp_op", rw: true, pre: ARP, ...same("arp_op") }),
   nxm_of_arp_spa: oxm(16, ipv4(), { target: "arp_spa", mask: true, rw: true, pre: ARP, ...same("arp_spa") }),
   nxm_of_arp_tpa: oxm(17, ipv4(), { target: "arp_tpa", mask: true, rw: true, pre: ARP, ...same("arp_tpa") }),
 });

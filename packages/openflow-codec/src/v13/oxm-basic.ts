@@ -18,7 +18,7 @@ const HEX = { fmt: "hex" } as const;
 
 /** The basic match fields (OpenFlow 1.3.5 §7.2.3.7, table 11). Also the source of the flow key's layout, of
  *  ovs-ofctl's field names and of the prerequisite and set-field checks. Masks are taken where Open vSwitch
- *  takes them, which is in more fields than the specification's table asks for: transport ports, arp_op and
+ *  takes them, which is in more fields than the specification's table asks for: transport ports and
  *  the ipv6_nd fields too. */
 export const oxmBasic = oxmClass("OFPXMC_OPENFLOW_BASIC", 0x8000, {
   in_port: oxm(0, portNo, { target: "in_port_oxm", fmt: "port" }),
@@ -42,7 +42,7 @@ export const oxmBasic = oxmClass("OFPXMC_OPENFLOW_BASIC", 0x8000, {
   sctp_dst: oxm(18, u16(), { mask: true, rw: true, pre: SCTP, text: "tp_dst" }),
   icmpv4_type: oxm(19, u8(), { target: "icmp_type", rw: true, pre: ICMPV4, text: "icmp_type" }),
   icmpv4_code: oxm(20, u8(), { target: "icmp_code", rw: true, pre: ICMPV4, text: "icmp_code" }),
-  arp_op: oxm(21, u16(), { mask: true, rw: true, pre: ARP }),
+  arp_op: oxm(21, u16(), { rw: true, pre: ARP }),
   arp_spa: oxm(22, ipv4(), { mask: true, rw: true, pre: ARP }),
   arp_tpa: oxm(23, ipv4(), { mask: true, rw: true, pre: ARP }),
   arp_sha: oxm(24, mac(), { mask: true, rw: true, pre: ARP }),
