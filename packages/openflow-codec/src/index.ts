@@ -3,7 +3,7 @@ export { codecSource, decode, encode, encodeInto, fromJson, interpret, toJson } 
 export { errorFor } from "./error-reply.js";
 export { OFPFMF } from "./ext/flow-monitor.js";
 export { Framer } from "./framer.js";
-export { MultipartJoiner, splitMultipart } from "./multipart.js";
+export { encodeMultipart, MultipartJoiner, splitMultipart } from "./multipart.js";
 export { checkMatch, missingPrerequisite } from "./prerequisites.js";
 export type { Infer, Init } from "./schema/declare.js";
 export { EncodeError, type ErrorRef, OfDecodeError } from "./schema/error.js";

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import {
   decode,
   encode,
+  encodeMultipart,
   type FlowStatsInit,
   type MessageInitOf,
   MultipartJoiner,
@@ -30,6 +31,23 @@ test("§7.3.5: all parts but the last have REPLY_MORE, none is longer than asked
   for (const [i, part] of parts.entries()) {
     expect(encode(part).length).toBeLessThanOrEqual(4096);
     expect((part.flags ?? 0) & OFPMPF.REPLY_MORE).toBe(i === parts.length - 1 ? 0 : OFPMPF.REPLY_MORE);
+  }
+});
+
+test("encoded parts are those of splitMultipart, byte for byte", () => {
+  for (const [count, maxLength] of [
+    [0, 4096],
+    [1, 4096],
+    [1000, 4096],
+    [1000, 100],
+    [5, 20],
+    [3000, 65535],
+  ] as const) {
+    const split = splitMultipart<MessageInitOf<"OFPT_MULTIPART_REPLY">>(reply(count), maxLength);
+    const parts = [...encodeMultipart(reply(count), maxLength)];
+    expect(parts.map((part) => Buffer.from(part).toString("hex"))).toEqual(
+      split.map((part) => Buffer.from(encode(part)).toString("hex")),
+    );
   }
 });
 

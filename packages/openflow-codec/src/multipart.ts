@@ -39,6 +39,36 @@ export function splitMultipart<M extends MultipartInit>(message: M, maxLength = 
   return parts;
 }
 
+/** The same, encoded: each entry once, however long the list. */
+export function* encodeMultipart(message: MultipartInit, maxLength = OFP_MAX_LENGTH): Generator<Uint8Array> {
+  const entries = listOf(message);
+  if (entries === undefined || entries.length === 0) return yield encode(message);
+  const head = (more: boolean): Uint8Array => encode(withPart(message, [], more));
+  const start = head(false).length;
+  const one: unknown[] = [undefined];
+  const single = withPart(message, one, false);
+  const finished = (part: Uint8Array, end: number, more: boolean): Uint8Array => {
+    part.set(head(more));
+    part[2] = end >> 8;
+    part[3] = end & 0xff;
+    return part.subarray(0, end);
+  };
+  let part = new Uint8Array(maxLength);
+  let end = start;
+  for (const entry of entries) {
+    one[0] = entry;
+    const bytes = encode(single).subarray(start);
+    if (end + bytes.length > part.length) {
+      if (end > start) yield finished(part, end, true);
+      part = new Uint8Array(Math.max(maxLength, start + bytes.length));
+      end = start;
+    }
+    part.set(bytes, end);
+    end += bytes.length;
+  }
+  yield finished(part, end, false);
+}
+
 /** Joins the parts of multipart messages of one connection. Bounded: of what it holds there are at most
  *  `maxOpen` messages, with at most `maxEntries` entries in all. */
 export class MultipartJoiner {

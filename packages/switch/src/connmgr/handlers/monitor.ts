@@ -1,4 +1,4 @@
-import { type MessageOf, type MultipartReplyBody, OFPG, OFPP, splitMultipart } from "@sluice/openflow-codec";
+import { encodeMultipart, type MessageOf, type MultipartReplyBody, OFPG, OFPP } from "@sluice/openflow-codec";
 import { refuse } from "../../ofproto/error.js";
 import type { FlowUpdateEvent } from "../../ofproto/types.js";
 import type { Agent } from "../agent.js";
@@ -28,7 +28,7 @@ export async function startMonitors(agent: Agent, { entries }: Request, xid: num
       if (concerns(monitor, rule)) updates.push(initialUpdate(rule, flags));
     }
   }
-  for (const part of splitMultipart(monitorReply(updates, xid))) agent.send(part);
+  for (const part of encodeMultipart(monitorReply(updates, xid))) agent.connection.send(part);
 }
 
 export const monitor: HandlerTable = {

@@ -1,9 +1,9 @@
 import {
+  encodeMultipart,
   type MessageInitOf,
   MultipartJoiner,
   OFPMPF,
   type OfMessage,
-  splitMultipart,
 } from "@sluice/openflow-codec";
 import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
@@ -48,8 +48,8 @@ export const multipart: HandlerTable = {
       xid: message.xid,
       body,
     } as MessageInitOf<"OFPT_MULTIPART_REPLY">;
-    for (const part of splitMultipart(reply)) {
-      agent.send(part);
+    for (const part of encodeMultipart(reply)) {
+      agent.connection.send(part);
       if (agent.connection.isCongested) await agent.connection.drained();
     }
   },
