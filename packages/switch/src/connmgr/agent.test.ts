@@ -93,6 +93,7 @@ function setUp(isService = false) {
     buffers: new PacketBuffers(clock),
     generation_id: undefined,
     agents,
+    monitorsChanged: () => {},
   };
   const connect = (): { agent: Agent; peer: Peer } => {
     const [ours, theirs] = duplexPair();

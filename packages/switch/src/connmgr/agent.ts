@@ -37,6 +37,8 @@ export interface SwitchState {
   /** The newest generation_id that a controller gave. */
   generation_id: bigint | undefined;
   readonly agents: ReadonlySet<Agent>;
+  /** A flow monitor came or went. */
+  readonly monitorsChanged: () => void;
 }
 
 export interface AgentOptions {

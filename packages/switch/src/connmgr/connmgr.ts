@@ -78,12 +78,12 @@ export class ConnMgr {
       buffers: new PacketBuffers(options.clock),
       generation_id: undefined,
       agents: this.#agents,
+      monitorsChanged: () => this.#watchFlows(),
     };
     const { events } = options.ofproto;
     events.on("packet_in", this.#onPacketIn);
     events.on("flow_removed", this.#onFlowRemoved);
     events.on("port_status", this.#onPortStatus);
-    events.on("flow_update", this.#onFlowUpdate);
     events.on("modified", this.#onModified);
   }
 
@@ -211,6 +211,7 @@ export class ConnMgr {
       state: this.#state,
       onClosed: (closed, why) => {
         this.#agents.delete(closed);
+        this.#watchFlows();
         if (closed.isMain) this.counters.packetInsDropped += closed.packetIns.counters.dropped;
         options.onClosed?.(closed, why);
       },
@@ -266,6 +267,14 @@ export class ConnMgr {
       }
     }
   };
+
+  /** Flow updates are listened to only while somebody monitors: each costs ofproto its description. */
+  #watchFlows(): void {
+    const { events } = this.#ofproto;
+    events.off("flow_update", this.#onFlowUpdate);
+    const isMonitored = [...this.#agents].some(({ flowMonitors }) => !flowMonitors.isEmpty);
+    if (isMonitored) events.on("flow_update", this.#onFlowUpdate);
+  }
 
   readonly #onFlowUpdate = (event: FlowUpdateEvent): void => {
     for (const agent of this.#agents) {

@@ -11,6 +11,7 @@ type Request = Extract<Body, { type: "ONFMP_FLOW_MONITOR" }>;
 /** Begins to monitor, and answers with the flows there are where that was asked for. */
 export async function startMonitors(agent: Agent, { entries }: Request, xid: number): Promise<void> {
   const monitors = agent.flowMonitors.add(entries);
+  agent.state.monitorsChanged();
   const updates: FlowUpdate[] = [];
   for (const monitor of monitors) {
     const { flags, table_id } = monitor.request;
@@ -38,4 +39,5 @@ export const monitor: HandlerTable = {
 
 function cancel(agent: Agent, id: number): void {
   if (!agent.flowMonitors.cancel(id)) throw refuse("OFPBRC_EPERM", `there is no flow monitor ${id}`);
+  agent.state.monitorsChanged();
 }
