@@ -218,6 +218,16 @@ describeWith({ programs }, "OVSDB and its peers", () => {
       code: 1,
       stderr: expect.stringMatching(/^[^\n]*in use by another server[^\n]*\n$/),
     });
+    const theirsToo = await run(sluice("ovsdb-server", file("theirs.db"), "--unixctl=none"));
+    expect(theirsToo).toMatchObject({ code: 1, stderr: expect.stringMatching(/in use by another server/) });
+    const oursToo = await run([
+      findProgram("ovsdb-server")!,
+      file("ours.db"),
+      `--unixctl=${file("second.ctl")}`,
+      "--no-self-confinement",
+    ]);
+    expect(oursToo).toMatchObject({ code: 1, stderr: expect.stringMatching(/failed to lock lockfile/) });
+    expect((await run(["ovsdb-tool", "compact", file("ours.db")])).code).toBe(1);
     copyFileSync(SCHEMA, file("damaged.db"));
     const damaged = await run(sluice("ovsdb-server", file("damaged.db"), "--unixctl=none"));
     expect(damaged).toMatchObject({

@@ -1,22 +1,25 @@
 import { closeSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DatabaseFileError } from "./record.js";
+import { lockRecords } from "./record-lock.js";
 
 /** OVS's name of the file that guards a database against a second server. */
 export const lockPath = (path: string): string => join(dirname(path), `.${basename(path)}.~lock~`);
 
 /** Locks the database file for this process; the result unlocks it. Throws DatabaseFileError where a living server has
- *  it: one of ours by the process id in the lock file, ovsdb-server by the lock that the kernel lists (Linux). A lock
- *  whose holder is gone is taken over. */
+ *  it: by the lock that the kernel lists (Linux), or by the process id in the lock file. ovsdb-server is kept out by the
+ *  record lock, where that can be had. A lock whose holder is gone is taken over. */
 export const lockDatabase = (path: string): (() => void) => {
   const file = lockPath(path);
   const me = `${process.pid} ${startOf(process.pid)}\n`;
+  let fd = -1;
   for (let attempt = 0; ; attempt++) {
     try {
-      const fd = openSync(file, "wx", 0o600);
+      fd = openSync(file, "wx", 0o600);
       writeSync(fd, me);
+      if (lockRecords(fd) !== false) break;
+      // Somebody took it as soon as it was there: the next look says who.
       closeSync(fd);
-      break;
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== "EEXIST") throw new DatabaseFileError(path, `cannot be locked: ${file}: ${code}`);
@@ -32,6 +35,7 @@ export const lockDatabase = (path: string): (() => void) => {
     } catch {
       // Somebody removed it; there is nothing left to unlock.
     }
+    closeSync(fd);
   };
 };
 
