@@ -192,7 +192,8 @@ describe("§6.3.5 auxiliary connections", () => {
     const { controller, main, identify, packetIn } = await connected({ reliable: 2, udp: 0 });
     await identify();
     for (let n = 0; n < 64; n++) packetIn(n % 8);
-    const [, a, b] = controller.tcp as [Line, Line, Line];
+    const a = controller.tcp[1]!;
+    const b = controller.tcp[2]!;
     await until(() => countOf(a, "OFPT_PACKET_IN") + countOf(b, "OFPT_PACKET_IN") === 64);
     expect(countOf(main, "OFPT_PACKET_IN")).toBe(0);
     const flowsOf = (line: Line): number[] =>
