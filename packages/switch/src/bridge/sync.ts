@@ -70,7 +70,7 @@ export class ConfigSync {
     this.poke();
   };
 
-  #setInterval(intervalMs: number): void {
+  #restartTicker(intervalMs: number): void {
     if (intervalMs === this.#intervalMs) return;
     this.#intervalMs = intervalMs;
     this.#ticker.cancel();
@@ -111,7 +111,7 @@ export class ConfigSync {
     const config = database.config();
     if (config === undefined) return;
     const desired = desiredSwitch(config);
-    this.#setInterval(desired.statisticsMs ?? this.#options.statisticsMs ?? STATISTICS_MS);
+    this.#restartTicker(desired.statisticsMs ?? this.#options.statisticsMs ?? STATISTICS_MS);
     await bridges.apply(desired);
     const updates: RowUpdate[] = [];
     if (config.rootUuid !== undefined) {
