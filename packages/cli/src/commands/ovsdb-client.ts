@@ -4,9 +4,8 @@ import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 import { type ClientCommand, clientCommands } from "../ovsdb/client-commands.js";
-import { keepAlive } from "../ovsdb/keep-alive.js";
 import { TABLE_OPTIONS, tablePrinter } from "../ovsdb/output.js";
-import { withTimeout } from "../timeout.js";
+import { keepAlive, withTimeout } from "../timeout.js";
 
 const OPTIONS = {
   ...TABLE_OPTIONS,

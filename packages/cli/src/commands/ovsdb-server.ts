@@ -13,7 +13,7 @@ import {
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
 import { parseOptions } from "../options.js";
-import { keepAlive } from "../ovsdb/keep-alive.js";
+import { keepAlive } from "../timeout.js";
 
 const OPTIONS = {
   remote: { value: true, many: true },

@@ -1,8 +1,7 @@
 import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
-import { keepAlive } from "../ovsdb/keep-alive.js";
-import { withTimeout } from "../timeout.js";
+import { keepAlive, withTimeout } from "../timeout.js";
 import { commands, parseCommandLine } from "../vsctl/parse.js";
 import { runCommands } from "../vsctl/run.js";
 
