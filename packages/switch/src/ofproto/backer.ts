@@ -4,7 +4,8 @@ import type { Dpif, DpPort, DpPortEvent, DpPortSpec, Offload, Upcall } from "../
 import { extract, Layers } from "../flow/extract.js";
 import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
-import { Megaflows, type TableChange } from "./megaflows.js";
+import type { TableChange } from "./lookup-index.js";
+import { Megaflows } from "./megaflows.js";
 import type { Action } from "./of.js";
 import type { OfPort } from "./ofport.js";
 import type { OfprotoCommon, OfprotoLog } from "./types.js";

@@ -2,8 +2,8 @@ import type { Clock, Timer } from "@sluice/runtime";
 import type { FlowKey, FlowMask } from "../flow/flow-key.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
+import type { TableChange } from "./lookup-index.js";
 import { formatKey, parseMatch } from "./match.js";
-import type { TableChange } from "./megaflows.js";
 import type { FlowMod, Match } from "./of.js";
 import { N_TABLES, OfTable } from "./oftable.js";
 import { duration, outputsOf, Rule } from "./rule.js";
@@ -123,7 +123,7 @@ export class FlowStore {
     }
     this.#watch(rule);
     this.counters.added++;
-    this.#hooks.ruleChanged({ table, key, mask });
+    this.#hooks.ruleChanged({ table, key, mask, priority });
     transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
   }
 
@@ -183,7 +183,7 @@ export class FlowStore {
       table.rules.insert(rule, key, mask);
       if (rule.hidden) table.hidden++;
       this.#watch(rule);
-      this.#hooks.ruleChanged({ table, key, mask });
+      this.#hooks.ruleChanged({ table, key, mask, priority: rule.priority });
     });
     const tellsRemoval = (rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden;
     if (!tellsRemoval && !this.#hooks.isMonitored()) return;
@@ -232,7 +232,8 @@ export class FlowStore {
 
   #changed(rule: Rule): void {
     const table = this.tables[rule.table_id]!;
-    this.#hooks.ruleChanged({ table, key: table.rules.keyOf(rule), mask: rule.subtable!.mask });
+    const key = table.rules.keyOf(rule);
+    this.#hooks.ruleChanged({ table, key, mask: rule.subtable!.mask, priority: rule.priority });
   }
 
   #takeOut(rule: Rule): void {

@@ -1,12 +1,12 @@
 import type { OdpAction } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
 import { DP_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
-import { LANE_IN_PORT } from "../flow/lanes.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
 import { andInto, coversMask, equalKeys, hashLanes } from "../flow/mask.js";
+import { type Looked, LookupIndex, type TableChange } from "./lookup-index.js";
 import type { Sink } from "./sink.js";
 import type { Effect, TableLookup } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
-import type { XTable } from "./xlate/world.js";
 
 /** What the datapath has been given, and on whose account. */
 export interface Megaflow {
@@ -20,6 +20,8 @@ export interface Megaflow {
   /** The OpenFlow number of the port it came in by. */
   readonly in_port: number;
   readonly lookups: readonly TableLookup[];
+  /** The same, as the index has them. */
+  readonly looked: readonly Looked<Megaflow>[];
   readonly macLookups: readonly string[];
   readonly hash: number;
   /** The pass in which it was last found true. */
@@ -29,13 +31,6 @@ export interface Megaflow {
   packets: number;
   bytes: number;
   tcpFlags: number;
-}
-
-/** A rule that came, went or changed: what a packet would have to look like to be concerned. */
-export interface TableChange {
-  readonly table: XTable;
-  readonly key: FlowKey;
-  readonly mask: FlowMask;
 }
 
 export interface MegaflowHooks {
@@ -52,12 +47,12 @@ export interface MegaflowHooks {
  *  **What.** The flows that ofproto has put into the datapath: installed on a miss, kept true, counted, expired.
  *
  *  **Revalidation.** A change makes megaflows stale: those that asked for a MAC address; those that looked into a
- *  table where a rule has changed that they could match; or all. A stale one is translated again from the packet it
- *  was made for; where the outcome is the same it stays, else it is taken out and put in anew under another id, so
- *  that counts from before the change go to whom they belong. A new outcome whose mask looks at more than the old
- *  one takes the megaflow out for good: its other packets come up again, each for itself.
+ *  table where a rule has changed that they could match (`LookupIndex`); or all. A stale one is translated again from
+ *  the packet it was made for; where the outcome is the same it stays, else it is taken out and put in anew under
+ *  another id, so that counts from before the change go to whom they belong. A new outcome whose mask looks at more
+ *  than the old one takes the megaflow out for good: its other packets come up again, each for itself.
  *
- *  Changes gather until a pass over all megaflows begins; what changes during a pass waits for the next.
+ *  Where all may be untrue a pass goes over them; when that happens during a pass, another one follows.
  *
  *  **Invariants.** Two megaflows never have the same masked key and mask. A retired one is known until the
  *  datapath's last counts for it have arrived. Bounded by `limit`: beyond it packets are translated one by one. */
@@ -70,9 +65,10 @@ export class Megaflows implements Iterable<Megaflow> {
   #nextId = 1;
   readonly #byMac = new Map<string, Set<Megaflow>>();
   readonly #stale = new Set<Megaflow>();
-  /** Changes since the pass under way began; "all" when they are too many to look at one by one. */
-  #changes: TableChange[] | "all" = [];
-  #pass: { walk: Iterator<Megaflow>; changes: readonly TableChange[] | "all" } | undefined;
+  readonly #lookups = new LookupIndex<Megaflow>();
+  /** All may be untrue, since the pass under way began. */
+  #allChanged = false;
+  #pass: Iterator<Megaflow> | undefined;
   #passes = 0;
   limit: number;
   readonly counters = { installed: 0, overLimit: 0, revalidated: 0, changed: 0, expired: 0 };
@@ -113,15 +109,20 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Anything may have changed. */
   changed(): void {
-    this.#changes = "all";
+    this.#allChanged = true;
+    this.#stale.clear();
   }
 
   /** A rule has changed. */
   ruleChanged(change: TableChange): void {
-    if (this.#changes === "all" || this.#byId.size === 0) return;
-    if (this.#changes.length >= MAX_CHANGES) this.#changes = "all";
-    else this.#changes.push(change);
+    if (this.#allChanged || this.#byId.size === 0) return;
+    this.#lookups.forEach(change, this.#markStale);
+    if (this.#stale.size > this.#byId.size * MOST) this.changed();
   }
+
+  readonly #markStale = (megaflow: Megaflow): void => {
+    this.#stale.add(megaflow);
+  };
 
   /** A place in a MAC table has changed. */
   macChanged(tag: string): void {
@@ -130,9 +131,7 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Whether some megaflow may be untrue. */
   get isStale(): boolean {
-    return (
-      this.#stale.size > 0 || this.#pass !== undefined || this.#changes === "all" || this.#changes.length > 0
-    );
+    return this.#stale.size > 0 || this.#pass !== undefined || this.#allChanged;
   }
 
   /** Makes stale megaflows true, up to about `budget` translations. */
@@ -148,13 +147,12 @@ export class Megaflows implements Iterable<Megaflow> {
       }
       this.#pass ??= this.#beginPass();
       if (!this.#pass) return;
-      const next = this.#pass.walk.next();
+      const next = this.#pass.next();
       if (next.done) this.#pass = undefined;
       else if (next.value.pass !== this.#passes) {
         next.value.pass = this.#passes;
-        const concerned = this.#pass.changes === "all" || isConcerned(next.value, this.#pass.changes);
-        if (concerned) this.#revalidateOne(next.value);
-        left -= concerned ? 1 : this.#pass.changes.length * COST_OF_LOOK;
+        this.#revalidateOne(next.value);
+        left--;
       }
     }
   }
@@ -163,12 +161,11 @@ export class Megaflows implements Iterable<Megaflow> {
     while (this.isStale) this.revalidate(Number.MAX_SAFE_INTEGER);
   }
 
-  #beginPass(): { walk: Iterator<Megaflow>; changes: readonly TableChange[] | "all" } | undefined {
-    const changes = this.#changes;
-    if (changes !== "all" && changes.length === 0) return undefined;
-    this.#changes = [];
+  #beginPass(): Iterator<Megaflow> | undefined {
+    if (!this.#allChanged) return undefined;
+    this.#allChanged = false;
     this.#passes++;
-    return { walk: this.#byId.values(), changes };
+    return this.#byId.values();
   }
 
   /** Takes out what has not been used since `beforeMs`. */
@@ -219,6 +216,7 @@ export class Megaflows implements Iterable<Megaflow> {
 
   #put(key: FlowKey, in_port: number, result: XlateResult, createdMs: number, usedMs: number): void {
     const { mask, actions, sinks, effects, lookups, macLookups } = result;
+    const looked: Looked<Megaflow>[] = [];
     const megaflow: Megaflow = {
       id: this.#nextId++,
       key,
@@ -228,6 +226,7 @@ export class Megaflows implements Iterable<Megaflow> {
       effects,
       in_port,
       lookups,
+      looked,
       macLookups,
       hash: hashOf(key, mask),
       pass: this.#passes,
@@ -246,6 +245,10 @@ export class Megaflows implements Iterable<Megaflow> {
       if (asking) asking.add(megaflow);
       else this.#byMac.set(tag, new Set([megaflow]));
     }
+    const own = lookups.some(({ changed }) => !changed) ? ownFlow(megaflow) : undefined;
+    for (const { table, priority, changed } of lookups)
+      looked.push({ owner: megaflow, table, priority, ...(changed ?? own!) });
+    for (const one of looked) this.#lookups.add(one);
     this.#hooks.ref(actions);
     this.#dpif.flowPut({ id: megaflow.id, key, mask, actions });
   }
@@ -260,6 +263,7 @@ export class Megaflows implements Iterable<Megaflow> {
       asking?.delete(megaflow);
       if (asking?.size === 0) this.#byMac.delete(tag);
     }
+    for (const one of megaflow.looked) this.#lookups.remove(one);
     this.#stale.delete(megaflow);
     this.#retired.set(megaflow.id, megaflow);
     this.#dpif.flowDel(megaflow.id);
@@ -292,32 +296,30 @@ export class Megaflows implements Iterable<Megaflow> {
   };
 }
 
-/** Changes of rules that are held against each megaflow one by one; beyond it translating is cheaper. */
-const MAX_CHANGES = 64;
-/** What that costs, as a share of a translation. */
-const COST_OF_LOOK = 1 / 100;
+/** A share of all megaflows; when more than this are stale, going over all is simpler. */
+const MOST = 0.5;
 
-const isConcerned = (megaflow: Megaflow, changes: readonly TableChange[]): boolean =>
-  changes.some(({ table, key, mask }) =>
-    megaflow.lookups.some(
-      (lookup) => lookup.table === table && (!lookup.pristine || meets(megaflow, key, mask)),
-    ),
-  );
-
-/** Whether some packet of the megaflow may match (key, mask), a match of the bridge it came into. */
-function meets(megaflow: Megaflow, key: FlowKey, mask: FlowMask): boolean {
-  if (((megaflow.in_port ^ key[LANE_IN_PORT]!) & mask[LANE_IN_PORT]!) !== 0) return false;
-  for (let lane = LANE_IN_PORT + 1; lane < mask.length; lane++) {
-    // Of the pipeline's own fields every bit is known.
-    const known = lane < DP_LANES ? megaflow.mask[lane]! : 0xffff_ffff;
-    if (((megaflow.key[lane]! ^ key[lane]!) & mask[lane]! & known) !== 0) return false;
-  }
-  return true;
+/** The flow that a megaflow's first lookups saw: its packet, with the bridge's port number, and nothing yet in the
+ *  pipeline's own fields. */
+function ownFlow({ key, mask, in_port }: Megaflow): { key: FlowKey; known: FlowMask } {
+  const flow = key.slice();
+  const known = mask.slice();
+  flow[LANE_IN_PORT] = in_port;
+  flow[LANE_RECIRC_ID] = 0;
+  known[LANE_IN_PORT] = 0xffff_ffff;
+  known.fill(0xffff_ffff, DP_LANES);
+  flow.fill(0, DP_LANES);
+  return { key: flow, known };
 }
 
 const sameTables = (a: readonly TableLookup[], b: readonly TableLookup[]): boolean =>
   a.length === b.length &&
-  a.every(({ table, pristine }, i) => table === b[i]!.table && pristine === b[i]!.pristine);
+  a.every(({ table, priority, changed }, i) => {
+    const other = b[i]!;
+    if (table !== other.table || priority !== other.priority) return false;
+    if (!changed || !other.changed) return changed === other.changed;
+    return equalKeys(changed.key, other.changed.key) && equalKeys(changed.known, other.changed.known);
+  });
 
 const masked = new Uint32Array(64);
 

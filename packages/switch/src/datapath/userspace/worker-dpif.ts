@@ -75,6 +75,8 @@ export class WorkerDpif implements Dpif {
   readonly #waiting = new Map<number, Waiting>();
   #seq = 0;
   #isWakeDue = false;
+  #isBarrierDue = false;
+  #barrier = Promise.resolve();
   #startedAt: number;
   #restartMs = RESTART_MS;
   #restarts = 0;
@@ -175,8 +177,13 @@ export class WorkerDpif implements Dpif {
     this.#tell({ op: "execute", ...command });
   }
 
-  async barrier(): Promise<void> {
-    await this.#ask({ op: "barrier" });
+  /** When nothing was told since the last barrier, that one's answer serves. */
+  barrier(): Promise<void> {
+    if (this.#isBarrierDue) {
+      this.#isBarrierDue = false;
+      this.#barrier = this.#ask({ op: "barrier" }).then(() => undefined);
+    }
+    return this.#barrier;
   }
 
   async syncStats(): Promise<void> {
@@ -284,6 +291,7 @@ export class WorkerDpif implements Dpif {
   }
 
   #tell(command: Command): void {
+    if (!("seq" in command)) this.#isBarrierDue = true;
     // What is not remembered is lost while there is nobody to hear it.
     if (this.#isDown) return;
     this.#worker.postMessage(command);

@@ -1,5 +1,6 @@
 import type { Wildcards } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
+import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
 import type { Action, FlowMod } from "../of.js";
 import type { Sink } from "../sink.js";
 import type { Step } from "./steps.js";
@@ -25,7 +26,11 @@ export type Effect =
 
 export interface TableLookup {
   readonly table: XTable;
-  readonly pristine: boolean;
+  /** Of the rule found; -1: none. */
+  readonly priority: number;
+  /** What was looked up, where actions have changed it: the flow, and the bits of it that do not depend on the packet,
+   *  given the megaflow. undefined: it was the packet as it came into the first bridge. */
+  readonly changed: { readonly key: FlowKey; readonly known: FlowMask } | undefined;
 }
 
 /** Tells what happens, for ofproto/trace. `depth` nests. */

@@ -174,8 +174,12 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   if (!table) return;
   ctx.table_id = table_id;
   ctx.sinks.push(table.looked);
-  ctx.lookups.push({ table, pristine: ctx.pristine });
   const rule = table.rules.lookup(ctx.key, ctx.wildcards);
+  ctx.lookups.push({
+    table,
+    priority: rule?.priority ?? -1,
+    changed: ctx.pristine ? undefined : { key: ctx.key.slice(), known: ctx.wildcards.fixed.slice() },
+  });
   note(ctx, "table", `table ${table_id}`, rule);
   if (!rule) {
     if (missDrops) ctx.actionSet = [];

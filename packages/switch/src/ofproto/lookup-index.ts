@@ -1,0 +1,151 @@
+import { FLOW_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
+import { equalKeys, hashLanes, hashStep } from "../flow/mask.js";
+import type { XTable } from "./xlate/world.js";
+
+/** A rule that came, went or changed: what a packet would have to look like to be concerned. */
+export interface TableChange {
+  readonly table: XTable;
+  readonly key: FlowKey;
+  readonly mask: FlowMask;
+  readonly priority: number;
+}
+
+/** A look into a table on somebody's behalf. */
+export interface Looked<T> {
+  readonly owner: T;
+  readonly table: XTable;
+  /** The flow that was looked up, and the bits of it that every packet of the owner has. */
+  readonly key: FlowKey;
+  known: FlowMask;
+  /** Of the rule found; -1: none. */
+  readonly priority: number;
+}
+
+/** # Lookup index
+ *
+ *  **What.** Who looked into a table, by what is known of the flow, so that a change of one rule finds those whom it
+ *  may concern without going through all.
+ *
+ *  **Design.** Lookups of one table form a group for each mask of known bits; there are few such masks. A rule's mask
+ *  has some bits in common with a group's: the group's lookups are hashed by these when they are first asked for, so
+ *  that rules of the same shape cost one probe a group. A group keeps MAX_HASHES such tables and gives up the oldest.
+ *
+ *  **Invariants.** A lookup is in every hash table of its group. */
+export class LookupIndex<T> {
+  readonly #tables = new Map<XTable, Map<number, Group<T>[]>>();
+
+  add(looked: Looked<T>): void {
+    const groups = this.#tables.get(looked.table) ?? new Map<number, Group<T>[]>();
+    this.#tables.set(looked.table, groups);
+    const hash = hashLanes(looked.known);
+    const list = groups.get(hash) ?? [];
+    groups.set(hash, list);
+    let group = list.find(({ known }) => equalKeys(known, looked.known));
+    if (!group) {
+      group = new Group(looked.known);
+      list.push(group);
+    }
+    // The masks of a group are one object.
+    looked.known = group.known;
+    group.add(looked);
+  }
+
+  remove(looked: Looked<T>): void {
+    const groups = this.#tables.get(looked.table);
+    const hash = hashLanes(looked.known);
+    const list = groups?.get(hash);
+    const group = list?.find(({ known }) => equalKeys(known, looked.known));
+    if (!groups || !list || !group) return;
+    group.delete(looked);
+    if (group.size > 0) return;
+    if (list.length > 1) list.splice(list.indexOf(group), 1);
+    else groups.delete(hash);
+    if (groups.size === 0) this.#tables.delete(looked.table);
+  }
+
+  /** Calls `found` with each owner that the change may concern, once for each of its lookups. */
+  forEach(change: TableChange, found: (owner: T) => void): void {
+    for (const list of this.#tables.get(change.table)?.values() ?? [])
+      for (const group of list) group.forEach(change, found);
+  }
+}
+
+/** Hash tables that a group keeps. */
+const MAX_HASHES = 8;
+
+interface Hashed<T> {
+  /** The bits that are hashed. */
+  readonly lanes: readonly number[];
+  readonly bits: FlowMask;
+  readonly byHash: Map<number, Set<Looked<T>>>;
+}
+
+class Group<T> {
+  readonly known: FlowMask;
+  readonly #all = new Set<Looked<T>>();
+  readonly #hashes: Hashed<T>[] = [];
+
+  constructor(known: FlowMask) {
+    this.known = known;
+  }
+
+  get size(): number {
+    return this.#all.size;
+  }
+
+  add(looked: Looked<T>): void {
+    this.#all.add(looked);
+    for (const hashed of this.#hashes) insert(hashed, looked);
+  }
+
+  delete(looked: Looked<T>): void {
+    this.#all.delete(looked);
+    for (const hashed of this.#hashes) {
+      const hash = hashOf(hashed, looked.key);
+      const same = hashed.byHash.get(hash);
+      same?.delete(looked);
+      if (same?.size === 0) hashed.byHash.delete(hash);
+    }
+  }
+
+  forEach({ key, mask, priority }: TableChange, found: (owner: T) => void): void {
+    const bits = mask.map((lane, i) => lane & this.known[i]!);
+    const lanes = significant(bits);
+    const candidates = lanes.length === 0 ? this.#all : this.#find(bits, lanes, key);
+    for (const looked of candidates ?? []) {
+      // A rule below the one found was not decisive, and is not now.
+      if (priority < looked.priority) continue;
+      if (lanes.every((lane) => ((looked.key[lane]! ^ key[lane]!) & bits[lane]!) === 0)) found(looked.owner);
+    }
+  }
+
+  #find(bits: FlowMask, lanes: readonly number[], key: FlowKey): Set<Looked<T>> | undefined {
+    let hashed = this.#hashes.find((other) => equalKeys(other.bits, bits));
+    if (!hashed) {
+      hashed = { lanes, bits, byHash: new Map() };
+      for (const looked of this.#all) insert(hashed, looked);
+      if (this.#hashes.length >= MAX_HASHES) this.#hashes.shift();
+      this.#hashes.push(hashed);
+    }
+    return hashed.byHash.get(hashOf(hashed, key));
+  }
+}
+
+function insert<T>(hashed: Hashed<T>, looked: Looked<T>): void {
+  const hash = hashOf(hashed, looked.key);
+  const same = hashed.byHash.get(hash);
+  if (same) same.add(looked);
+  else hashed.byHash.set(hash, new Set([looked]));
+}
+
+function hashOf(hashed: Hashed<unknown>, key: FlowKey): number {
+  let hash = 0;
+  for (const lane of hashed.lanes) hash = hashStep(hash, key[lane]! & hashed.bits[lane]!);
+  return hash >>> 2;
+}
+
+function significant(bits: FlowMask): number[] {
+  const lanes: number[] = [];
+  for (let lane = 0; lane < FLOW_LANES; lane++) if (bits[lane] !== 0) lanes.push(lane);
+  return lanes;
+}
