@@ -9,4 +9,5 @@ export { Datapath } from "./framework/datapath.js";
 export type { ControllerEvents } from "./framework/dispatch.js";
 export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
+export * from "./rest/index.js";
 export * from "./testing/fake-switch.js";

@@ -1,0 +1,34 @@
+import type { Switch } from "../framework/app.js";
+import { Problem } from "./problem.js";
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+export interface RouteRequest {
+  readonly params: Readonly<Record<string, string>>;
+  /** Undefined where there is none. */
+  readonly body: unknown;
+}
+
+/** One row of the interface: what is served, its document and its checks. `{name}` in the path is a parameter. */
+export interface Route {
+  readonly method: "GET" | "POST" | "DELETE";
+  readonly path: string;
+  readonly tag: string;
+  readonly summary: string;
+  /** Of the request's body. */
+  readonly body?: JsonSchema;
+  /** Of the answer's; none where it has no body. */
+  readonly answer?: JsonSchema;
+  /** Throws a Problem, or rejects with what a switch's `request` rejects with. */
+  readonly handle: (request: RouteRequest) => unknown;
+}
+
+/** The switches that are up. */
+export type Switches = ReadonlyMap<bigint, Switch>;
+
+/** The switch of a dpid that a client named. Throws a Problem: 404 when it is not connected. */
+export function switchOf(switches: Switches, dpid: bigint): Switch {
+  const dp = switches.get(dpid);
+  if (dp === undefined) throw new Problem(404, `no switch with dpid ${dpid} is connected`, { field: "dpid" });
+  return dp;
+}
