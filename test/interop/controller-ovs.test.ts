@@ -199,7 +199,7 @@ describe("sluice controller without a switch", () => {
 
   test.each([
     [["--listen", "x"], '--listen: "x" is not [IP:]PORT or a target to listen on'],
-    [["--app", "nope"], '--app: no app "nope"; there are learning-switch, hub'],
+    [["--app", "nope"], '--app: no app "nope"; there are learning-switch, hub, topology'],
     [["--max-idle", "0"], '--max-idle: "0" is not allowed; say "permanent" or 1 to 65535 seconds'],
     [["--connect", "ptcp:1"], "--connect: ptcp:1 is a target to listen on"],
     [["--bogus"], "unknown option --bogus (try --help)"],
