@@ -16,6 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { linkBundled } from "./link-bundled.mjs";
 
 const LEAST_NODE = [20, 19];
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -117,6 +118,7 @@ function isBuilt() {
 function build() {
   const before = sourceFingerprint();
   runTool(process.execPath, [join(root, "node_modules", "typescript", "bin", "tsc"), "-b"], "tsc -b");
+  linkBundled();
   writeStamp(buildStamp, before);
 }
 

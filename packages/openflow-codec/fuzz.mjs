@@ -1,10 +1,15 @@
-// Mutates the fixtures and holds the codec to its laws: node fuzz.mjs [COUNT [SEED]]. Deterministic.
+// Mutates the fixtures and holds the codec to its laws: npm run fuzz -- [COUNT [SEED]]. The same count and seed do the
+// same; a failure tells the seed of its turn of 50 000.
 import { readdirSync, readFileSync } from "node:fs";
 import { fuzz } from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 
-const count = Number(process.argv[2] ?? 1_000_000);
-const seed = Number(process.argv[3] ?? 1);
+const numbers = process.argv.slice(2);
+if (numbers.length > 2 || !numbers.every((text) => /^\d{1,15}$/.test(text))) {
+  console.error("usage: npm run fuzz -- [COUNT [SEED]], whole numbers");
+  process.exit(1);
+}
+const [count = 1_000_000, seed = 1] = numbers.map(Number);
 const fixtures = new URL("../../test/fixtures/openflow/", import.meta.url);
 const seeds = readdirSync(fixtures)
   .filter((file) => file.endsWith(".of13"))

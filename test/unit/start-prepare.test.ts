@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type RunResult, run } from "../support/process.js";
 
-const PREPARE = fileURLToPath(new URL("../../scripts/prepare.mjs", import.meta.url));
+const SCRIPTS = fileURLToPath(new URL("../../scripts/", import.meta.url));
 
 /** An npm that takes a while, installs a compiler that fails on sources that say so, and notes that it ran. */
 const NPM = `
@@ -37,8 +37,8 @@ describe("scripts/prepare.mjs", () => {
 
   beforeEach(() => {
     tree = mkdtempSync(join(tmpdir(), "sluice-prepare-"));
-    mkdirSync(join(tree, "scripts"));
-    cpSync(PREPARE, join(tree, "scripts/prepare.mjs"));
+    for (const script of ["prepare.mjs", "link-bundled.mjs"])
+      cpSync(join(SCRIPTS, script), join(tree, "scripts", script));
     write("package.json", '{ "type": "module" }');
     write("package-lock.json", "1");
     write("npm.js", NPM);

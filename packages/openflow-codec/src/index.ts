@@ -9,7 +9,7 @@ export type { Infer, Init } from "./schema/declare.js";
 export { EncodeError, type ErrorRef, OfDecodeError } from "./schema/error.js";
 export { type Json, JsonError } from "./schema/json.js";
 export type { Masked, OxmField } from "./schema/oxm-field.js";
-export { supportedTable } from "./supported.js";
+export { type SupportColumn, type SupportKind, supportedTable } from "./supported.js";
 export * from "./text/index.js";
 export type { Action, ActionInit } from "./v13/actions.js";
 export * from "./v13/errors.js";

@@ -1,0 +1,58 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type SupportKind, supportedTable } from "@sluice/openflow-codec";
+import { expect, test } from "vitest";
+import { handlers } from "../../packages/switch/src/connmgr/handlers/index.js";
+import { flowFieldOf } from "../../packages/switch/src/flow/match.js";
+import { canExecute } from "../../packages/switch/src/ofproto/xlate/pipeline.js";
+
+/** docs/supported.md is made from the declarations and from the switch's own tables: `npm run docs` writes it anew. */
+
+/** Names in quotes or as keys in the switch's sources. */
+function namedInSwitch(): Set<string> {
+  const directory = fileURLToPath(new URL("../../packages/switch/src/", import.meta.url));
+  const sources = readdirSync(directory, { recursive: true, encoding: "utf8" })
+    .filter((file) => file.endsWith(".ts") && !/\.(?:test|testkit)\.ts$/.test(file))
+    .map((file) => readFileSync(directory + file, "utf8"))
+    .join("\n");
+  return new Set(
+    [...sources.matchAll(/"([A-Z]\w+)"|\b([A-Z][A-Z0-9]+_\w+)(?=\??[(:])/g)].map(
+      ([, quoted, key]) => (quoted ?? key)!,
+    ),
+  );
+}
+
+const named = namedInSwitch();
+
+function inSwitch(kind: SupportKind, name: string): string {
+  // The codec keeps these and shows them; the switch knows no experimenter but those that have names.
+  if (/^OFP(?:T|MP|IT|AT|MBT)_EXPERIMENTER$/.test(name)) return "refuses";
+  switch (kind) {
+    case "action":
+      return canExecute(name) ? "yes" : "no";
+    case "match field":
+      return flowFieldOf(name) === undefined ? "no" : "yes";
+    case "message":
+      return name in handlers ? "takes" : named.has(name) ? "sends" : "no";
+    case "error":
+      return "";
+    default:
+      return named.has(name) ? "yes" : "no";
+  }
+}
+
+const HEAD = `# What is supported
+
+Made by \`npm run docs\` from the declarations of [openflow-codec](../packages/openflow-codec) and the tables of
+[switch](../packages/switch); a test holds it up to date.
+
+Codec: read and written by name, in bytes, JSON and types; what has no name is kept and written again, or refused with
+the error that is named. Switch: what \`sluice vswitchd\` does with it.
+
+`;
+
+test("docs/supported.md says what the declarations and the switch say (else: npm run docs)", async () => {
+  await expect(HEAD + supportedTable([{ title: "Switch", says: inSwitch }])).toMatchFileSnapshot(
+    "../../docs/supported.md",
+  );
+});
