@@ -1,7 +1,8 @@
 // Hot path. `lookup` runs per upcall and table: typed arrays only, nothing is allocated.
+import { type Conjoined, completed } from "./conjunction.js";
 import { type Classified, hashMask, Subtable, significantLanes, type Wildcards } from "./subtable.js";
 
-export type { Wildcards };
+export type { Conjoined, Wildcards };
 
 /** # Classifier
  *
@@ -19,6 +20,11 @@ export type { Wildcards };
  *  Bits in `wildcards.fixed` are left out: those whose value does not depend on the packet any more, because an
  *  action has set them or an earlier lookup has pinned them.
  *
+ *  **Conjunctions.** A rule that is part of a conjunctive match is never found itself. Where such rules beat the best
+ *  other one, and all clauses of a conjunction are among those of one priority, the flow is looked up again with the
+ *  conjunction's id in it, past all such rules; what that finds is the answer. When it finds nothing, or no
+ *  conjunction is complete, the rules of the next lower priority have their turn.
+ *
  *  **Invariants.** `#subtables` is sorted by falling `maxPriority`, and none is empty. With two rules of the same
  *  priority over one packet the one found is arbitrary (1.3.5 §5.3) but the same for every packet of the
  *  un-wildcarded flow.
@@ -30,11 +36,14 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   readonly #byMask = new Map<number, Subtable<R>[]>();
   #subtables: Subtable<R>[] = [];
   #size = 0;
+  readonly #conjIdLane: number;
 
-  /** `lanes`: words in a key. `stageOf`: a lane's stage; lookups stop at the end of one that no rule agrees with. */
-  constructor(lanes: number, stageOf: (lane: number) => number = () => 0) {
+  /** `lanes`: words in a key. `stageOf`: a lane's stage; lookups stop at the end of one that no rule agrees with.
+   *  `conjIdLane`: the lane that the id of a conjunction is looked up in; no packet decides what is in it. */
+  constructor(lanes: number, stageOf: (lane: number) => number = () => 0, conjIdLane = lanes - 1) {
     this.#lanes = lanes;
     this.#stageOf = stageOf;
+    this.#conjIdLane = conjIdLane;
   }
 
   get size(): number {
@@ -46,19 +55,70 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     return this.#subtables.length;
   }
 
-  lookup(key: Uint32Array, wildcards?: Wildcards): R | undefined {
+  /** The best rule for `key`. `conjoined` gets what came of each conjunction that `key` fulfils. */
+  lookup(key: Uint32Array, wildcards?: Wildcards, conjoined?: Conjoined<R>[]): R | undefined {
     const subtables = this.#subtables;
     let best: R | undefined;
     let priority = -1;
+    let parts: R[] | undefined;
     for (let i = 0; i < subtables.length; i++) {
       const subtable = subtables[i]!;
       if (subtable.maxPriority <= priority) break;
       const rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards);
       if (rule !== undefined && rule.priority > priority) {
+        if (rule.conjunctions !== undefined) {
+          if (parts === undefined) parts = [rule];
+          else parts.push(rule);
+          continue;
+        }
         best = rule;
         priority = rule.priority;
       }
     }
+    return parts === undefined ? best : this.#conjoin(key, wildcards, conjoined, parts, best);
+  }
+
+  /** Decides between parts of conjunctive matches and the best rule that is none. */
+  #conjoin(
+    key: Uint32Array,
+    wildcards: Wildcards | undefined,
+    conjoined: Conjoined<R>[] | undefined,
+    parts: readonly R[],
+    hard: R | undefined,
+  ): R | undefined {
+    let best = hard;
+    let left = parts;
+    for (;;) {
+      left = left.filter((rule) => rule.priority > (best?.priority ?? -1));
+      const priority = left.reduce((highest, rule) => Math.max(highest, rule.priority), -1);
+      if (priority < 0) return best;
+      const top = left.filter((rule) => rule.priority === priority);
+      for (const { id, clauses } of completed(top)) {
+        const rule = this.#lookupWithId(key, id, wildcards);
+        conjoined?.push({ id, priority, clauses, rule });
+        if (rule) return rule;
+      }
+      left = left.filter((rule) => rule.priority < priority);
+      for (const rule of top) {
+        const next = (rule.subtable as unknown as Subtable<R>).after(rule);
+        if (next?.conjunctions !== undefined) left = [...left, next];
+        else if (next && next.priority > (best?.priority ?? -1)) best = next;
+      }
+    }
+  }
+
+  /** The best rule for `key` of a packet that is in the conjunction `id`, past all parts of conjunctions. */
+  #lookupWithId(key: Uint32Array, id: number, wildcards: Wildcards | undefined): R | undefined {
+    const before = key[this.#conjIdLane]!;
+    key[this.#conjIdLane] = id;
+    let best: R | undefined;
+    for (const subtable of this.#subtables) {
+      if (subtable.maxPriority <= (best?.priority ?? -1)) break;
+      let rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards);
+      while (rule?.conjunctions !== undefined) rule = subtable.after(rule);
+      if (rule && rule.priority > (best?.priority ?? -1)) best = rule;
+    }
+    key[this.#conjIdLane] = before;
     return best;
   }
 

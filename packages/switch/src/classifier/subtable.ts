@@ -1,8 +1,11 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
+import type { Conjunction } from "./conjunction.js";
 
 /** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
 export interface Classified {
   readonly priority: number;
+  /** What it is a part of; undefined for a rule that stands for itself. */
+  readonly conjunctions: readonly Conjunction[] | undefined;
   /** Set while the rule is in a classifier. */
   subtable: Subtable<Classified> | undefined;
   slot: number;
@@ -134,6 +137,20 @@ export class Subtable<R extends Classified> {
     while (slot !== NONE) {
       if (this.#hashes[slot] === hash && this.#same(slot, key)) return this.#rules[slot];
       slot = this.#next[slot]!;
+    }
+    return undefined;
+  }
+
+  /** The best rule after `rule` that has the key that `rule` has. */
+  after(rule: R): R | undefined {
+    const { width } = this;
+    const values = this.#values;
+    const { slot } = rule;
+    for (let next = this.#next[slot]!; next !== NONE; next = this.#next[next]!) {
+      if (this.#hashes[next] !== this.#hashes[slot]) continue;
+      let i = 0;
+      while (i < width && values[next * width + i] === values[slot * width + i]) i++;
+      if (i === width) return this.#rules[next];
     }
     return undefined;
   }

@@ -14,10 +14,10 @@ import type { PacketInEvent } from "../ofproto/types.js";
 import { type AsyncKind, wants } from "./async.js";
 import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
+import { BundleError, niciraError } from "./experimenter-error.js";
 import { FlowMonitors } from "./flow-monitor.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
-import { BundleError } from "./onf-error.js";
 import type { PacketBuffers } from "./packet-buffers.js";
 import { packetInFor } from "./packet-in.js";
 import { PacketInQueue } from "./packet-in-queue.js";
@@ -244,7 +244,12 @@ export class Agent {
     const isAnswered = request[1] !== OFPT_ERROR;
     if (error instanceof OfDecodeError || error instanceof OfpError) {
       log.dbg(`${this.name}: ${error.message}`);
-      if (isAnswered) this.send(errorFor(error, request));
+      if (isAnswered)
+        this.send(
+          error instanceof OfpError && error.error_type === "OFPET_EXPERIMENTER"
+            ? niciraError(error, request)
+            : errorFor(error, request),
+        );
     } else if (error instanceof BundleError) {
       log.dbg(`${this.name}: ${error.message}`);
       this.send(error.toMessage(request));

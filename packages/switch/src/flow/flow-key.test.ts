@@ -43,6 +43,7 @@ test("the constants of lanes.ts are where the layout puts the fields", () => {
   expect(laneOf("ipv6_dst")).toEqual([lanes.LANE_IPV6_DST, 0]);
   expect(laneOf("ipv6_flabel")).toEqual([lanes.LANE_FLABEL, 0]);
   expect(laneOf("ipv6_nd_target")).toEqual([lanes.LANE_ND_TARGET, 0]);
+  expect(laneOf("conj_id")).toEqual([lanes.LANE_CONJ_ID, 0]);
   expect(lanes.LANES_IPV6).toBe(DP_LANES);
 });
 

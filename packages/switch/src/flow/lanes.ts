@@ -24,6 +24,7 @@ export const LANE_IPV6_DST = 21;
 /** 3 free, ipv6_exthdr 9, ipv6_flabel 20. */
 export const LANE_FLABEL = 25;
 export const LANE_ND_TARGET = 26;
+export const LANE_CONJ_ID = 44;
 
 /** Lanes in use by a packet of each sort, those after are 0: Ethernet or IPv4, ARP, MPLS or PBB, IPv6. */
 export const LANES_IPV4 = 12;

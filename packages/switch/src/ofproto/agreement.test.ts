@@ -67,22 +67,64 @@ const action = (isIp: boolean, isTagged: boolean): fc.Arbitrary<Action> =>
       : []),
   );
 
-const flowMod: fc.Arbitrary<FlowMod> = fc.tuple(match, table).chain(([match, table_id]) => {
+const command = fc.constantFrom(
+  ...([
+    "OFPFC_ADD",
+    "OFPFC_ADD",
+    "OFPFC_ADD",
+    "OFPFC_MODIFY",
+    "OFPFC_DELETE",
+    "OFPFC_DELETE_STRICT",
+  ] as const),
+);
+
+/** Flows that are part of a conjunction, and those that it leads to. */
+const part = fc.record({
+  command,
+  table_id: table,
+  match: fc.oneof(
+    match,
+    fc.constantFrom<Match>(
+      { eth_type: 0x0800, ipv4_src: "10.0.0.1" },
+      { eth_type: 0x0800, ip_proto: 17, udp_dst: 1 },
+      { eth_type: 0x0800, ip_proto: 17, udp_dst: 2 },
+      { in_port: 1 },
+    ),
+  ),
+  priority: fc.constantFrom(3, 4),
+  instructions: fc
+    .uniqueArray(fc.constantFrom(0, 1, 2, 3), { minLength: 1, maxLength: 2 })
+    .map((parts): Instruction[] => [
+      {
+        type: "OFPIT_APPLY_ACTIONS",
+        actions: parts.map((part) => ({
+          type: "NXAST_CONJUNCTION",
+          id: 1 + (part >> 1),
+          clause: part & 1,
+          n_clauses: 2,
+        })),
+      },
+    ]),
+});
+const answer = fc.record({
+  command,
+  table_id: table,
+  match: fc
+    .tuple(fc.oneof(fc.constant<Match>({}), match), fc.constantFrom(1, 2))
+    .map(([match, conj_id]) => ({ ...match, conj_id })),
+  priority: fc.nat(5),
+  instructions: port.map((port): Instruction[] => [
+    { type: "OFPIT_APPLY_ACTIONS", actions: [{ type: "OFPAT_OUTPUT", port }] },
+  ]),
+});
+
+const plainFlowMod: fc.Arbitrary<FlowMod> = fc.tuple(match, table).chain(([match, table_id]) => {
   const actions = fc.array(
     action("eth_type" in match, typeof match.vlan_vid === "number" && match.vlan_vid !== 0),
     { maxLength: 3 },
   );
   return fc.record({
-    command: fc.constantFrom(
-      ...([
-        "OFPFC_ADD",
-        "OFPFC_ADD",
-        "OFPFC_ADD",
-        "OFPFC_MODIFY",
-        "OFPFC_DELETE",
-        "OFPFC_DELETE_STRICT",
-      ] as const),
-    ),
+    command,
     table_id: fc.constant(table_id),
     match: fc.constant(match),
     priority: fc.nat(5),
@@ -103,6 +145,12 @@ const flowMod: fc.Arbitrary<FlowMod> = fc.tuple(match, table).chain(([match, tab
       ]),
   });
 });
+
+const flowMod: fc.Arbitrary<FlowMod> = fc.oneof(
+  { weight: 3, arbitrary: plainFlowMod },
+  { weight: 1, arbitrary: part },
+  { weight: 1, arbitrary: answer },
+);
 
 const groupMod: fc.Arbitrary<GroupMod> = fc
   .record({
@@ -152,6 +200,21 @@ const step = fc.oneof(
   { weight: 1, arbitrary: groupMod.map((groupMod) => ({ groupMod })) },
   { weight: 6, arbitrary: packet.map((packet) => ({ packet })) },
 );
+/** Hardly anything but conjunctions, and few packets, so that many flows bear on one cached flow. */
+const conjunctiveStep = fc.oneof(
+  { weight: 3, arbitrary: part.map((flowMod) => ({ flowMod: { ...flowMod, table_id: 0 } })) },
+  { weight: 2, arbitrary: answer.map((flowMod) => ({ flowMod: { ...flowMod, table_id: 0 } })) },
+  { weight: 1, arbitrary: plainFlowMod.map((flowMod) => ({ flowMod })) },
+  {
+    weight: 4,
+    arbitrary: packet.map(({ bytes }) => ({ packet: { in_port: 1, bytes } })),
+  },
+);
+const steps = (maxLength: number) =>
+  fc.oneof(
+    fc.array(step, { minLength: 20, maxLength }),
+    fc.array(conjunctiveStep, { minLength: 20, maxLength }),
+  );
 
 const errorOf = (body: () => void): string => {
   try {
@@ -167,7 +230,7 @@ const BITS = DP_LANES * 32;
 test("flipping a bit that a cached flow leaves wildcarded never changes the verdict", async () => {
   await fc.assert(
     fc.asyncProperty(
-      fc.array(step, { minLength: 20, maxLength: 40 }),
+      steps(40),
       fc.array(fc.nat(BITS - 1), { minLength: 40, maxLength: 40 }),
       async (steps, bits) => {
         const bench = await TestBench.over(userspaceRig, PORTS);
@@ -201,7 +264,7 @@ test("flipping a bit that a cached flow leaves wildcarded never changes the verd
 
 test("cached flows never change what comes out, nor what is counted", async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
+    fc.asyncProperty(steps(60), async (steps) => {
       const cached = await TestBench.over(userspaceRig, PORTS);
       const plain = await TestBench.over(userspaceRig, PORTS, { flowLimit: 0 });
       const both = [cached, plain];

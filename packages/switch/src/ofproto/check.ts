@@ -46,12 +46,24 @@ export function checkInstructions(
     instructions.length < 2
       ? instructions
       : [...instructions].sort((a, b) => ORDER.indexOf(a.type) - ORDER.indexOf(b.type));
+  checkConjunctions(instructions);
   sorted.forEach((instruction, i) => {
     if (i > 0 && sorted[i - 1]!.type === instruction.type)
       throw refuse("OFPBIC_UNSUP_INST", `two ${instruction.type}`);
     checkInstruction(known, table_id, instruction, context);
   });
   return sorted;
+}
+
+/** A flow that is part of a conjunction is never executed: beside `conjunction` only notes make sense. */
+function checkConjunctions(instructions: readonly Instruction[]): void {
+  const first = instructions.find((instruction) => instruction.type === "OFPIT_APPLY_ACTIONS");
+  const actions = first?.actions ?? [];
+  if (!actions.some(({ type }) => type === "NXAST_CONJUNCTION")) return;
+  const other =
+    instructions.find((instruction) => instruction !== first) ??
+    actions.find(({ type }) => type !== "NXAST_CONJUNCTION" && type !== "NXAST_NOTE");
+  if (other) throw refuse("NXBAC_BAD_CONJUNCTION", `${other.type} in a flow with conjunction`);
 }
 
 function checkInstruction(
@@ -74,6 +86,8 @@ function checkInstruction(
       return;
     // In the order of execution: a push may stand behind what needs it.
     case "OFPIT_WRITE_ACTIONS":
+      if (instruction.actions?.some(({ type }) => type === "NXAST_CONJUNCTION"))
+        throw refuse("OFPBAC_BAD_TYPE", "conjunction has no place in an action set");
       checkActions(known, inOrder(instruction.actions ?? []), context, false);
       return;
     case "OFPIT_EXPERIMENTER":
@@ -169,6 +183,10 @@ function checkAction(
       return;
     case "NXAST_CLONE":
       checkActions(known && new Map(known), (action.actions ?? []) as readonly Action[], context, packetOut);
+      return;
+    case "NXAST_CONJUNCTION":
+      if (action.n_clauses < 2 || action.n_clauses > 64 || action.clause >= action.n_clauses)
+        throw refuse("NXBAC_BAD_CONJUNCTION", `clause ${action.clause + 1} of ${action.n_clauses}`);
       return;
     case "NXAST_RESUBMIT_TABLE":
       if (action.table !== OFPTT.ALL && action.table >= context.tables)

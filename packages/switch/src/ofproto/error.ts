@@ -29,6 +29,7 @@ const TYPE_OF_PREFIX: Readonly<Record<string, string>> = {
   OFPRRFC: "OFPET_ROLE_REQUEST_FAILED",
   OFPMMFC: "OFPET_METER_MOD_FAILED",
   OFPTFFC: "OFPET_TABLE_FEATURES_FAILED",
+  NXBAC: "OFPET_EXPERIMENTER",
 };
 
 /** The error for a code: `refuse("OFPBAC_BAD_OUT_PORT", "port 0")`. */

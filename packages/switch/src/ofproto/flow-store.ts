@@ -107,10 +107,12 @@ export class FlowStore {
       if ((flags & OFPFF.RESET_COUNTS) === 0) {
         rule.packets = old.packets;
         rule.bytes = old.bytes;
+        old.heir = rule;
       }
       table.rules.replace(old, rule);
       this.#forget(old);
       transaction.onUndo(() => {
+        old.heir = undefined;
         this.#forget(rule);
         table.rules.replace(rule, old);
         this.#watch(old);

@@ -1,5 +1,6 @@
 import { Classifier } from "../classifier/classifier.js";
 import { DP_LANES, FLOW_LANES, flowField } from "../flow/flow-key.js";
+import { LANE_CONJ_ID } from "../flow/lanes.js";
 import type { Rule } from "./rule.js";
 import { Counter } from "./sink.js";
 import type { XTable } from "./xlate/world.js";
@@ -23,7 +24,7 @@ function stageOf(lane: number): number {
 /** One flow table. */
 export class OfTable implements XTable {
   readonly table_id: number;
-  readonly rules = new Classifier<Rule>(FLOW_LANES, stageOf);
+  readonly rules = new Classifier<Rule>(FLOW_LANES, stageOf, LANE_CONJ_ID);
   readonly looked = new Counter();
   readonly matched = new Counter();
   /** "" until a controller or the configuration gives one: tools show numbers then, as with Open vSwitch. */

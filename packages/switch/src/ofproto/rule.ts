@@ -1,3 +1,4 @@
+import type { Conjunction } from "../classifier/conjunction.js";
 import type { Classified, Subtable } from "../classifier/subtable.js";
 import type { Instruction } from "./of.js";
 import type { Sink } from "./sink.js";
@@ -13,8 +14,8 @@ export class Rule implements Classified, Sink {
   hard_timeout: number;
   /** OFPFF_*. */
   flags: number;
-  /** In the order of execution, 1.3.5 §5.9. */
-  instructions: readonly Instruction[];
+  #instructions: readonly Instruction[];
+  #conjunctions: readonly Conjunction[] | undefined;
   /** Clock ms. The hard timeout runs from `freshMs`, the idle one from `usedMs`. */
   readonly createdMs: number;
   /** When it was added, or learned again. */
@@ -22,6 +23,8 @@ export class Rule implements Classified, Sink {
   usedMs: number;
   packets = 0;
   bytes = 0;
+  /** The rule that took this one's place and its counts: late counts of cached flows go there. */
+  heir: Rule | undefined = undefined;
   /** Hidden from controllers: the NORMAL flow of fail-mode standalone. */
   readonly hidden: boolean;
 
@@ -44,14 +47,33 @@ export class Rule implements Classified, Sink {
     this.idle_timeout = init.idle_timeout;
     this.hard_timeout = init.hard_timeout;
     this.flags = init.flags;
-    this.instructions = init.instructions;
+    this.#instructions = init.instructions;
+    this.#conjunctions = conjunctionsOf(init.instructions);
     this.hidden = init.hidden ?? false;
     this.createdMs = nowMs;
     this.freshMs = nowMs;
     this.usedMs = nowMs;
   }
 
+  /** In the order of execution, 1.3.5 §5.9. */
+  get instructions(): readonly Instruction[] {
+    return this.#instructions;
+  }
+
+  set instructions(instructions: readonly Instruction[]) {
+    this.#instructions = instructions;
+    this.#conjunctions = conjunctionsOf(instructions);
+  }
+
+  get conjunctions(): readonly Conjunction[] | undefined {
+    return this.#conjunctions;
+  }
+
   credit(packets: number, bytes: number, usedMs: number): void {
+    if (this.heir) {
+      this.heir.credit(packets, bytes, usedMs);
+      return;
+    }
     this.packets += packets;
     this.bytes += bytes;
     if (usedMs > this.usedMs) this.usedMs = usedMs;
@@ -80,6 +102,18 @@ export class Rule implements Classified, Sink {
   get outputs(): Iterable<{ port?: number; group_id?: number }> {
     return outputsOf(this.instructions);
   }
+}
+
+/** What a rule with these instructions is a part of (ovs-actions(7), "conjunction"). */
+function conjunctionsOf(instructions: readonly Instruction[]): readonly Conjunction[] | undefined {
+  const [first] = instructions;
+  if (first?.type !== "OFPIT_APPLY_ACTIONS") return undefined;
+  const parts = (first.actions ?? []).flatMap((action) =>
+    action.type === "NXAST_CONJUNCTION"
+      ? [{ id: action.id, clause: action.clause, n_clauses: action.n_clauses }]
+      : [],
+  );
+  return parts.length > 0 ? parts : undefined;
 }
 
 /** The ports and groups that instructions send to directly. */

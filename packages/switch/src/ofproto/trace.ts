@@ -133,6 +133,11 @@ function formatEvent({ kind, depth, text, subject }: TraceEvent): string[] {
         `${"    ".repeat(depth)}${number}. ${match ? `${match}, ` : ""}priority ${rule.priority}${cookie}`,
       ];
     }
+    case "conjunction": {
+      const part = subject as TracedRule;
+      const match = formatMatch(part.match);
+      return [`${indent} -> conj. ${match ? `${match}, ` : ""}priority ${part.priority}`];
+    }
     case "action":
       return formatStep(subject as { type: string }).map((line) => indent + line);
     case "note":

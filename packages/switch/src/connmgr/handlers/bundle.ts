@@ -1,6 +1,6 @@
 import { decode, type MessageOf } from "@sluice/openflow-codec";
 import type { Agent } from "../agent.js";
-import { BundleError } from "../onf-error.js";
+import { BundleError } from "../experimenter-error.js";
 import { mayRequest } from "../roles.js";
 import type { HandlerTable } from "./handler.js";
 

@@ -108,6 +108,10 @@ export const niciraActions: Handlers = {
   },
 
   NXAST_NOTE() {},
+  /** A flow with it is never executed; in a packet-out it means nothing. */
+  NXAST_CONJUNCTION(ctx) {
+    ctx.record?.({ depth: ctx.depth, kind: "note", text: "executing no-op conjunction action" });
+  },
   NXAST_EXIT(ctx) {
     ctx.exited = true;
   },

@@ -1,6 +1,9 @@
+import type { Conjoined } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
 import { type FlowKey, type FlowMask, flowField, getFieldBig } from "../../flow/flow-key.js";
+import { LANE_CONJ_ID } from "../../flow/lanes.js";
 import type { Action } from "../of.js";
+import type { Rule } from "../rule.js";
 import type { Sink } from "../sink.js";
 import { orderOfSet, writeToSet } from "./action-set.js";
 import { chooseBuckets } from "./buckets.js";
@@ -13,6 +16,7 @@ import {
   onCopy,
   type Recorder,
   type TableLookup,
+  type TraceEvent,
   type XlateError,
 } from "./context.js";
 import type { Frozen } from "./contexts.js";
@@ -23,7 +27,7 @@ import { type Engine, niciraActions } from "./nicira-actions.js";
 import { decideNormal } from "./normal.js";
 import { OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
-import { OFPPC, type XBridge, type XPort } from "./world.js";
+import { OFPPC, type XBridge, type XPort, type XTable } from "./world.js";
 
 /** # Translation
  *
@@ -174,13 +178,15 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   if (!table) return;
   ctx.table_id = table_id;
   ctx.sinks.push(table.looked);
-  const rule = table.rules.lookup(ctx.key, ctx.wildcards);
+  const conjoined: Conjoined<Rule>[] = [];
+  const rule = table.rules.lookup(ctx.key, ctx.wildcards, conjoined);
   ctx.lookups.push({
     table,
-    priority: rule?.priority ?? -1,
+    priority: conjoined.find((one) => one.rule)?.priority ?? rule?.priority ?? -1,
     changed: ctx.pristine ? undefined : { key: ctx.key.slice(), known: ctx.wildcards.fixed.slice() },
   });
   note(ctx, "table", `table ${table_id}`, rule);
+  for (const one of conjoined) lookedWithId(ctx, table, one);
   if (!rule) {
     if (missDrops) ctx.actionSet = [];
     note(ctx, missDrops ? "drop" : "note", "no match");
@@ -190,6 +196,17 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   ctx.cookie = rule.cookie;
   ctx.tableMiss = rule.isTableMiss;
   run(ctx, rule.instructions);
+}
+
+/** A flow that fulfilled a conjunction was looked up a second time, with the conjunction's id in it. */
+function lookedWithId(ctx: Context, table: XTable, { id, clauses, rule }: Conjoined<Rule>): void {
+  const key = ctx.key.slice();
+  key[LANE_CONJ_ID] = id;
+  const known = ctx.wildcards.fixed.slice();
+  ctx.lookups.push({ table, priority: rule?.priority ?? -1, changed: { key, known } });
+  if (!ctx.record) return;
+  for (const clause of clauses) note(ctx, "conjunction", `${id}`, clause);
+  if (!rule) note(ctx, "note", `no flow for conj_id=${id}`);
 }
 
 function executeActionSet(ctx: Context): void {
@@ -494,12 +511,7 @@ function withoutLastClone(actions: readonly OdpAction[]): readonly OdpAction[] {
   return last?.type === "clone" ? [...actions.slice(0, -1), ...withoutLastClone(last.actions)] : actions;
 }
 
-function note(
-  ctx: Context,
-  kind: "bridge" | "table" | "action" | "note" | "drop",
-  text: string,
-  subject?: unknown,
-): void {
+function note(ctx: Context, kind: TraceEvent["kind"], text: string, subject?: unknown): void {
   ctx.record?.({ depth: ctx.depth, kind, text, subject });
 }
 
