@@ -3,6 +3,7 @@ export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";
 export * from "./apps/mac-table.js";
 export * from "./apps/topology/index.js";
+export * from "./composition/index.js";
 export * from "./framework/app.js";
 export * from "./framework/controller.js";
 export { Datapath } from "./framework/datapath.js";

@@ -1,10 +1,11 @@
 import { OFPP } from "@sluice/openflow-codec";
+import { defineApp } from "../composition/definition.js";
 import type { App } from "../framework/app.js";
 import { addFlow, output, packetOut, tableMissToController } from "../framework/messages.js";
 
 export interface HubOptions {
   /** Every packet passes through the controller. */
-  noFlow?: boolean;
+  noFlow?: boolean | undefined;
 }
 
 /** Every packet goes out of every other port: by one flow, or packet by packet. */
@@ -18,3 +19,15 @@ export function hub(options: HubOptions = {}): App {
     },
   };
 }
+
+export const hubApp = defineApp({
+  name: "hub",
+  summary: "sends every packet to every other port",
+  settings: {
+    type: "object",
+    properties: {
+      noFlow: { type: "boolean", description: "install no flow: every packet passes through the controller" },
+    },
+  },
+  create: hub,
+});

@@ -12,6 +12,7 @@ import {
 } from "@sluice/openflow-codec";
 import { type Clock, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
+import { defineApp } from "../composition/definition.js";
 import type { App, Switch } from "../framework/app.js";
 import { addFlow, output, packetOut, tableMissToController } from "../framework/messages.js";
 import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
@@ -19,9 +20,9 @@ import { MacTable, type MacTableOptions } from "./mac-table.js";
 
 export interface LearningSwitchOptions extends MacTableOptions {
   /** Seconds without a packet after which a learned flow goes; 0 keeps it. 60 unless given. */
-  maxIdle?: number;
+  maxIdle?: number | undefined;
   /** Install no flows: every packet passes through the controller. */
-  noFlow?: boolean;
+  noFlow?: boolean | undefined;
   clock?: Clock;
 }
 
@@ -152,3 +153,32 @@ export function onPortStatus(table: MacTable, message: PortStatus): OfMessageIni
   table.flushPort(port_no);
   return [forget({ in_port: port_no }), forget({}, port_no)];
 }
+
+export const learningSwitchApp = defineApp({
+  name: "learning-switch",
+  summary: "forwards by learned addresses, VLAN by VLAN",
+  settings: {
+    type: "object",
+    properties: {
+      maxIdle: {
+        type: "integer",
+        minimum: 0,
+        maximum: 0xffff,
+        default: 60,
+        description: "seconds without a packet after which a learned flow goes; 0 keeps it",
+      },
+      noFlow: {
+        type: "boolean",
+        description: "install no flows: every packet passes through the controller",
+      },
+      size: { type: "integer", minimum: 1, default: 8192, description: "addresses remembered of a switch" },
+      ageMs: {
+        type: "integer",
+        minimum: 1,
+        default: 300_000,
+        description: "milliseconds after which an address not seen again is forgotten",
+      },
+    },
+  },
+  create: (settings, { clock }) => learningSwitch({ ...settings, clock }),
+});

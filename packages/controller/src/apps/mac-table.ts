@@ -13,9 +13,9 @@ const NEW: Learned = { kind: "new" };
 
 export interface MacTableOptions {
   /** Entries at most; with one more, the one longest known is forgotten. 8192 unless given. */
-  size?: number;
+  size?: number | undefined;
   /** Milliseconds after which an address not seen again is forgotten. 300 s unless given. */
-  ageMs?: number;
+  ageMs?: number | undefined;
 }
 
 /** The addresses of one switch's hosts, apart for each VLAN. Time is the caller's, in ms. */

@@ -27,8 +27,11 @@ export type Answer = readonly OfMessageInit[] | void | Promise<readonly OfMessag
 export interface AppEvents {
   /** A switch is connected; its ports are known. */
   datapath_up(dp: Switch): Answer;
-  /** It is gone; nothing can be sent any more. */
+  /** It is gone (or another controller is its master now); nothing can be sent any more. */
   datapath_down(dp: Switch, why: string): void;
+  /** The app is taken away while the switch stays: messages that take back what the app has set up there. Not asked
+   *  of an app that another of its name replaces, whose `datapath_up` finds the flows as after a reconnection. */
+  datapath_release(dp: Switch): Answer;
   /** Passed from app to app in their order until one answers (an empty list is an answer, too). */
   packet_in(dp: Switch, message: MessageOf<"OFPT_PACKET_IN">): Answer;
   /** `dp.ports` is already up to date. */
@@ -44,6 +47,9 @@ export interface AppEvents {
 export interface App {
   readonly name: string;
   readonly events: Partial<AppEvents>;
+  /** The user asks for files to be read again (SIGHUP); for an app that has read some. It goes on with what it had, and
+   *  rejects with a one-line Error, where they are wrong. */
+  reload?(): void | Promise<void>;
   /** Called when the controller lets go of the app. */
   stop?(): void;
 }

@@ -40,6 +40,8 @@ export interface ConnectionOptions {
   log: Log;
   outbox: Outbox;
   probeIntervalMs: number;
+  /** Say HELLO and nothing more. */
+  mute?: boolean;
   handlers: ConnectionHandlers;
 }
 
@@ -66,6 +68,7 @@ export class Connection implements Sink {
   #xid = 0;
   #isNegotiated = false;
   #isClosed = false;
+  #isMute = false;
   #unreadAtProbe = 0;
   #why = "connection closed by peer";
 
@@ -94,6 +97,7 @@ export class Connection implements Sink {
       type: "OFPT_HELLO",
       elements: [{ type: "OFPHET_VERSIONBITMAP", bitmaps: [1 << OFP_VERSION] }],
     });
+    this.#isMute = options.mute ?? false;
   }
 
   get isClosed(): boolean {
@@ -140,7 +144,7 @@ export class Connection implements Sink {
   }
 
   #canSend(): boolean {
-    if (this.#isClosed) return false;
+    if (this.#isClosed || this.#isMute) return false;
     if (this.#socket.writableLength < FULL_BYTES) return true;
     this.counters.dropped++;
     return false;

@@ -441,4 +441,40 @@ describe("apps", () => {
       /WARN\|switch 0000000000000001 refused a message: OFPET_FLOW_MOD_FAILED OFPFMFC_EPERM/,
     );
   });
+
+  test("are exchanged while switches stay: those that go are released, those that come introduced", async () => {
+    const heard: string[] = [];
+    const app = (name: string, priority: number): App => ({
+      name,
+      events: {
+        datapath_up: () => {
+          heard.push(`${name} up`);
+          return [flow(priority)];
+        },
+        datapath_down: () => void heard.push(`${name} down`),
+        datapath_release: () => [flow(priority + 100)],
+        packet_in: () => [flow(priority + 10)],
+      },
+      stop: () => void heard.push(`${name} stop`),
+    });
+    const [kept, old] = [app("kept", 1), app("old", 2)];
+    await start([old, kept]);
+    const [peer, dp] = await switchUp();
+    await peer.next("OFPT_FLOW_MOD");
+    controller.setApps([app("new", 3), kept]);
+    expect(heard).toEqual(["old up", "kept up", "old stop", "new up"]);
+    await peer.next("OFPT_FLOW_MOD");
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(102);
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(3);
+    peer.send(packet);
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(13);
+    // One that replaces another of its name finds the switch as it is.
+    controller.setApps([app("new", 4), kept]);
+    expect((await peer.next("OFPT_FLOW_MOD")).priority).toBe(4);
+    expect([heard.splice(4), controller.datapaths.get(1n) === dp, controller.apps.length]).toEqual([
+      ["new stop", "new up"],
+      true,
+      2,
+    ]);
+  });
 });

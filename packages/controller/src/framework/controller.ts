@@ -30,6 +30,8 @@ export interface ControllerOptions {
   /** A second connection with the dpid of a first: `replace` (unless given) ends the first, which is what a switch
    *  that restarted needs; `refuse` ends the second. */
   duplicate?: "replace" | "refuse";
+  /** Answer nothing that switches send, after HELLO: for tests of what a switch does then. */
+  mute?: boolean;
   tls?: TlsOptions;
 }
 
@@ -63,6 +65,17 @@ export class Controller {
   /** The switches that are up, by dpid. */
   get datapaths(): ReadonlyMap<bigint, Datapath> {
     return this.#datapaths;
+  }
+
+  /** In the order in which they are asked. */
+  get apps(): readonly App[] {
+    return this.#dispatcher.apps;
+  }
+
+  /** Goes on with another list of apps. No switch is let go: each is released by the apps that are not in the list any
+   *  more (`datapath_release`, then `stop`), and introduced to the new ones (`datapath_up`). */
+  setApps(apps: readonly App[]): void {
+    this.#dispatcher.replaceApps(apps, [...this.#datapaths.values()]);
   }
 
   /** The apps' events, for who only watches. */
@@ -135,6 +148,7 @@ export class Controller {
       outbox: this.#outbox,
       probeIntervalMs: this.#options.probeIntervalMs ?? 5000,
       timeoutMs: this.#options.timeoutMs ?? 10_000,
+      mute: this.#options.mute ?? false,
       handlers: {
         up: this.#onUp,
         message: this.#onMessage,

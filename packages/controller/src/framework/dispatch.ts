@@ -19,22 +19,47 @@ interface Step {
 /** Hands events to the apps in their order, sends what they answer, and keeps one app's failure from the rest. */
 export class Dispatcher {
   readonly watchers = new EventEmitter<ControllerEvents>();
-  readonly #apps: readonly App[];
   readonly #log: Log;
-  readonly #steps = new Map<EventName, readonly Step[]>();
+  #apps: readonly App[] = [];
+  #steps = new Map<EventName, readonly Step[]>();
   #failures = 0;
 
   constructor(apps: readonly App[], log: Log) {
-    this.#apps = apps;
     this.#log = log;
+    this.#setApps(apps);
+  }
+
+  /** Goes on with another list. Switches that are up stay so: they are released by the apps that went and introduced to
+   *  the apps that came; an app in both lists notices nothing. */
+  replaceApps(apps: readonly App[], switches: readonly Switch[]): void {
+    const before = this.#apps;
+    this.#setApps(apps);
+    const gone = before.filter((app) => !apps.includes(app));
+    const came = apps.filter((app) => !before.includes(app));
+    for (const app of gone) {
+      if (!came.some(({ name }) => name === app.name)) this.#tellOne("datapath_release", app, switches);
+      try {
+        app.stop?.();
+      } catch (error) {
+        this.#log.err(`app ${app.name} failed to stop: ${(error as Error).message}`);
+      }
+    }
+    for (const app of came) this.#tellOne("datapath_up", app, switches);
+  }
+
+  #setApps(apps: readonly App[]): void {
+    this.#apps = apps;
+    this.#steps = new Map();
     const names = new Set(apps.flatMap((app) => Object.keys(app.events) as EventName[]));
     for (const name of names) {
       const steps = apps.filter((app) => app.events[name] !== undefined);
-      this.#steps.set(
-        name,
-        steps.map((app) => ({ app, handle: app.events[name] as Handler })),
-      );
+      this.#steps.set(name, steps.map(stepOf(name)));
     }
+  }
+
+  #tellOne(name: "datapath_release" | "datapath_up", app: App, switches: readonly Switch[]): void {
+    if (app.events[name] === undefined) return;
+    for (const dp of switches) this.#run(name, [stepOf(name)(app)], dp, undefined);
   }
 
   get apps(): readonly App[] {
@@ -78,7 +103,9 @@ export class Dispatcher {
   #later(name: EventName, app: App, dp: Switch, answer: Promise<unknown>): void {
     answer
       .then((messages) => {
-        if (messages !== undefined) sendAll(dp, messages as readonly OfMessageInit[]);
+        if (messages === undefined) return;
+        if (this.#apps.includes(app) || name === "datapath_release")
+          sendAll(dp, messages as readonly OfMessageInit[]);
       })
       .catch((error) => this.#failed(name, `app ${app.name}`, dp, error));
   }
@@ -90,6 +117,10 @@ export class Dispatcher {
     this.#log.err(`${who} failed at ${name} of switch ${dp.id}: ${text}`);
   }
 }
+
+const stepOf =
+  (name: EventName) =>
+  (app: App): Step => ({ app, handle: app.events[name] as Handler });
 
 function sendAll(dp: Switch, messages: readonly OfMessageInit[]): void {
   for (let i = 0; i < messages.length; i++) dp.send(messages[i]!);

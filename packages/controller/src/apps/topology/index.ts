@@ -7,4 +7,4 @@ export type {
   TopologyPort,
   TopologySwitch,
 } from "./model.js";
-export { LLDP_COOKIE, type TopologyApp, type TopologyOptions, topology } from "./topology.js";
+export { LLDP_COOKIE, type TopologyApp, type TopologyOptions, topology, topologyApp } from "./topology.js";

@@ -1,6 +1,7 @@
 // Hot path: `onPacketIn` runs for each packet-in.
 import { type MessageOf, OFP_NO_BUFFER, OFPP, type OfMessageInit } from "@sluice/openflow-codec";
 import { type Clock, realClock, type Timer } from "@sluice/runtime";
+import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import { addFlow, output, packetOut } from "../../framework/messages.js";
 import { isMulticast, readFrameHead } from "../frame.js";
@@ -10,9 +11,9 @@ import { Topology, type TopologyLimits, type TopologyPort } from "./model.js";
 
 export interface TopologyOptions extends TopologyLimits {
   /** Between two probes of a port. 2 s unless given. */
-  probeMs?: number;
+  probeMs?: number | undefined;
   /** A link on which no probe arrived for so long is gone. Three and a half times `probeMs` unless given. */
-  linkTimeoutMs?: number;
+  linkTimeoutMs?: number | undefined;
   clock?: Clock;
 }
 
@@ -103,3 +104,20 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
     stop,
   };
 }
+
+export const topologyApp = defineApp({
+  name: "topology",
+  summary: "finds links by LLDP, and hosts; to stand before the others",
+  settings: {
+    type: "object",
+    properties: {
+      probeMs: { type: "integer", minimum: 10, description: "milliseconds between two probes of a port" },
+      linkTimeoutMs: {
+        type: "integer",
+        minimum: 10,
+        description: "milliseconds without a probe after which a link is gone",
+      },
+    },
+  },
+  create: (settings, { clock }) => topology({ ...settings, clock }),
+});

@@ -1,0 +1,107 @@
+import { type Clock, createLog, type LogRegistry, realClock } from "@sluice/runtime";
+import type { App } from "../framework/app.js";
+import type { AppContext, AppDefinition, Settings } from "./definition.js";
+
+/** One line of the list of apps: which one, and its settings (already validated). */
+export interface AppEntry {
+  readonly definition: AppDefinition;
+  readonly settings?: Settings;
+}
+
+/** An app that runs, with what it was made from. */
+export interface ComposedApp {
+  readonly definition: AppDefinition;
+  readonly settings: Settings;
+  readonly app: App;
+  /** Names of the apps that it asked its context for. */
+  readonly uses: ReadonlySet<string>;
+}
+
+export interface ComposeOptions {
+  clock?: Clock;
+  log?: LogRegistry;
+  /** The definitions that `requires` may name. */
+  known?: Readonly<Record<string, AppDefinition>>;
+  /** What runs already: an app whose definition and settings are the same, and whose apps that it uses are, too, is
+   *  taken over with its state. */
+  previous?: readonly ComposedApp[];
+}
+
+/** Makes the apps of a list, in its order; apps that others require are put in before them. Throws a one-line Error. */
+export function composeApps(entries: readonly AppEntry[], options: ComposeOptions = {}): ComposedApp[] {
+  const { clock = realClock, previous = [] } = options;
+  const log = options.log ?? createLog({ clock });
+  const composed = new Map<string, ComposedApp>();
+  for (const { definition, settings = {} } of withRequired(entries, options.known ?? {})) {
+    const { name } = definition;
+    const before = previous.find(
+      (one) => one.definition === definition && sameSettings(one.settings, settings),
+    );
+    const isSame = before && [...before.uses].every((used) => previous.includes(composed.get(used)!));
+    if (isSame) {
+      composed.set(name, before);
+      continue;
+    }
+    const uses = new Set<string>();
+    const context: AppContext = {
+      clock,
+      log: log.module(name),
+      app: <A extends App>(other: string) => {
+        const found = composed.get(other)?.app;
+        if (found !== undefined) uses.add(other);
+        return found as A | undefined;
+      },
+    };
+    try {
+      composed.set(name, { definition, settings, app: definition.create(settings, context), uses });
+    } catch (error) {
+      for (const one of composed.values()) if (!previous.includes(one)) one.app.stop?.();
+      throw new Error(`app ${name}: ${(error as Error).message}`);
+    }
+  }
+  return [...composed.values()];
+}
+
+/** The list with required apps put in. Pure. */
+export function withRequired(
+  entries: readonly AppEntry[],
+  known: Readonly<Record<string, AppDefinition>>,
+): AppEntry[] {
+  const listed = new Set<string>();
+  for (const { definition } of entries) {
+    if (listed.has(definition.name)) throw new Error(`app ${definition.name} is listed twice`);
+    listed.add(definition.name);
+  }
+  const result: AppEntry[] = [];
+  const placed = new Set<string>();
+  const place = (entry: AppEntry): void => {
+    const { name, requires = [] } = entry.definition;
+    if (placed.has(name)) return;
+    placed.add(name);
+    for (const required of requires) {
+      if (placed.has(required)) continue;
+      if (listed.has(required)) throw new Error(`app ${name} needs ${required} before it`);
+      const definition = Object.hasOwn(known, required) ? known[required] : undefined;
+      if (!definition) throw new Error(`app ${name} needs app ${required}, which is not known`);
+      place({ definition });
+    }
+    result.push(entry);
+  };
+  for (const entry of entries) place(entry);
+  return result;
+}
+
+/** Values of JSON, whatever the order of their keys. */
+function sameSettings(a: unknown, b: unknown): boolean {
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return Object.is(a, b);
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const keys = Object.keys(a);
+  return (
+    keys.length === Object.keys(b).length &&
+    keys.every(
+      (key) =>
+        Object.hasOwn(b, key) &&
+        sameSettings((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]),
+    )
+  );
+}
