@@ -1,3 +1,4 @@
+import { bundledApps } from "@sluice/controller";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SwitchUnderTest, startOvs } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
@@ -199,7 +200,10 @@ describe("sluice controller without a switch", () => {
 
   test.each([
     [["--listen", "x"], '--listen: "x" is not [IP:]PORT or a target to listen on'],
-    [["--app", "nope"], '--app: no app "nope"; there are learning-switch, hub, topology'],
+    [
+      ["--app", "nope"],
+      `--app: no app "nope"; there are ${Object.keys(bundledApps).join(", ")}, and modules by path`,
+    ],
     [["--max-idle", "0"], '--max-idle: "0" is not allowed; say "permanent" or 1 to 65535 seconds'],
     [["--connect", "ptcp:1"], "--connect: ptcp:1 is a target to listen on"],
     [["--bogus"], "unknown option --bogus (try --help)"],

@@ -91,7 +91,7 @@ export function readInvocation(argv: readonly string[]): Invocation {
 
 /** The apps in their order, with the settings that options make of them. */
 function appItems(options: ControllerCommandOptions, listed: readonly AppItem[] | undefined): AppItem[] {
-  const byOption = (options.app ?? []).map((app) => ({ app, settings: {}, where: `--app ${app}`, dir: "." }));
+  const byOption = (options.app ?? []).map((app) => ({ app, settings: {}, where: "--app", dir: "." }));
   const named = byOption.length > 0 ? byOption : listed;
   // --queue stands above --hub and --normal, as in ovs-testcontroller.
   const isHub = options.hub && !usesQueues(options);
