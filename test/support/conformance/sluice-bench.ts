@@ -64,6 +64,8 @@ export class SluiceBench implements Bench {
   }
 
   async advance(ms: number): Promise<void> {
+    // A datapath in its own thread tells how long ago a packet came: before that changes, it is asked.
+    await this.#dpif.syncStats();
     await this.#clock.advanceAsync(ms, Math.min(ms, 100));
     await this.#quiet();
   }

@@ -212,6 +212,12 @@ export class DpBacker {
     return this.megaflows.syncStats();
   }
 
+  /** Resolves when every change so far is in force and what was counted before is known; undefined when no cached flow
+   *  counts. */
+  settleStats(): Promise<void> | undefined {
+    return this.megaflows.isCounting ? this.barrier().then(() => this.syncStats()) : undefined;
+  }
+
   /** Gives a meter's number back once no megaflow has it any more. */
   async retireMeter(dpId: number): Promise<void> {
     try {

@@ -6,6 +6,7 @@ import type { TableChange } from "./lookup-index.js";
 import { formatKey, parseMatch } from "./match.js";
 import type { FlowMod, Match } from "./of.js";
 import { N_TABLES, OfTable } from "./oftable.js";
+import { Removals } from "./removals.js";
 import { duration, outputsOf, Rule } from "./rule.js";
 import { TimerWheel } from "./timer-wheel.js";
 import { type Transaction, transact } from "./transaction.js";
@@ -33,6 +34,8 @@ export interface FlowStoreHooks extends CheckContext {
   isMonitored(): boolean;
   /** Makes the counts of all rules current. */
   syncStats(): Promise<void>;
+  /** The same with every change in force; undefined when nothing is counted anywhere else. */
+  settleStats(): Promise<void> | undefined;
 }
 
 type Command = (store: FlowStore, message: FlowMod, owner: unknown, transaction: Transaction) => void;
@@ -48,6 +51,7 @@ export class FlowStore {
   readonly tables: readonly OfTable[] = Array.from({ length: N_TABLES }, (_, id) => new OfTable(id));
   readonly #clock: Clock;
   readonly #hooks: FlowStoreHooks;
+  readonly #removals: Removals;
   readonly #wheel = new TimerWheel<Rule>(EXPIRY_TICK_MS);
   #timer: Timer | undefined;
   #isExpiring = false;
@@ -57,6 +61,10 @@ export class FlowStore {
   constructor(clock: Clock, hooks: FlowStoreHooks) {
     this.#clock = clock;
     this.#hooks = hooks;
+    this.#removals = new Removals(
+      (event) => hooks.flowRemoved(event),
+      () => hooks.settleStats(),
+    );
   }
 
   close(): void {
@@ -252,7 +260,7 @@ export class FlowStore {
   }
 
   #tellRemoved(rule: Rule, match: Match, reason: string): void {
-    this.#hooks.flowRemoved({
+    this.#removals.add(rule, {
       cookie: rule.cookie,
       priority: rule.priority,
       reason,
@@ -260,10 +268,13 @@ export class FlowStore {
       ...duration(rule.createdMs, this.#clock.now()),
       idle_timeout: rule.idle_timeout,
       hard_timeout: rule.hard_timeout,
-      packet_count: BigInt(rule.packets),
-      byte_count: BigInt(rule.bytes),
       match,
     });
+  }
+
+  /** Resolves when every removal so far has been told of. */
+  removalsTold(): Promise<void> {
+    return this.#removals.told();
   }
 
   #watch(rule: Rule): void {

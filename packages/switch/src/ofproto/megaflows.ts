@@ -181,6 +181,11 @@ export class Megaflows implements Iterable<Megaflow> {
     for (const megaflow of [...this.#byId.values()]) this.#remove(megaflow);
   }
 
+  /** Whether the datapath may hold counts that are not here. */
+  get isCounting(): boolean {
+    return this.#byId.size > 0 || this.#retired.size > 0;
+  }
+
   /** Makes every count current. */
   async syncStats(): Promise<void> {
     const settled = [...this.#retired.keys()];

@@ -427,3 +427,12 @@ describe("fail_mode", () => {
     expect(await bench.receive("p1", frame(1, 2))).toEqual(["p3"]);
   });
 });
+
+test("§7.4.2: a flow that is deleted is told of with what cached flows have counted for it", async () => {
+  const bench = await TestBench.open(2);
+  bench.flow({ in_port: 1 }, [output(2)], { flags: 1 });
+  for (let i = 0; i < 5; i++) await bench.forward("p1", frame(1, 2));
+  bench.bridge.flowMod({ command: "OFPFC_DELETE" });
+  await bench.bridge.barrier();
+  expect(bench.flowsRemoved).toMatchObject([{ reason: "OFPRR_DELETE", packet_count: 5n, byte_count: 300n }]);
+});

@@ -138,6 +138,7 @@ export class Ofproto implements BackedBridge {
       flowUpdate: (event) => this.events.emit("flow_update", event),
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
       syncStats: () => this.#backer.syncStats(),
+      settleStats: () => this.#backer.settleStats(),
     });
     this.#groups = new GroupTable(options.clock, {
       check: this.#check,
@@ -335,8 +336,9 @@ export class Ofproto implements BackedBridge {
   }
 
   /** Resolves when every request so far is in force for the next packet. */
-  barrier(): Promise<void> {
-    return this.#backer.barrier();
+  async barrier(): Promise<void> {
+    await this.#backer.barrier();
+    await this.#flows.removalsTold();
   }
 
   /** Adds a port; resolves with its OpenFlow number, rejects with one line for Interface.error. */
