@@ -192,6 +192,34 @@ const flow = (table: number): fc.Arbitrary<string> =>
       return `table=${table},${match.filter((part) => part !== "").join(",")}${match.some((part) => part !== "") ? "," : ""}actions=${instructions.length > 0 ? instructions.join(",") : "drop"}`;
     });
 
+/** The parts of a conjunction, all of one priority, and flows that it leads to; at most one a table, for of several that a
+ *  packet is in any may win. */
+const conjunction = (table: number): fc.Arbitrary<string[]> => {
+  const part = oneOf(...LAYERS).chain((layer) =>
+    fc.record({
+      match: fc.oneof(
+        port.map((number) => `in_port=${number}`),
+        fc.constant("vlan_vid=0x1000/0x1000"),
+        ...fieldsOf(layer).map((field) => field.map((text) => `${layer},${text}`)),
+      ),
+      clause: oneOf(1, 2),
+    }),
+  );
+  return fc
+    .record({
+      priority: oneOf(50, 97),
+      parts: fc.uniqueArray(part, { maxLength: 8, selector: ({ match }) => match }),
+      answers: fc.array(flow(table), { maxLength: 2 }),
+    })
+    .map(({ priority, parts, answers }) => [
+      ...parts.map(
+        ({ match, clause }, i) =>
+          `cookie=${0x100 + i},priority=${priority},table=${table},${match},actions=conjunction(1,${clause}/2)`,
+      ),
+      ...answers.map((line, i) => `cookie=${0x200 + i},priority=${[60, 40][i]},conj_id=1,${line}`),
+    ]);
+};
+
 const tables = fc.tuple(
   ...Array.from({ length: TABLES }, (_, table) =>
     fc.array(flow(table), { minLength: table === 0 ? 2 : 0, maxLength: 6 }),
@@ -294,11 +322,13 @@ describeWith(
       await fc.assert(
         fc.asyncProperty(
           tables,
+          fc.tuple(...Array.from({ length: TABLES }, (_, table) => conjunction(table))),
           fc.array(fc.tuple(port, frame), { minLength: 6, maxLength: 12 }),
-          async (drawn, packets) => {
+          async (drawn, conjunctions, packets) => {
             // Priorities of their own: which of two flows of one priority wins is undefined (§5.3).
             const flows = drawn.flatMap((lines, table) => [
               ...lines.map((line, i) => `cookie=${table * 16 + i},priority=${100 - i},${line}`),
+              ...conjunctions[table]!,
               // A miss does something else in Open vSwitch when there is an action set.
               `table=${table},priority=0,cookie=99,actions=${table === 0 ? "output:4" : "drop"}`,
             ]);
