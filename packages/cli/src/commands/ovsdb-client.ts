@@ -1,4 +1,4 @@
-import { errorFromJson, OvsdbClient, OvsdbError } from "@sluice/ovsdb";
+import { errorFromJson, formatJson, OvsdbClient, OvsdbError } from "@sluice/ovsdb";
 import { realClock, runDir, StreamError, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
@@ -35,7 +35,7 @@ SERVER is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT] (default unix:RUNDIR/db.
 Options:
   -f, --format=FORMAT    table (default), list, html, csv or json
   -d, --data=FORMAT      string (default), bare or json
-  --no-headings, --bare, --timestamp
+  --no-headings, --pretty, --bare, --max-column-width=N, --timestamp
   -t, --timeout=SECS     give up after SECS seconds
   --force                restore in spite of another schema
   -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE
@@ -66,6 +66,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   if (options.certificate !== undefined) tls.certificate = options.certificate;
   if (options["ca-cert"] !== undefined) tls.ca_cert = options["ca-cert"];
   const printTable = tablePrinter(options, print);
+  const printJson = (json: unknown): void => print(`${formatJson(json, options.pretty)}\n`);
   let client: OvsdbClient | undefined;
   const work = async (): Promise<void> => {
     client = await OvsdbClient.connect(target, { ...tls, clock: realClock });
@@ -73,7 +74,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     if (rest.length < command.min || rest.length > command.max)
       throw new CliError(`invalid syntax for '${name}' (use --help for help)`);
     const isForced = options.force ?? false;
-    await command.run({ client, args: rest, stdin: io.stdin, isForced, print, printTable }, database);
+    await command.run(
+      { client, args: rest, stdin: io.stdin, isForced, print, printJson, printTable },
+      database,
+    );
   };
   try {
     await keepAlive(withTimeout(work(), options.timeout, realClock));

@@ -1,8 +1,9 @@
+import { OpenVSwitch } from "@sluice/ovsdb";
 import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { version } from "../main.js";
 import { keepAlive, withTimeout } from "../timeout.js";
-import { commands, parseCommandLine } from "../vsctl/parse.js";
+import { commands, GLOBAL_OPTIONS, parseCommandLine, SHORT_OPTIONS } from "../vsctl/parse.js";
 import { runCommands } from "../vsctl/run.js";
 
 const rows = Object.entries(commands).map(
@@ -26,6 +27,9 @@ Options:
   -d, --data=FORMAT      string (default), bare or json
   --no-headings          leave the headings out
   --bare                 --data=bare --no-headings
+  --pretty               break format json into lines
+  --max-column-width=N   cut off cells of format table after N characters
+  --commands, --options  list the commands, the options, for completion in shells
   -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE
                          for ssl:, PEM
 `;
@@ -38,7 +42,15 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   if (options.has("--version")) {
-    await write(io.stdout, `sluice vsctl ${version()}\n`);
+    await write(io.stdout, `sluice vsctl ${version()}\nDB Schema ${OpenVSwitch.version}\n`);
+    return 0;
+  }
+  if (options.has("--commands")) {
+    await write(io.stdout, commandList());
+    return 0;
+  }
+  if (options.has("--options")) {
+    await write(io.stdout, optionList());
     return 0;
   }
   if (line.calls.length === 0) throw new CliError("missing command name (use --help for help)");
@@ -62,3 +74,20 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   await write(io.stdout, output);
   return code;
 }
+
+/** For completion: `[--option] ,command,ARGUMENTS`, a command a line. */
+const commandList = (): string =>
+  Object.entries(commands)
+    .map(([name, { usage, options = [] }]) => {
+      const own = options.map((option) => `[${option}]`).join(" ");
+      return `${own ? `${own} ` : ""},${name},${usage}\n`;
+    })
+    .join("");
+
+const optionList = (): string => {
+  const long = GLOBAL_OPTIONS.map((option) => `${option.replace("=", "=ARG")}\n`);
+  const short = Object.entries(SHORT_OPTIONS).map(
+    ([letter, option]) => `-${letter}${option.endsWith("=") ? " ARG" : ""}\n`,
+  );
+  return [...long, ...short].join("");
+};

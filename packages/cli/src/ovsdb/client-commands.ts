@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import type { Readable } from "node:stream";
 import {
   type Cell,
-  DatabaseSchema,
   datumFromJson,
   fileContents,
   isObject,
@@ -10,8 +8,9 @@ import {
   stringifySorted,
   type TextTable,
 } from "@sluice/ovsdb";
-import { parseJson, realClock } from "@sluice/runtime";
+import { realClock } from "@sluice/runtime";
 import { CliError } from "../io.js";
+import { parseArgument, readSchema } from "./arguments.js";
 import { fetchDatabase, restore } from "./backup.js";
 import { monitorRequests, updateTables } from "./monitor.js";
 import { compareRows } from "./output.js";
@@ -23,6 +22,8 @@ export interface ClientContext {
   readonly stdin: Readable;
   readonly isForced: boolean;
   print(text: string | Uint8Array): void;
+  /** Prints JSON as `--pretty` says. */
+  printJson(json: unknown): void;
   printTable(table: TextTable): void;
 }
 
@@ -37,8 +38,6 @@ export interface ClientCommand {
 
 const MANY = Number.MAX_SAFE_INTEGER;
 
-const line = (json: unknown): string => `${stringifySorted(json)}\n`;
-
 const command = (
   usage: string,
   min: number,
@@ -46,22 +45,6 @@ const command = (
   run: ClientCommand["run"],
   hasDatabase = true,
 ): ClientCommand => ({ usage, min, max, run, hasDatabase });
-
-const readSchema = (path: string): DatabaseSchema => {
-  try {
-    return DatabaseSchema.fromJson(parseJson(readFileSync(path, "utf8")));
-  } catch (error) {
-    throw new CliError(`${path}: ${(error as Error).message}`);
-  }
-};
-
-const parseArgument = (text: string): unknown => {
-  try {
-    return parseJson(text);
-  } catch (error) {
-    throw new CliError(`"${text}": ${(error as Error).message}`);
-  }
-};
 
 /** ovsdb-client(1). */
 export const clientCommands: Readonly<Record<string, ClientCommand>> = {
@@ -74,8 +57,8 @@ export const clientCommands: Readonly<Record<string, ClientCommand>> = {
     },
     false,
   ),
-  "get-schema": command("[DATABASE]", 0, 0, async ({ client, print }, database) =>
-    print(line(await client.request("get_schema", [database]))),
+  "get-schema": command("[DATABASE]", 0, 0, async ({ client, printJson }, database) =>
+    printJson(await client.request("get_schema", [database])),
   ),
   "get-schema-version": command("[DATABASE]", 0, 0, async ({ client, print }, database) =>
     print(`${(await client.getSchema(database)).version}\n`),
@@ -151,10 +134,10 @@ async function listColumns({ client, args, printTable }: ClientContext, database
       ["_version", "uuid"],
       ...Object.entries(table.columns).map(([column, { type }]): [string, unknown] => [column, type]),
     ];
-    return columns.map(([column, type]) => [
+    return columns.map(([column, type]): Cell[] => [
       ...(args.length > 0 ? [] : [name]),
       column,
-      stringifySorted(type),
+      { json: type },
     ]);
   });
   printTable({ headings: [...(args.length > 0 ? [] : ["Table"]), "Column", "Type"], rows });
@@ -166,17 +149,17 @@ const transaction = (text: string): unknown[] => {
   return json as unknown[];
 };
 
-async function transact({ client, args, print }: ClientContext): Promise<void> {
-  print(line(await client.request("transact", transaction(args[0]!))));
+async function transact({ client, args, printJson }: ClientContext): Promise<void> {
+  printJson(await client.request("transact", transaction(args[0]!)));
 }
 
 /** As transact, but nothing is changed: an "abort" goes with it. */
-async function query({ client, args, print }: ClientContext): Promise<void> {
+async function query({ client, args, printJson }: ClientContext): Promise<void> {
   const operations = transaction(args[0]!);
   const results = (await client.request("transact", [...operations, { op: "abort" }])) as unknown[];
   const last = results.at(-1);
   if (results.length === operations.length && isObject(last) && last.error === "aborted") results.pop();
-  print(line(results));
+  printJson(results);
 }
 
 async function dump({ client, args, printTable }: ClientContext, database: string): Promise<void> {
@@ -267,11 +250,11 @@ async function wait({ client, args }: ClientContext): Promise<void> {
 }
 
 /** Asks for the lock, prints the answer, and then each "locked" and "stolen", until the connection ends. */
-async function lock({ client, args, print }: ClientContext, method: string): Promise<void> {
+async function lock({ client, args, printJson }: ClientContext, method: string): Promise<void> {
   const ended = new Promise<string>((resolve) => client.events.once("close", resolve));
   client.events.on("notification", (name, params) => {
-    if (name === "locked" || name === "stolen") print(line({ id: null, method: name, params }));
+    if (name === "locked" || name === "stolen") printJson({ id: null, method: name, params });
   });
-  print(line(await client.request(method, [args[0]!])));
+  printJson(await client.request(method, [args[0]!]));
   throw new CliError(await ended);
 }

@@ -29,6 +29,7 @@ export const showLog = (
       names.delete(uuid);
       return;
     }
+    if (typeof ownName === "string") names.set(uuid, `"${ownName}"`);
     if (more < 2) return;
     for (const [column, value] of Object.entries(row)) print(`    ${column}=${cell(table, column, value)}\n`);
   };
@@ -44,8 +45,8 @@ export const showLog = (
   return (record, index) => {
     if (index === 0) {
       schema = DatabaseSchema.fromJson(record);
-      const cksum = schema.cksum === undefined ? "" : `, cksum="${schema.cksum}"`;
-      print(`record 0: "${schema.name}" schema, version="${schema.version}"${cksum}\n`);
+      const { name, version, cksum = "" } = schema;
+      print(`record 0: "${name}" schema, version="${version}", cksum="${cksum}"\n`);
     } else {
       const { _date: date, _comment: comment, _is_diff: isDiff, ...tables } = record;
       const when = typeof date === "number" ? ` ${stamp(date)}` : "";

@@ -1,9 +1,11 @@
-import { existsSync, readFileSync, renameSync } from "node:fs";
+import { existsSync, renameSync, statSync } from "node:fs";
 import {
   convertDatabase,
   createFile,
   Database,
-  DatabaseSchema,
+  type DatabaseSchema,
+  followLinks,
+  isClustered,
   isObject,
   loadDatabase,
   lockDatabase,
@@ -13,10 +15,13 @@ import {
   readLog,
   stringifySorted,
   syncDirectory,
+  type TransactOutcome,
   transact,
 } from "@sluice/ovsdb";
 import { parseJson, realClock } from "@sluice/runtime";
 import { CliError } from "../io.js";
+import { version } from "../main.js";
+import { parseArgument, readSchema } from "./arguments.js";
 import { showLog } from "./show-log.js";
 
 export interface ToolContext {
@@ -39,38 +44,40 @@ const DEFAULT_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 /** The schema in the file; ours, where none was named and Open vSwitch's is not installed. */
 const schemaOf = (path: string | undefined): DatabaseSchema => {
   if (path === undefined && !existsSync(DEFAULT_SCHEMA)) return OpenVSwitch;
-  const file = path ?? DEFAULT_SCHEMA;
-  try {
-    return DatabaseSchema.fromJson(parseJson(readFileSync(file, "utf8")));
-  } catch (error) {
-    throw new CliError(`${file}: ${(error as Error).message}`);
-  }
+  return readSchema(path ?? DEFAULT_SCHEMA);
 };
 
 const fileSchema = (path: string | undefined = DEFAULT_DB): DatabaseSchema =>
   loadDatabase(path).database.schema;
 
 /** Puts a file with the contents of `database` at `target`, which it replaces if it is `source`. */
-function writeFile(source: string, target: string | undefined, database: Database): void {
+function writeFile(source: string, target: string | undefined, database: Database, how: string): void {
+  const options = {
+    comment: `${how} by sluice ovsdb-tool ${version()}`,
+    mode: statSync(source).mode & 0o777,
+  };
   if (target !== undefined) {
-    createFile(target, database, realClock.wallNow());
+    if (existsSync(target)) throw new CliError(`${target}: there is a file of that name`);
+    createFile(target, database, realClock.wallNow(), options);
     return;
   }
   const temporary = `${source}.tmp${process.pid}`;
-  createFile(temporary, database, realClock.wallNow());
+  createFile(temporary, database, realClock.wallNow(), options);
   renameSync(temporary, source);
   syncDirectory(source);
 }
 
-/** Reads the file, lets `change` make another database of it, and writes that. */
+/** Reads the file, lets `change` make another database of it, and writes that, with a comment that says `how`. */
 function rewrite(
-  path: string,
+  name: string,
   target: string | undefined,
+  how: string,
   change: (database: Database) => Database,
 ): undefined {
+  const path = followLinks(name);
   const unlock = lockDatabase(path);
   try {
-    writeFile(path, target, change(loadDatabase(path).database));
+    writeFile(path, target, change(loadDatabase(path).database), how);
   } catch (error) {
     if (error instanceof OvsdbError) throw new CliError(`${path}: ${error.message}`);
     throw error;
@@ -100,29 +107,36 @@ const RELATIONS: Readonly<Record<string, (order: number) => boolean>> = {
 };
 
 async function runTransaction({ args, print }: ToolContext, isQuery: boolean): Promise<undefined> {
-  const text = args.at(-1)!;
   const path = args.length > 1 ? args[0]! : DEFAULT_DB;
-  const json = parseJson(text);
+  const json = parseArgument(args.at(-1)!);
   if (!Array.isArray(json) || typeof json[0] !== "string") throw new CliError("not a valid OVSDB query");
   const operations = json.slice(1) as unknown[];
   if (isQuery) {
     const { database } = loadDatabase(path);
     refuseOther(database, json[0]);
-    const outcome = transact(database, operations, { readOnly: true, elapsedMs: Infinity });
-    print(`${"results" in outcome ? stringifySorted(parseJson(outcome.results)) : "[]"}\n`);
+    print(resultsOf(transact(database, operations, { readOnly: true })));
     return undefined;
   }
   const database = await openDatabase(path, { clock: realClock });
   try {
     refuseOther(database, json[0]);
-    const outcome = transact(database, operations, { elapsedMs: Infinity });
+    const results = resultsOf(transact(database, operations));
     await database.storage.sync();
-    print(`${"results" in outcome ? stringifySorted(parseJson(outcome.results)) : "[]"}\n`);
+    print(results);
   } finally {
     await database.storage.close();
   }
   return undefined;
 }
+
+/** Nobody else changes the file, so what waits for a change would wait for ever. */
+const resultsOf = (outcome: TransactOutcome): string => {
+  const results =
+    "results" in outcome
+      ? parseJson(outcome.results)
+      : [{ error: "not supported", details: '"wait" cannot wait on a file' }];
+  return `${stringifySorted(results)}\n`;
+};
 
 const refuseOther = (database: Database, name: string): void => {
   if (database.name !== name) throw new CliError(`the file holds database ${database.name}, not ${name}`);
@@ -144,14 +158,15 @@ export const toolCommands: Readonly<Record<string, ToolCommand>> = {
     usage: "[DB [TARGET]]",
     min: 0,
     max: 2,
-    run: ({ args: [path = DEFAULT_DB, target] }) => rewrite(path, target, (database) => database),
+    run: ({ args: [path = DEFAULT_DB, target] }) =>
+      rewrite(path, target, "compacted", (database) => database),
   },
   convert: {
     usage: "[DB [SCHEMA [TARGET]]]",
     min: 0,
     max: 3,
     run: ({ args: [path = DEFAULT_DB, schema, target] }) =>
-      rewrite(path, target, (database) => {
+      rewrite(path, target, "converted", (database) => {
         const next = new Database(schemaOf(schema));
         convertDatabase(database, next);
         return next;
@@ -174,6 +189,8 @@ export const toolCommands: Readonly<Record<string, ToolCommand>> = {
   "schema-name": oneLine("[SCHEMA]", (path) => schemaOf(path).name),
   "schema-version": oneLine("[SCHEMA]", (path) => schemaOf(path).version),
   "schema-cksum": oneLine("[SCHEMA]", (path) => schemaOf(path).cksum ?? ""),
+  "db-is-standalone": { usage: "DB", min: 1, max: 1, run: ({ args }) => (isClustered(args[0]!) ? 2 : 0) },
+  "db-is-clustered": { usage: "DB", min: 1, max: 1, run: ({ args }) => (isClustered(args[0]!) ? 0 : 2) },
   "compare-versions": {
     usage: "A OP B",
     min: 3,

@@ -34,7 +34,7 @@ export type Commands = Readonly<Record<string, Command>>;
 export class NotYet extends Error {}
 
 interface Symbol {
-  readonly uuid: string;
+  uuid: string;
   isCreated: boolean;
 }
 
@@ -132,6 +132,8 @@ export interface CallContext extends Call {
   /** Adds to what the command prints. */
   print(text: string): void;
   printTable(table: TextTable): void;
+  /** Says something in one line on standard error. */
+  warn(text: string): void;
   /** Sets the exit code of the command line. */
   exit(code: number): void;
 }

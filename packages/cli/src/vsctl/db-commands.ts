@@ -70,7 +70,6 @@ export const dbCommands: Commands = {
     min: 2,
     max: MANY,
     usage: "TABLE RECORD [COLUMN[:KEY]=VALUE]...",
-    options: ["--if-exists"],
     run: waitUntil,
   },
   comment: {
@@ -239,11 +238,7 @@ function get(context: CallContext): void {
   const { table, row } = findArgs(context);
   if (!row) return;
   const id = options.get("--id");
-  if (id !== undefined) {
-    if (db.symbols.get(id)?.isCreated)
-      throw new CliError(`row id "${id}" specified on "get" command was used before`);
-    db.symbols.set(id, { uuid: row.uuid, isCreated: true });
-  }
+  if (id !== undefined) createSymbol(db, id, row.uuid);
   for (const text of args.slice(2)) {
     const { column, key, rest } = parseCell(table, text);
     if (rest !== "") throw new CliError(`${text}: trailing garbage "${rest}" in argument`);
@@ -377,18 +372,23 @@ function clear(context: CallContext): void {
   }
 }
 
+/** Says which row `@NAME` is: `uuid`, or the one that it was used for already. */
+function createSymbol(db: Context, id: string, uuid?: string): string {
+  if (!id.startsWith("@")) throw new CliError(`row id "${id}" does not begin with "@"`);
+  const symbol = db.symbolOf(id);
+  if (symbol.isCreated) throw new CliError(`row id "${id}" may only be specified on one --id option`);
+  symbol.isCreated = true;
+  if (uuid !== undefined) symbol.uuid = uuid;
+  return symbol.uuid;
+}
+
 function create(context: CallContext): void {
   const { db, args, options } = context;
   const table = findTable(db, args[0]!);
   const id = options.get("--id");
-  let uuid: string = randomUUID();
-  if (id !== undefined) {
-    if (!id.startsWith("@")) throw new CliError(`row id "${id}" does not begin with "@"`);
-    const symbol = db.symbolOf(id);
-    if (symbol.isCreated) throw new CliError(`row id "${id}" may only be specified on one --id option`);
-    symbol.isCreated = true;
-    uuid = symbol.uuid;
-  }
+  const uuid = id === undefined ? randomUUID() : createSymbol(db, id);
+  if (id === undefined && !table.schema.isRoot)
+    context.warn(`applying "create" command to table ${table.name} without --id option will have no effect`);
   const row = db.txn.insert(table, uuid);
   for (const text of args.slice(1)) assign(db, table, row, text);
   context.print(`${uuid}\n`);
@@ -402,20 +402,16 @@ function destroy(context: CallContext): void {
     for (const row of [...table.rows.values()]) db.txn.delete(table, row);
     return;
   }
-  if (args.length === 1) throw new CliError("either --all or records argument should be specified");
+  if (args.length === 1) context.warn("either --all or records argument should be specified");
   for (const text of args.slice(1)) {
     const row = findRow(db, table, text, !options.has("--if-exists"));
     if (row) db.txn.delete(table, row);
   }
 }
 
-function waitUntil(context: CallContext): void {
-  const { db, args, options } = context;
+function waitUntil({ db, args }: CallContext): void {
   const table = findTable(db, args[0]!);
   const row = findRow(db, table, args[1]!, false);
-  if (!row) {
-    if (options.has("--if-exists")) return;
-    throw new NotYet();
-  }
+  if (!row) throw new NotYet();
   for (const text of args.slice(2)) if (!condition(db, table, text)(row)) throw new NotYet();
 }

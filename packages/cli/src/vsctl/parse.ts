@@ -1,13 +1,19 @@
 import { CliError } from "../io.js";
 import { bridgeCommands } from "./bridge-commands.js";
 import type { Call, Commands } from "./context.js";
+import { datapathCommands } from "./datapath-commands.js";
 import { dbCommands } from "./db-commands.js";
 import { switchCommands } from "./switch-commands.js";
 
-export const commands: Commands = { ...switchCommands, ...bridgeCommands, ...dbCommands };
+export const commands: Commands = {
+  ...switchCommands,
+  ...bridgeCommands,
+  ...datapathCommands,
+  ...dbCommands,
+};
 
 /** Options of the whole command line: those with "=" need a value. */
-const GLOBAL = [
+export const GLOBAL_OPTIONS = [
   "--db=",
   "--no-wait",
   "--retry",
@@ -19,6 +25,15 @@ const GLOBAL = [
   "--no-headings",
   "--pretty",
   "--bare",
+  "--max-column-width=",
+  "--leader-only",
+  "--no-leader-only",
+  "--shuffle-remotes",
+  "--no-shuffle-remotes",
+  "--syslog-method=",
+  "--peer-ca-cert=",
+  "--ssl-protocols=",
+  "--ssl-ciphers=",
   "--no-syslog",
   "--verbose",
   "--log-file",
@@ -34,7 +49,7 @@ const GLOBAL = [
   "--json",
 ];
 
-const SHORT: Readonly<Record<string, string>> = {
+export const SHORT_OPTIONS: Readonly<Record<string, string>> = {
   t: "--timeout=",
   f: "--format=",
   d: "--data=",
@@ -80,14 +95,14 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     if (word === "--" || !word.startsWith("-") || word === "-") break;
     at++;
     if (!word.startsWith("--")) {
-      const spec = SHORT[word[1]!];
+      const spec = SHORT_OPTIONS[word[1]!];
       if (spec === undefined) throw new CliError(`invalid option -- '${word[1]}'`);
       take(spec, word.length > 2 ? word.slice(2) : undefined);
       continue;
     }
     const exactLocal =
       allOptions().includes(word) || allOptions().some((spec) => spec.endsWith("=") && word.startsWith(spec));
-    const found = exactLocal ? undefined : findOption(word, GLOBAL);
+    const found = exactLocal ? undefined : findOption(word, GLOBAL_OPTIONS);
     if (found) take(found.spec, found.value);
     else if (exactLocal || findOption(word, allOptions())) {
       local.push(word);

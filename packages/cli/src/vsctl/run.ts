@@ -1,17 +1,15 @@
 import {
-  type DataFormat,
   errorFromJson,
   formatTable,
   isObject,
   OvsdbClient,
   OvsdbError,
-  TABLE_FORMATS,
-  type TableFormat,
   type TableStyle,
   Transaction,
 } from "@sluice/ovsdb";
 import { type Clock, StreamError, type TlsOptions } from "@sluice/runtime";
 import { CliError } from "../io.js";
+import { tableStyle } from "../ovsdb/output.js";
 import { Context, NotYet } from "./context.js";
 import { operationsOf } from "./operations.js";
 import type { CommandLine } from "./parse.js";
@@ -47,6 +45,7 @@ export async function runCommands(line: CommandLine, env: VsctlEnvironment): Pro
         await copy.nextChange();
         continue;
       }
+      for (const warning of attempt.warnings) env.stderr(`sluice vsctl: ${warning}\n`);
       env.stdout(attempt.outputs.map((text) => asShown(text, line)).join(""));
       return (await checkInterfaces(line, attempt, outcome, client, env)) || attempt.exitCode;
     }
@@ -74,6 +73,7 @@ async function connect(line: CommandLine, { target, tls, clock }: VsctlEnvironme
 interface Attempt {
   readonly db: Context;
   readonly outputs: readonly string[];
+  readonly warnings: readonly string[];
   readonly exitCode: number;
 }
 
@@ -82,6 +82,7 @@ function tryOnce(line: CommandLine, { database }: Copy, style: TableStyle): Atte
   const txn = new Transaction();
   const db = new Context(database, txn);
   const outputs: string[] = [];
+  const warnings: string[] = [];
   let exitCode = 0;
   try {
     const root = database.tables.get(DATABASE);
@@ -97,6 +98,7 @@ function tryOnce(line: CommandLine, { database }: Copy, style: TableStyle): Atte
         printTable: (table: Parameters<typeof formatTable>[0]) => {
           output += formatTable(table, style);
         },
+        warn: (text: string) => void warnings.push(text),
         exit: (code: number) => {
           exitCode = code;
         },
@@ -109,7 +111,7 @@ function tryOnce(line: CommandLine, { database }: Copy, style: TableStyle): Atte
         throw new CliError(
           `row id "${name}" is referenced but never created (e.g. with "-- --id=${name} create ...")`,
         );
-    return { db, outputs, exitCode };
+    return { db, outputs, warnings, exitCode };
   } catch (error) {
     txn.rollback();
     if (error instanceof NotYet) return "wait";
@@ -219,14 +221,18 @@ const asShown = (text: string, line: CommandLine): string => {
   return `${trimmed.replaceAll("\\", "\\\\").replaceAll("\n", "\\n")}\n`;
 };
 
-function styleOf({ options }: CommandLine): TableStyle {
-  const isBare = options.has("--bare");
-  const format = options.get("--format") ?? "list";
-  const data = options.get("--data") ?? (isBare ? "bare" : "string");
-  if (!(TABLE_FORMATS as readonly string[]).includes(format))
-    throw new CliError(`unrecognized format "${format}"; there are ${TABLE_FORMATS.join(", ")}`);
-  if (!["string", "bare", "json"].includes(data))
-    throw new CliError(`unrecognized data format "${data}"; there are string, bare, json`);
-  const headings = !isBare && !options.has("--no-headings");
-  return { format: format as TableFormat, data: data as DataFormat, headings };
-}
+const styleOf = ({ options }: CommandLine): TableStyle => {
+  const value = (name: string) => (options.has(name) ? { [name.slice(2)]: options.get(name) } : {});
+  const flag = (name: string) => ({ [name.slice(2)]: options.has(name) });
+  return tableStyle(
+    {
+      ...value("--format"),
+      ...value("--data"),
+      ...value("--max-column-width"),
+      ...flag("--no-headings"),
+      ...flag("--pretty"),
+      ...flag("--bare"),
+    },
+    "list",
+  );
+};

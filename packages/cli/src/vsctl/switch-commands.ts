@@ -127,7 +127,7 @@ function printTargets(context: CallContext, table: string, uuids: readonly strin
 
 /** Makes the rows that `column` refers to be those with just these targets. */
 function replaceTargets(
-  { db, options }: CallContext,
+  { db, options, warn }: CallContext,
   ownerTable: string,
   owner: Row,
   column: string,
@@ -141,6 +141,8 @@ function replaceTargets(
     const row = db.row(table, uuid);
     if (row) db.delete(table, row);
   }
+  for (const target of targets)
+    if (!/^p?(tcp|ssl|unix):/.test(target)) warn(`target type "${target}" is possibly erroneous`);
   const rows = [...new Set(targets)].map((target) =>
     db.insert(table, probe === undefined ? { target } : { target, inactivity_probe: Number(probe) }),
   );

@@ -2,7 +2,7 @@ import { type Atom, atomFromJson, canonicalInteger, fitsInt64, type SymbolTable 
 import { type Datum, datumFromJson, findKey, makeDatum } from "../schema/datum.js";
 import { OvsdbError, syntaxError } from "../schema/error.js";
 import type { ColumnSchema, TableSchema } from "../schema/schema.js";
-import { type BaseType, type ColumnType, checkAtom, describeType } from "../schema/types.js";
+import { type BaseType, type ColumnType, checkAtom, describeType, isScalar } from "../schema/types.js";
 
 /** RFC 7047 §5.1 `<mutation>`, ready to be applied to a row. */
 export interface Mutation {
@@ -31,12 +31,12 @@ export const mutationFromJson = (table: TableSchema, json: unknown, symbols?: Sy
     return { column, apply: (old) => mutateNumbers(type.key, mutator, operand, old) };
   }
   if (mutator === "insert") {
-    if (type.max === 1 && !type.value) throw mismatch(mutator, column, json);
+    if (isScalar(type)) throw mismatch(mutator, column, json);
     const added = datumFromJson({ ...type, min: 0, max: Infinity }, value, symbols);
     return { column, apply: (old) => union(old, added) };
   }
   if (mutator === "delete") {
-    if (type.max === 1 && !type.value) throw mismatch(mutator, column, json);
+    if (isScalar(type)) throw mismatch(mutator, column, json);
     const removed = datumFromJson(deleteType(type, value), value, symbols);
     return { column, apply: (old) => difference(old, removed) };
   }

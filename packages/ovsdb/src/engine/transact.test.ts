@@ -169,6 +169,13 @@ test("§5.2.4: mutations", () => {
       ],
     },
   ]);
+  // An optional value is a set of at most one.
+  mutate("color", "insert", "red");
+  expect(rows("Root", "color")).toEqual([{ color: "red" }]);
+  expect(errorOf(mutate("color", "insert", "blue"))).toBe("constraint violation");
+  mutate("color", "delete", "red");
+  expect(rows("Root", "color")).toEqual([{ color: ["set", []] }]);
+  expect(errorOf(mutate("n", "insert", 1))).toBe("syntax error");
   expect(errorOf(mutate("n", "/=", 0))).toBe("domain error");
   expect(errorOf(mutate("small", "+=", 7))).toBe("constraint violation");
   expect(errorOf(mutate("n", "**=", 7))).toBe("unknown mutator");

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, realpathSync } from "node:fs";
 import { nullLog, realClock } from "@sluice/runtime";
 import { Database } from "../engine/database.js";
 import type { DatabaseSchema } from "../schema/schema.js";
@@ -13,15 +13,19 @@ export interface OpenOptions extends FileStorageOptions {
   historyLength?: number;
 }
 
-/** Opens the database file at `path`, made first where it is absent and a schema is given; "memory" keeps nothing.
+/** The file itself, where `path` is a link to it: a compacted file takes the file's place, not the link's. */
+export const followLinks = (path: string): string => (existsSync(path) ? realpathSync(path) : path);
+
+/** Opens the database file at `name`, made first where it is absent and a schema is given; "memory" keeps nothing.
  *  A record torn at the end is dropped with a warning. Throws DatabaseFileError in one line. */
-export const openDatabase = async (path: string | "memory", options: OpenOptions = {}): Promise<Database> => {
+export const openDatabase = async (name: string | "memory", options: OpenOptions = {}): Promise<Database> => {
   const { schema, historyLength, log = nullLog, clock = realClock } = options;
   const history = historyLength === undefined ? {} : { historyLength };
-  if (path === "memory") {
+  if (name === "memory") {
     if (!schema) throw new Error("a database in memory needs a schema");
     return new Database(schema, history);
   }
+  const path = followLinks(name);
   if (!existsSync(path) && !schema) throw new DatabaseFileError(path, "no such file");
   const unlock = lockDatabase(path);
   try {

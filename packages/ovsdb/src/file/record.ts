@@ -54,7 +54,7 @@ export interface LogContents {
 /** Calls `take` with each record. Throws DatabaseFileError where the file is none of ours, or is damaged anywhere but
  *  at its end. */
 export const readLog = (path: string, take: (json: unknown, index: number) => void): LogContents => {
-  const fd = openSync(path, "r");
+  const fd = openForReading(path);
   try {
     const { size } = fstatSync(fd);
     const file = new Reader(fd);
@@ -72,6 +72,30 @@ export const readLog = (path: string, take: (json: unknown, index: number) => vo
       at = record.end;
     }
     return { end: at, torn: undefined };
+  } finally {
+    closeSync(fd);
+  }
+};
+
+const openForReading = (path: string): number => {
+  try {
+    return openSync(path, "r");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new DatabaseFileError(
+      path,
+      code === "ENOENT" ? "no such file" : `cannot be opened: ${code ?? message}`,
+    );
+  }
+};
+
+/** Is it the file of a server in a cluster (ovsdb(7))? Throws DatabaseFileError where it is no database at all. */
+export const isClustered = (path: string): boolean => {
+  const fd = openForReading(path);
+  try {
+    const header = HEADER.exec(readAt(fd, 0, HEADER_MAX).toString("latin1"));
+    if (!header) throw new DatabaseFileError(path, "not a database: it does not begin with an OVSDB record");
+    return header[1] === "CLUSTER";
   } finally {
     closeSync(fd);
   }

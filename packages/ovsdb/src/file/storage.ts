@@ -242,21 +242,27 @@ export const syncDirectory = (path: string): void => {
   }
 };
 
-/** A database file's contents: the schema, and all rows in one record. */
+/** A database file's contents: the schema, and all rows in one record, which is left out where there is nothing to
+ *  say in it. */
 export const fileContents = (database: Database, wallMs: number, comment?: string): Buffer[] => {
   const isEmpty = [...database.tables.values()].every((table) => table.rows.size === 0);
   return [
     ...encodeRecord(JSON.stringify(database.schema.toJson())),
-    ...(isEmpty ? [] : encodeRecord(...snapshotParts(database, wallMs, comment))),
+    ...(isEmpty && comment === undefined ? [] : encodeRecord(...snapshotParts(database, wallMs, comment))),
   ];
 };
 
 /** Writes a new database file that holds `database`. Throws the system's error, EEXIST where there is one. */
-export const createFile = (path: string, database: Database, wallMs: number): void => {
-  const fd = openSync(path, "wx", 0o640);
+export const createFile = (
+  path: string,
+  database: Database,
+  wallMs: number,
+  { comment, mode = 0o640 }: { comment?: string; mode?: number } = {},
+): void => {
+  const fd = openSync(path, "wx", mode);
   try {
     let size = 0;
-    for (const part of fileContents(database, wallMs)) {
+    for (const part of fileContents(database, wallMs, comment)) {
       writeAll(fd, part, size);
       size += part.length;
     }

@@ -60,7 +60,8 @@ export const baseTypeFromJson = (json: unknown): BaseType => {
   if (range) {
     for (const name of range) {
       const limit = json[name];
-      if (limit === undefined) continue;
+      // A least length of 0 says nothing: without it equal schemas are equal text.
+      if (limit === undefined || (name === "minLength" && limit === 0)) continue;
       const isValid =
         type === "real" ? typeof limit === "number" : Number.isInteger(limit) || typeof limit === "bigint";
       if (!isValid) throw syntaxError(`${name} must be ${type === "real" ? "a number" : "an integer"}`, json);

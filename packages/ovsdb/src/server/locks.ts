@@ -8,7 +8,7 @@ export interface LockSession {
 /** The server's advisory locks (RFC 7047 §4.1.8 to §4.1.10): for each name those who want it, its owner first. */
 export class Locks<S extends LockSession> {
   readonly #queues = new Map<string, S[]>();
-  /** Names that a session has asked for and not unlocked: owned, awaited, or stolen from it. */
+  /** Names that a session has asked for and not unlocked: owned or awaited. */
   readonly #claims = new Map<S, Set<string>>();
 
   owns(session: S, name: string): boolean {
@@ -24,12 +24,12 @@ export class Locks<S extends LockSession> {
     return this.owns(session, name);
   }
 
+  /** The victim is next in line: clients take "stolen" as "wait", and ask no more (as ovsdb-server has it). */
   steal(session: S, name: string): true {
     this.#claim(session, name);
     const queue = this.#queues.get(name) ?? [];
-    const victim = queue.shift();
     this.#queues.set(name, [session, ...queue]);
-    victim?.send(`{"id":null,"method":"stolen","params":["${name}"]}`);
+    queue[0]?.send(`{"id":null,"method":"stolen","params":["${name}"]}`);
     return true;
   }
 

@@ -1,7 +1,7 @@
 import { stringifyJson } from "@sluice/runtime";
 import type { Database } from "../engine/database.js";
 import { errorText } from "../engine/transact.js";
-import { isId } from "../schema/atom.js";
+import { isId, isUuid } from "../schema/atom.js";
 import { OvsdbError, stringifySorted, syntaxError } from "../schema/error.js";
 import { DatabaseSchema } from "../schema/schema.js";
 import { Monitor } from "./monitor.js";
@@ -47,8 +47,7 @@ const monitor =
     if (session.monitors.has(key)) throw syntaxError("duplicate monitor ID", id);
     if (session.monitors.size >= MAX_MONITORS)
       throw new OvsdbError("resources exhausted", `a client may have ${MAX_MONITORS} monitors`);
-    if (version === 3 && typeof lastId !== "string")
-      throw syntaxError("the last transaction must be a UUID", lastId);
+    if (version === 3 && !isUuid(lastId)) throw syntaxError("the last transaction must be a UUID", lastId);
     const shape = session.server.shapeOf(database, version, requests);
     session.server.subscribe(session, key, new Monitor(session, version, stringifyJson(id), shape));
     if (version !== 3) return shape.initialText() || "{}";

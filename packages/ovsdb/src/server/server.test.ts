@@ -210,6 +210,9 @@ test("§4.1.8 to §4.1.10: locks pass on when unlocked, stolen or when their own
   expect(await b.take()).toEqual({ id: null, method: "stolen", params: ["l"] });
   expect((await a.ask("lock", ["l"])).result).toEqual({ locked: false });
   c.stream.destroy();
+  // Whom it was stolen from is next in line.
+  expect(await b.take()).toEqual({ id: null, method: "locked", params: ["l"] });
+  b.stream.destroy();
   expect(await a.take()).toEqual({ id: null, method: "locked", params: ["l"] });
 });
 

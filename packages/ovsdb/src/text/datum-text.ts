@@ -10,7 +10,14 @@ const BARE_WORD = /^[a-zA-Z_][a-zA-Z0-9_.-]*$/;
 const isBareWord = (text: string): boolean =>
   BARE_WORD.test(text) && text !== "true" && text !== "false" && !isUuid(text.toLowerCase());
 
-const realText = (value: number): string => String(Number(value.toPrecision(15)));
+/** As C prints it with %.15g. */
+const realText = (value: number): string => {
+  const [digits, exponentText] = value.toExponential(14).split("e") as [string, string];
+  const exponent = Number(exponentText);
+  if (exponent >= -4 && exponent < 15) return String(Number(value.toPrecision(15)));
+  const mantissa = digits.replace(/\.?0+$/, "");
+  return `${mantissa}e${exponent < 0 ? "-" : "+"}${String(Math.abs(exponent)).padStart(2, "0")}`;
+};
 
 export const formatAtom = (type: AtomicType, atom: Atom): string => {
   if (type === "string") return isBareWord(atom as string) ? (atom as string) : JSON.stringify(atom);
