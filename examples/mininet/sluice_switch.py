@@ -19,14 +19,16 @@ import time
 from mininet.log import debug, error
 from mininet.node import Switch
 
-_BUILT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../packages/cli/bin/sluice.js")
+# "mn --custom" runs this file without telling it where it is: then the directory of work counts.
+_REPOSITORY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..") if "__file__" in globals() else "."
+_BUILT = os.path.normpath(os.path.join(_REPOSITORY, "packages/cli/bin/sluice.js"))
 
 
 def _command():
     if "SLUICE" in os.environ:
         return shlex.split(os.environ["SLUICE"])
     if os.path.exists(_BUILT):
-        return ["node", os.path.normpath(_BUILT)]
+        return ["node", _BUILT]
     return ["sluice"]
 
 
@@ -106,6 +108,7 @@ class SluiceSwitch(Switch):
         Switch.__init__(self, name, **params)
         self.failMode = failMode
         self.reconnectms = reconnectms
+        self.controllerRows = []
 
     @classmethod
     def setup(cls):
@@ -126,17 +129,20 @@ class SluiceSwitch(Switch):
         targets = ["%s:%s:%d" % (c.protocol, c.IP(), c.port) for c in controllers]
         if self.listenPort:
             targets.append("ptcp:%d" % self.listenPort)
-        args = ["--if-exists", "del-br", self, "--", "add-br", self,
+        created = ["@c%d" % i for i in range(len(targets))]
+        args = []
+        for name, target in zip(created, targets):
+            args += ["--id=" + name, "create", "Controller", 'target="%s"' % target,
+                     "max_backoff=%d" % self.reconnectms, "--"]
+        args += ["--if-exists", "del-br", self, "--", "add-br", self,
                 "--", "set", "bridge", self, "datapath_type=netdev", "protocols=OpenFlow13",
                 "fail_mode=" + self.failMode, "other_config:datapath-id=" + self.dpid,
-                "other_config:dp-desc=" + self.name]
-        if targets:
-            args += ["--", "set-controller", self] + targets
-            args += ["--", "set", "controller", self, "max_backoff=%d" % self.reconnectms]
+                "other_config:dp-desc=" + self.name, "controller=[%s]" % ",".join(created)]
         for intf in self.intfList():
             if self.ports[intf] and not intf.IP():
                 args += self._addPort(intf)
-        self.vsctl(*args)
+        # The rows that are created are told of by their UUIDs.
+        self.controllerRows = self.vsctl(*args).split()
 
     def _addPort(self, intf):
         return ["--", "add-port", self, intf,
@@ -154,7 +160,12 @@ class SluiceSwitch(Switch):
         "Whether a controller is there; a standalone switch needs none."
         if self.failMode == "standalone":
             return True
-        return "true" in self.vsctl("get", "controller", self, "is_connected")
+        if not self.controllerRows:
+            return False
+        asked = []
+        for row in self.controllerRows:
+            asked += ["--", "get", "controller", row, "is_connected"]
+        return "true" in self.vsctl(*asked[1:])
 
     def dpctl(self, *args):
         "sluice ofctl COMMAND on this switch, with further arguments."

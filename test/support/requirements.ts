@@ -29,6 +29,9 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   ping: "iputils-ping",
   ethtool: "ethtool",
   openssl: "openssl",
+  mn: "mininet",
+  iperf: "iperf",
+  unshare: "util-linux",
 };
 
 const SEARCH_PATH = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/sbin"];
