@@ -63,9 +63,16 @@ export class Layers {
 }
 
 /** Fills the packet's lanes of `key` (LANE_ETH up to DP_LANES) from the frame in [start, end) of `b`, and `layers`.
- *  Gives how many lanes are in use: those from there to DP_LANES are 0. */
-export function extract(b: Uint8Array, start: number, end: number, key: FlowKey, layers: Layers): number {
-  for (let i = LANE_ETH; i < LANES_IPV6; i++) key[i] = 0;
+ *  Gives how many lanes are in use: those from there to DP_LANES are 0. `used`: how many the key had in use. */
+export function extract(
+  b: Uint8Array,
+  start: number,
+  end: number,
+  key: FlowKey,
+  layers: Layers,
+  used = LANES_IPV6,
+): number {
+  for (let i = LANE_ETH; i < used; i++) key[i] = 0;
   layers.payload = end;
   layers.ethType = 0;
   layers.l3 = 0;

@@ -6,11 +6,12 @@ export class DummyPort {
   readonly name: string;
   /** Called with a copy of each frame that the switch sends out of the port. */
   onTransmit: ((frame: Uint8Array) => void) | undefined;
-  /** The switch's side; set while a datapath has the port open. Gives false when the frame could not be taken. */
-  onReceive: ((frame: Uint8Array) => boolean) | undefined;
+  /** The switch's side; set while a datapath has the port open. Gives how many of the frames it took. */
+  onReceive: ((frames: readonly Uint8Array[]) => number) | undefined;
   /** Called when the carrier changes. */
   onLink: ((link: boolean) => void) | undefined;
   #link = true;
+  readonly #one: [Uint8Array] = [NO_FRAME];
   /** Frames that came while no datapath had the port open. */
   unplugged = 0;
 
@@ -20,9 +21,15 @@ export class DummyPort {
 
   /** Lets a frame into the switch. False when no datapath has the port open, or it is down. */
   receive(frame: Uint8Array): boolean {
-    if (this.#link && this.onReceive?.(frame)) return true;
-    this.unplugged++;
-    return false;
+    this.#one[0] = frame;
+    return this.receiveAll(this.#one) === 1;
+  }
+
+  /** Lets frames into the switch that came at the same time; they leave it together. Gives how many it took. */
+  receiveAll(frames: readonly Uint8Array[]): number {
+    const taken = this.#link && this.onReceive !== undefined ? this.onReceive(frames) : 0;
+    this.unplugged += frames.length - taken;
+    return taken;
   }
 
   get link(): boolean {
@@ -36,6 +43,8 @@ export class DummyPort {
     this.onLink?.(link);
   }
 }
+
+const NO_FRAME = new Uint8Array(0);
 
 /** The dummy ports of a process by name. A name may be asked for before or after a datapath opens the port. */
 export class DummyHub {
@@ -63,13 +72,14 @@ export class DummyNetdev implements Netdev {
   readonly name: string;
   readonly takesOffload = false;
   readonly stats = new NetdevCounters();
-  readonly #transmit: (frame: Uint8Array) => void;
+  readonly #transmit: (packet: Packet) => void;
   #mac: string;
   #mtu: number;
   #admin = true;
   link = true;
 
-  constructor(name: string, mac: string, mtu: number | undefined, transmit: (frame: Uint8Array) => void) {
+  /** `transmit` is called with each packet sent; what it wants to keep it copies. */
+  constructor(name: string, mac: string, mtu: number | undefined, transmit: (packet: Packet) => void) {
     this.name = name;
     this.#mac = mac;
     this.#mtu = mtu ?? MTU;
@@ -98,7 +108,7 @@ export class DummyNetdev implements Netdev {
     }
     this.stats.tx_packets++;
     this.stats.tx_bytes += packet.size;
-    this.#transmit(packet.buffer.slice(packet.start, packet.end));
+    this.#transmit(packet);
   }
 
   flush(): void {}

@@ -74,9 +74,9 @@ export class Packet {
     return this.end - this.start;
   }
 
-  /** A view, good until the buffer is used again. */
+  /** A copy of the frame. */
   frame(): Uint8Array {
-    return this.buffer.subarray(this.start, this.end);
+    return this.buffer.slice(this.start, this.end);
   }
 }
 

@@ -49,7 +49,7 @@ export class Context {
   /** Makes `key` and `layers` tell of the packet as it is now. */
   extract(): void {
     const packet = this.packet;
-    this.lanes = extract(packet.buffer, packet.start, packet.end, this.key, this.layers);
+    this.lanes = extract(packet.buffer, packet.start, packet.end, this.key, this.layers, this.lanes);
     this.layersFresh = true;
     this.keyFresh = true;
   }

@@ -12,7 +12,7 @@ import type {
   Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
-import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS } from "../../flow/lanes.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS, LANES_IPV4 } from "../../flow/lanes.js";
 import type { Netdev } from "../../netdev/netdev.js";
 import { GSO_NONE, Packet } from "../../netdev/packet.js";
 import { finishChecksum } from "./checksum.js";
@@ -24,6 +24,7 @@ import { Meter } from "./meter.js";
 import { compileActions } from "./ops.js";
 import { DatapathCounters, Port } from "./port.js";
 import { Shaper } from "./shaper.js";
+import { STAGES, Stage, Stages } from "./stages.js";
 
 /** Where the datapath lives: this thread's event loop, or a worker. */
 export interface DatapathHost {
@@ -34,7 +35,10 @@ export interface DatapathHost {
   upcall(upcall: Upcall): void;
 }
 
-const EMC_SLOTS = 8192;
+const EMC_PLACES = 8192;
+/** Words of an entry: 3 and the lanes. */
+const EMC_STRIDE = 16;
+const EMC_WIDE_STRIDE = 36;
 const MAX_FLOWS = 1 << 20;
 const SCTP_CSUM_OFFSET = 8;
 
@@ -48,14 +52,18 @@ export class Datapath implements ExecutorHost {
   /** Ports with queues. */
   #shaped: Port[] = [];
   readonly #flows: Megaflows;
-  readonly #emc = new Emc(EMC_SLOTS);
+  readonly #emc = new Emc(EMC_PLACES, EMC_STRIDE);
+  /** For keys that are longer: ARP, MPLS, IPv6. */
+  readonly #wideEmc = new Emc(EMC_PLACES, EMC_WIDE_STRIDE);
   readonly #executor: Executor;
+  readonly #stages: Stages;
   readonly #executePacket = new Packet();
   readonly #ctx = new Context(this.#executePacket);
 
   constructor(host: DatapathHost, maxFlows = MAX_FLOWS) {
     this.#host = host;
     this.now = host.now();
+    this.#stages = new Stages(() => host.now());
     this.#flows = new Megaflows(maxFlows);
     this.#executor = new Executor(this, this.#ports);
   }
@@ -82,6 +90,7 @@ export class Datapath implements ExecutorHost {
   /** Begins a burst: one reading of the clock serves for all its packets. */
   beginBurst(): void {
     this.now = this.#host.now();
+    this.#stages.begin(this.now);
   }
 
   /** Forwards a packet that came in. `flush` has to follow before its buffer is used again. */
@@ -89,26 +98,44 @@ export class Datapath implements ExecutorHost {
     this.counters.packets++;
     // A card's offer to finish SCTP's CRC cannot be told to the next card by a virtio_net_hdr.
     if (packet.csumStart !== 0 && packet.csumOffset === SCTP_CSUM_OFFSET) finishChecksum(packet);
+    if (this.#stages.isSampling) {
+      this.#stages.packets++;
+      this.#stages.mark();
+    }
     this.#ctx.begin(packet, odpPort, 0);
+    if (this.#stages.isSampling) this.#stages.lap(Stage.Parse);
     this.forward(this.#ctx);
+    if (this.#stages.isSampling) this.#stages.lap(Stage.Actions);
   }
 
-  /** Sends what ports hold. */
+  /** Ends a burst: sends what ports hold. */
   flush(): void {
+    if (!this.#stages.isSampling) {
+      this.#executor.flush();
+      return;
+    }
+    this.#stages.mark();
     this.#executor.flush();
+    this.#stages.lap(Stage.Send);
+    this.#stages.end();
   }
 
   forward(ctx: Context): void {
     const { key, lanes } = ctx;
+    if (ctx.recircs > 0 && this.#stages.isSampling) this.#stages.lap(Stage.Actions);
     const hash = hashKey(key, lanes);
-    let slot = this.#emc.lookup(key, lanes, hash, this.#flows);
-    if (slot < 0) {
+    const emc = lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc;
+    let slot = emc.lookup(key, lanes, hash, this.#flows);
+    if (this.#stages.isSampling) this.#stages.lap(Stage.Emc);
+    if (slot >= 0) this.counters.emc_hits++;
+    else {
       slot = this.#flows.lookup(key);
+      if (this.#stages.isSampling) this.#stages.lap(Stage.Megaflow);
       if (slot < 0) {
         this.#miss(ctx);
         return;
       }
-      this.#emc.insert(key, lanes, hash, slot, this.#flows);
+      emc.insert(key, lanes, hash, slot, this.#flows);
     }
     const packet = ctx.packet;
     this.#flows.count(slot, packet.end - packet.start, this.now, key[LANE_TCI2_FLAGS]! & 0xfff);
@@ -186,6 +213,11 @@ export class Datapath implements ExecutorHost {
     return this.#ports[odpPort]?.shaper?.stats() ?? [];
   }
 
+  /** Whether some port has queues. */
+  get isShaping(): boolean {
+    return this.#shaped.length > 0;
+  }
+
   /** ms until `serveQueues` has something to do; Infinity: no packet waits. */
   queuesDue(): number {
     let due = Infinity;
@@ -207,18 +239,25 @@ export class Datapath implements ExecutorHost {
   readCounters(): Record<string, number> {
     return {
       ...this.counters,
-      emc_hits: this.#emc.hits,
       megaflow_lookups: this.#flows.lookups,
       megaflow_probes: this.#flows.probes,
       flows: this.#flows.size,
       masks: this.#flows.masks,
+      sampled_packets: this.#stages.packets,
+      ...Object.fromEntries(
+        STAGES.map((name, stage) => [`sampled_${name}_ns`, Math.round(this.#stages.times[stage]! * 1e6)]),
+      ),
     };
   }
 
   #miss(ctx: Context): void {
     const { packet } = ctx;
     const odpPort = ctx.key[LANE_IN_PORT]!;
-    if (!this.#mayUpcall(odpPort)) return;
+    this.counters.misses++;
+    if (!this.#mayUpcall(odpPort)) {
+      this.counters.misses_lost++;
+      return;
+    }
     let offload: Offload | undefined;
     if (packet.gsoType === GSO_NONE) {
       if (packet.held !== 0) {

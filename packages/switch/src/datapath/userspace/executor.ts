@@ -35,6 +35,7 @@ export class Executor {
   readonly #host: ExecutorHost;
   readonly #ports: (Port | undefined)[];
   readonly #dirty: Port[] = [];
+  #dirtyCount = 0;
   readonly #children: Context[] = [];
   readonly #scratch = new Packet();
   #depth = 0;
@@ -48,11 +49,13 @@ export class Executor {
   /** Sends what ports hold. After it no packet is held. */
   flush(): void {
     const dirty = this.#dirty;
-    for (let i = 0; i < dirty.length; i++) {
+    const count = this.#dirtyCount;
+    this.#dirtyCount = 0;
+    this.#host.counters.output_batches += count;
+    for (let i = 0; i < count; i++) {
       dirty[i]!.dirty = false;
       dirty[i]!.netdev.flush();
     }
-    dirty.length = 0;
   }
 
   run(ctx: Context, ops: readonly Op[], from = 0): void {
@@ -186,9 +189,10 @@ export class Executor {
 
   #hand(port: Port, packet: Packet): void {
     port.netdev.send(packet);
+    this.#host.counters.output_packets++;
     if (!port.dirty) {
       port.dirty = true;
-      this.#dirty.push(port);
+      this.#dirty[this.#dirtyCount++] = port;
     }
   }
 

@@ -79,15 +79,15 @@ export class InlineDpif implements Dpif, DatapathHost {
     let odpPort = 1;
     while (this.#open.has(odpPort)) odpPort++;
     const cable = this.#dummies.port(spec.name);
-    const netdev = new DummyNetdev(spec.name, spec.mac ?? defaultMac(odpPort), spec.mtu, (frame) =>
-      cable.onTransmit?.(frame),
+    const netdev = new DummyNetdev(spec.name, spec.mac ?? defaultMac(odpPort), spec.mtu, (packet) =>
+      cable.onTransmit?.(packet.frame()),
     );
     netdev.link = cable.link;
     const { gone: _, ...status } = netdev.status();
     const port: DpPort = { odpPort, name: spec.name, type: spec.type, ...status };
     this.#open.set(odpPort, { port, netdev });
     this.#datapath.addPort(odpPort, netdev);
-    cable.onReceive = (frame) => this.#receive(odpPort, netdev, frame);
+    cable.onReceive = (frames) => this.#receive(odpPort, netdev, frames);
     cable.onLink = (link) => {
       netdev.link = link;
       this.#portChanged(odpPort);
@@ -194,25 +194,33 @@ export class InlineDpif implements Dpif, DatapathHost {
     this.events.emit("port", { odpPort, mac, mtu, link, admin, speed });
   }
 
-  #receive(odpPort: number, netdev: DummyNetdev, frame: Uint8Array): boolean {
+  #receive(odpPort: number, netdev: DummyNetdev, frames: readonly Uint8Array[]): number {
     if (!this.#busy) {
-      this.#work(() => this.#forward(odpPort, netdev, frame));
-      return true;
+      this.#busy = true;
+      try {
+        this.#forward(odpPort, netdev, frames);
+      } finally {
+        this.#finish();
+      }
+      return frames.length;
     }
-    if (!this.#mayQueue()) {
-      netdev.stats.rx_dropped++;
-      return false;
+    for (let i = 0; i < frames.length; i++) {
+      if (!this.#mayQueue()) {
+        netdev.stats.rx_dropped += frames.length - i;
+        return i;
+      }
+      const copy = [new Uint8Array(frames[i]!)];
+      this.#queue.push(() => this.#forward(odpPort, netdev, copy));
     }
-    const copy = new Uint8Array(frame);
-    this.#queue.push(() => this.#forward(odpPort, netdev, copy));
-    return true;
+    return frames.length;
   }
 
-  #forward(odpPort: number, netdev: DummyNetdev, frame: Uint8Array): void {
+  #forward(odpPort: number, netdev: DummyNetdev, frames: readonly Uint8Array[]): void {
     // The port may have been deleted while the frame waited.
-    if (this.#datapath.port(odpPort)?.netdev !== netdev || !netdev.accept(frame, this.#packet)) return;
+    if (this.#datapath.port(odpPort)?.netdev !== netdev) return;
     this.#datapath.beginBurst();
-    this.#datapath.receive(odpPort, this.#packet);
+    for (let i = 0; i < frames.length; i++)
+      if (netdev.accept(frames[i]!, this.#packet)) this.#datapath.receive(odpPort, this.#packet);
     this.#datapath.flush();
   }
 
@@ -222,13 +230,27 @@ export class InlineDpif implements Dpif, DatapathHost {
     return false;
   }
 
-  /** Does a piece of work, and then what queued up meanwhile. Cables that make a loop with no delay could go on for
-   *  ever: after MAX_JOBS the rest is dropped. */
-  #work(first: () => void): void {
+  #work(job: () => void): void {
     this.#busy = true;
+    try {
+      job();
+    } finally {
+      this.#finish();
+    }
+  }
+
+  /** Does what queued up meanwhile. Cables that make a loop with no delay could go on for ever: after MAX_JOBS the
+   *  rest is dropped. */
+  #finish(): void {
+    if (this.#queue.length > 0) this.#drain();
+    this.#busy = false;
+    if (this.#statsTimer === undefined && this.#datapath.hasCounts) this.#scheduleStats();
+    if (this.#queueTimer === undefined && this.#datapath.isShaping) this.#scheduleQueues();
+  }
+
+  #drain(): void {
     let jobs = 0;
     try {
-      first();
       while (this.#queue.length > 0 && jobs < MAX_JOBS) {
         const batch = this.#queue.splice(0);
         for (const job of batch) job();
@@ -239,13 +261,15 @@ export class InlineDpif implements Dpif, DatapathHost {
       this.#queue.length = 0;
       this.#busy = false;
     }
-    if (this.#datapath.hasCounts && !this.#statsTimer) {
-      this.#statsTimer = this.#options.clock.setTimeout(() => this.#takeStats(), STATS_PERIOD_MS);
-    }
-    if (!this.#queueTimer) {
-      const due = this.#datapath.queuesDue();
-      if (due !== Infinity) this.#queueTimer = this.#options.clock.setTimeout(() => this.#serveQueues(), due);
-    }
+  }
+
+  #scheduleStats(): void {
+    this.#statsTimer = this.#options.clock.setTimeout(() => this.#takeStats(), STATS_PERIOD_MS);
+  }
+
+  #scheduleQueues(): void {
+    const due = this.#datapath.queuesDue();
+    if (due !== Infinity) this.#queueTimer = this.#options.clock.setTimeout(() => this.#serveQueues(), due);
   }
 
   #serveQueues(): void {

@@ -3,22 +3,25 @@
 import { DP_LANES, type FlowKey, type FlowMask } from "../../flow/flow-key.js";
 
 const NONE = -1;
-const FIRST_ENTRIES = 16;
+const FIRST_PLACES = 32;
 
-/** What `find` reads; it changes as the table grows. */
+/** What `find` reads; it changes as the table grows. Open addressing: a flow is at the first place free from its
+ *  hash's on, so that a search ends at a place with no tag. */
 interface Store {
-  /** First entry of each bucket. */
-  buckets: Int32Array;
-  bucketMask: number;
-  /** The entries, one after the other: next entry of the bucket, the flow's slot, the masked key. They lie together
-   *  so that a lookup touches one line of the processor's cache. */
+  /** A bit for hashes that were inserted, FILTER_BITS of them for each place: most searches of the many tables that
+   *  do not have a packet's flow end here, at the price of one load and a branch that the processor foresees. */
+  filter: Int32Array;
+  /** Of each place: 0 when it is free, else 8 bits of the hash. They lie close, so that a miss costs little memory. */
+  tags: Uint8Array;
+  /** Of each place: the flow's slot, then its masked key. */
   entries: Int32Array;
+  /** Places less one. */
+  mask: number;
 }
 
 /** Words of an entry before its key. */
-const NEXT = 0;
-const SLOT = 1;
-const KEY = 2;
+const KEY = 1;
+const FILTER_BITS = 16;
 
 type Find = (store: Store, key: FlowKey) => number;
 
@@ -28,39 +31,56 @@ export const maskName = (mask: FlowMask): string => mask.subarray(0, DP_LANES).j
 const significant = (mask: FlowMask): number[] =>
   Array.from({ length: DP_LANES }, (_, lane) => lane).filter((lane) => mask[lane] !== 0);
 
-const step = (hash: number, word: number): number => {
-  const h = Math.imul(hash ^ word, 0x9e37_79b1);
+/** Entries begin at multiples of four words, so that few lie across two lines of the processor's cache. */
+const strideOf = (lanes: number): number => (KEY + lanes + 3) & ~3;
+
+/** The hash of a masked key. Each word is mixed by itself, so that the processor works on all at a time. */
+const FACTORS = Int32Array.from({ length: DP_LANES }, (_, i) => Math.imul(0x9e37_79b1, 2 * i + 1));
+const LAST_FACTOR = 0x85eb_ca6b | 0;
+
+function hashWords(words: (i: number) => number, count: number): number {
+  let h = 0;
+  for (let i = 0; i < count; i++) {
+    const word = words(i);
+    h ^= Math.imul(word ^ (word >>> 15), FACTORS[i]!);
+  }
+  h = Math.imul(h ^ (h >>> 16), LAST_FACTOR);
   return h ^ (h >>> 15);
-};
+}
+
+const tagOf = (hash: number): number => hash >>> 24 || 1;
 
 /** The lookup in straight-line source. Only numbers of the mask get into it. */
 function generateFind(lanes: readonly number[], bits: readonly number[]): Find {
   const words = lanes.map((lane, i) => `const w${i} = key[${lane}] & ${bits[i]! | 0};`);
-  const hashes = lanes.map((_, i) => `h = Math.imul(h ^ w${i}, ${0x9e37_79b1 | 0}); h ^= h >>> 15;`);
+  const hashes = lanes.map((_, i) => `Math.imul(w${i} ^ (w${i} >>> 15), ${FACTORS[i]!})`);
   const same = lanes.map((_, i) => `entries[at + ${KEY + i}] === w${i}`).join(" && ") || "true";
   const source = `"use strict";
 ${words.join("\n")}
-let h = 0;
-${hashes.join("\n")}
-const entries = store.entries;
-for (let e = store.buckets[h & store.bucketMask]; e >= 0; ) {
-  const at = e * ${KEY + lanes.length};
-  if (${same}) return entries[at + ${SLOT}];
-  e = entries[at + ${NEXT}];
-}
-return -1;`;
+let h = ${hashes.join(" ^ ") || "0"};
+h = Math.imul(h ^ (h >>> 16), ${LAST_FACTOR}); h ^= h >>> 15;
+const { filter, tags, mask } = store;
+if ((filter[(h >>> 5) & (filter.length - 1)] & (1 << h)) === 0) return -1;
+const wanted = h >>> 24 || 1;
+for (let place = h & mask; ; place = (place + 1) & mask) {
+  const tag = tags[place];
+  if (tag === wanted) {
+    const entries = store.entries;
+    const at = place * ${strideOf(lanes.length)};
+    if (${same}) return entries[at];
+  } else if (tag === 0) return -1;
+}`;
   return new Function("store", "key", source) as Find;
 }
 
 /** The same, slow and obvious, for where code must not be generated (--disallow-code-generation-from-strings). */
 export function interpretFind(lanes: readonly number[], bits: readonly number[]): Find {
-  return (store, key) => {
+  return ({ tags, entries, mask }, key) => {
     const words = lanes.map((lane, i) => key[lane]! & bits[i]!);
-    const hash = words.reduce(step, 0);
-    for (let e = store.buckets[hash & store.bucketMask]!; e >= 0; ) {
-      const at = e * (KEY + lanes.length);
-      if (words.every((word, i) => store.entries[at + KEY + i] === word)) return store.entries[at + SLOT]!;
-      e = store.entries[at + NEXT]!;
+    const hash = hashWords((i) => words[i]!, words.length);
+    for (let place = hash & mask; tags[place] !== 0; place = (place + 1) & mask) {
+      const at = place * strideOf(lanes.length);
+      if (words.every((word, i) => entries[at + KEY + i] === word)) return entries[at]!;
     }
     return NONE;
   };
@@ -86,23 +106,22 @@ export class MaskTable {
   readonly #stride: number;
   readonly #find: Find;
   readonly #store: Store;
-  /** The entry of each flow's slot. */
-  readonly #entryOf = new Map<number, number>();
-  readonly #free: number[] = [];
-  #entries = 0;
-  #capacity = FIRST_ENTRIES;
+  /** Removed since the filter was made: their bits are still in it. */
+  #removed = 0;
 
   constructor(mask: FlowMask, make: (lanes: readonly number[], bits: readonly number[]) => Find = makeFind) {
     this.name = maskName(mask);
     this.#lanes = significant(mask);
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
-    this.#stride = KEY + this.#lanes.length;
+    this.#stride = strideOf(this.#lanes.length);
     this.#find = make(this.#lanes, this.#bits);
     this.#store = {
-      buckets: new Int32Array(2 * FIRST_ENTRIES).fill(NONE),
-      bucketMask: 2 * FIRST_ENTRIES - 1,
-      entries: new Int32Array(FIRST_ENTRIES * this.#stride),
+      filter: new Int32Array(0),
+      tags: new Uint8Array(0),
+      entries: new Int32Array(0),
+      mask: 0,
     };
+    this.#resize(FIRST_PLACES);
   }
 
   /** The slot of the flow whose masked key this is, or -1. */
@@ -110,69 +129,93 @@ export class MaskTable {
     return this.#find(this.#store, key);
   }
 
+  /** Of the masked key; `remove` wants it. */
+  hash(key: FlowKey): number {
+    return hashWords((i) => key[this.#lanes[i]!]! & this.#bits[i]!, this.#lanes.length);
+  }
+
   /** Adds a flow's slot. Gives the slot of the flow that had the same masked key, now displaced, or -1. */
   insert(key: FlowKey, slot: number): number {
+    const { entries } = this.#store;
+    const hash = this.hash(key);
     const displaced = this.find(key);
-    const store = this.#store;
     if (displaced !== NONE) {
-      const entry = this.#entryOf.get(displaced)!;
-      this.#entryOf.delete(displaced);
-      this.#entryOf.set(slot, entry);
-      store.entries[entry * this.#stride + SLOT] = slot;
+      entries[this.#placeOf(displaced, hash) * this.#stride] = slot;
       return displaced;
     }
-    const entry = this.#free.pop() ?? this.#entries++;
-    if (entry === this.#capacity) this.#grow();
-    const at = entry * this.#stride;
-    store.entries[at + SLOT] = slot;
-    this.#lanes.forEach((lane, i) => {
-      store.entries[at + KEY + i] = key[lane]! & this.#bits[i]!;
-    });
-    this.#entryOf.set(slot, entry);
-    this.#link(entry);
+    // At most five places in eight are taken: searches stay short.
+    if (8 * (this.count + 1) > 5 * (this.#store.mask + 1)) this.#resize(2 * (this.#store.mask + 1));
+    const place = this.#freePlace(hash);
+    const at = place * this.#stride;
+    this.#store.tags[place] = tagOf(hash);
+    this.#note(hash);
+    this.#store.entries[at] = slot;
+    for (let i = 0; i < this.#lanes.length; i++)
+      this.#store.entries[at + KEY + i] = key[this.#lanes[i]!]! & this.#bits[i]!;
     this.count++;
     return NONE;
   }
 
-  remove(slot: number): void {
-    const entry = this.#entryOf.get(slot);
-    if (entry === undefined) return;
-    this.#entryOf.delete(slot);
-    const { buckets, bucketMask, entries } = this.#store;
-    const next = entries[entry * this.#stride + NEXT]!;
-    const bucket = this.#hash(entry) & bucketMask;
-    if (buckets[bucket] === entry) buckets[bucket] = next;
-    else {
-      let before = buckets[bucket]!;
-      while (entries[before * this.#stride + NEXT] !== entry) before = entries[before * this.#stride + NEXT]!;
-      entries[before * this.#stride + NEXT] = next;
+  /** Takes out a flow's slot; `hash` is of its key. What came after it moves up, so that searches still end right. */
+  remove(slot: number, hash: number): void {
+    let gap = this.#placeOf(slot, hash);
+    if (gap === NONE) return;
+    const { tags, entries, mask } = this.#store;
+    const stride = this.#stride;
+    for (let place = (gap + 1) & mask; tags[place] !== 0; place = (place + 1) & mask) {
+      const ideal = this.#hashAt(entries, place) & mask;
+      // It may not move before the place where a search for it begins.
+      if (((place - ideal) & mask) < ((place - gap) & mask)) continue;
+      tags[gap] = tags[place]!;
+      entries.copyWithin(gap * stride, place * stride, (place + 1) * stride);
+      gap = place;
     }
-    this.#free.push(entry);
+    tags[gap] = 0;
     this.count--;
+    // Bits of flows that are gone cost time, no truth: they go when they are as many as those that stay.
+    if (++this.#removed > this.count + FIRST_PLACES) this.#resize(mask + 1);
   }
 
-  #hash(entry: number): number {
-    let hash = 0;
-    const at = entry * this.#stride + KEY;
-    for (let i = 0; i < this.#lanes.length; i++) hash = step(hash, this.#store.entries[at + i]!);
-    return hash;
+  #note(hash: number): void {
+    const { filter } = this.#store;
+    filter[(hash >>> 5) & (filter.length - 1)]! |= 1 << hash;
   }
 
-  #link(entry: number): void {
-    const { buckets, bucketMask, entries } = this.#store;
-    const bucket = this.#hash(entry) & bucketMask;
-    entries[entry * this.#stride + NEXT] = buckets[bucket]!;
-    buckets[bucket] = entry;
+  #placeOf(slot: number, hash: number): number {
+    const { tags, entries, mask } = this.#store;
+    for (let place = hash & mask; tags[place] !== 0; place = (place + 1) & mask)
+      if (entries[place * this.#stride] === slot) return place;
+    return NONE;
   }
 
-  #grow(): void {
+  #freePlace(hash: number): number {
+    const { tags, mask } = this.#store;
+    let place = hash & mask;
+    while (tags[place] !== 0) place = (place + 1) & mask;
+    return place;
+  }
+
+  #hashAt(entries: Int32Array, place: number): number {
+    const at = place * this.#stride + KEY;
+    return hashWords((i) => entries[at + i]!, this.#lanes.length);
+  }
+
+  #resize(places: number): void {
     const store = this.#store;
-    this.#capacity *= 2;
-    const entries = new Int32Array(this.#capacity * this.#stride);
-    entries.set(store.entries);
-    store.entries = entries;
-    store.buckets = new Int32Array(this.#capacity * 2).fill(NONE);
-    store.bucketMask = this.#capacity * 2 - 1;
-    for (const entry of this.#entryOf.values()) this.#link(entry);
+    const { tags, entries } = store;
+    store.filter = new Int32Array((places * FILTER_BITS) / 32);
+    store.tags = new Uint8Array(places);
+    store.entries = new Int32Array(places * this.#stride);
+    store.mask = places - 1;
+    this.#removed = 0;
+    for (let old = 0; old < tags.length; old++) {
+      if (tags[old] === 0) continue;
+      const hash = this.#hashAt(entries, old);
+      const place = this.#freePlace(hash);
+      this.#note(hash);
+      store.tags[place] = tags[old]!;
+      const from = old * this.#stride;
+      store.entries.set(entries.subarray(from, from + this.#stride), place * this.#stride);
+    }
   }
 }

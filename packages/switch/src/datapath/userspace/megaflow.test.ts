@@ -28,7 +28,7 @@ test("megaflows, and the cache before them, agree with a list that is searched f
   fc.assert(
     fc.property(steps, (script) => {
       const flows = new Megaflows(1000);
-      const emc = new Emc(4);
+      const emc = new Emc(4, 36);
       let list: { id: number; key: number[]; mask: number[] }[] = [];
       const isSame = (a: number[], b: number[], mask: number[]) =>
         a.every((word, i) => ((word ^ b[i]!) & mask[i]!) === 0);

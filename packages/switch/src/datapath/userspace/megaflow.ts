@@ -3,25 +3,33 @@
 import type { DpFlow, FlowStatsDelta } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { MaskTable, maskName } from "./mask-table.js";
-import { NO_OPS, type Op } from "./ops.js";
-import { Programs } from "./programs.js";
+import type { Op } from "./ops.js";
+import { NO_PROGRAM, Programs } from "./programs.js";
 
 const NONE = -1;
 /** Tuple-space lookups after which the masks are put in the order of their use. */
 const RESORT_AFTER = 8192;
 
 const FIRST_SLOTS = 64;
-/** Words of a slot's counts, and which is what. */
-const COUNTS = 4;
+/** A slot's record is one line of the processor's cache: its counts, as doubles, then words. */
+const COUNTS = 8;
 const PACKETS = 0;
 const BYTES = 1;
 const USED = 2;
-const TCP_FLAGS = 3;
+const ID = 3;
+const WORDS = 2 * COUNTS;
+const GENERATION = 8;
+const PROGRAM = 9;
+const TCP_FLAGS = 10;
+/** Whether it is listed as having counts that have not been taken yet. */
+const LISTED = 11;
+/** Of its key, in the mask's table. */
+const HASH = 12;
 
 /** The megaflows: masked keys in one hash table for each mask. Those that overlap lead to the same actions (the
  *  dpif's contract), so the first that is found is as good as any.
  *
- *  A flow lives in a slot; what is kept of it lies in arrays by slot. A slot's generation changes whenever what a
+ *  A flow lives in a slot; what is kept of it lies in the slot's record. A slot's generation changes whenever what a
  *  cache may have remembered of it stops being true. */
 export class Megaflows {
   readonly maxFlows: number;
@@ -35,14 +43,11 @@ export class Megaflows {
   #order: MaskTable[] = [];
   #untilResort = RESORT_AFTER;
 
-  #ids = new Float64Array(FIRST_SLOTS);
-  #ops: (readonly Op[])[] = [];
-  #home: (MaskTable | undefined)[] = [];
-  #generations = new Uint32Array(FIRST_SLOTS);
-  /** The counts of a slot lie together, in one line of the processor's cache. */
   #counts = new Float64Array(FIRST_SLOTS * COUNTS);
+  /** The same memory. */
+  #words = new Int32Array(this.#counts.buffer);
+  #home: (MaskTable | undefined)[] = [];
   /** Slots with counts that have not been taken yet, each listed once. */
-  #listed = new Uint8Array(FIRST_SLOTS);
   #touched = new Int32Array(FIRST_SLOTS);
   #touchedCount = 0;
   readonly #free: number[] = [];
@@ -65,15 +70,15 @@ export class Megaflows {
   put(flow: DpFlow): boolean {
     const known = this.#slotOf.get(flow.id);
     if (known === undefined && this.#slotOf.size >= this.maxFlows) return false;
-    const ops = this.#programs.acquire(flow.actions);
+    const program = this.#programs.acquire(flow.actions);
     if (known !== undefined) {
-      this.#programs.release(this.#ops[known]!);
-      this.#ops[known] = ops;
+      this.#programs.release(this.#words[known * WORDS + PROGRAM]!);
+      this.#words[known * WORDS + PROGRAM] = program;
       return true;
     }
     const slot = this.#takeSlot();
-    this.#ids[slot] = flow.id;
-    this.#ops[slot] = ops;
+    this.#counts[slot * COUNTS + ID] = flow.id;
+    this.#words[slot * WORDS + PROGRAM] = program;
     this.#slotOf.set(flow.id, slot);
     const name = maskName(flow.mask);
     let table = this.#tables.get(name);
@@ -86,9 +91,10 @@ export class Megaflows {
     if (displaced !== NONE) {
       // The newer takes the place of an equal one, which stays until its owner deletes it.
       this.#home[displaced] = undefined;
-      this.#generations[displaced]!++;
+      this.#words[displaced * WORDS + GENERATION]!++;
     }
     this.#home[slot] = table;
+    this.#words[slot * WORDS + HASH] = table.hash(flow.key);
     return true;
   }
 
@@ -100,12 +106,14 @@ export class Megaflows {
     this.#slotOf.delete(id);
     const table = this.#home[slot];
     this.#home[slot] = undefined;
-    this.#programs.release(this.#ops[slot]!);
-    this.#ops[slot] = NO_OPS;
-    this.#generations[slot]!++;
+    const words = this.#words;
+    const at = slot * WORDS;
+    this.#programs.release(words[at + PROGRAM]!);
+    words[at + PROGRAM] = NO_PROGRAM;
+    words[at + GENERATION]!++;
     this.#free.push(slot);
     if (table) {
-      table.remove(slot);
+      table.remove(slot, words[at + HASH]!);
       if (table.count === 0) this.#dropTable(table);
     }
     return delta;
@@ -130,25 +138,27 @@ export class Megaflows {
   }
 
   ops(slot: number): readonly Op[] {
-    return this.#ops[slot]!;
+    return this.#programs.ops(this.#words[slot * WORDS + PROGRAM]!);
   }
 
   generation(slot: number): number {
-    return this.#generations[slot]!;
+    return this.#words[slot * WORDS + GENERATION]!;
   }
 
   /** Counts a packet of a flow. */
   count(slot: number, bytes: number, now: number, tcpFlags: number): void {
     const counts = this.#counts;
     const at = slot * COUNTS;
-    if (counts[at + PACKETS] === 0 && this.#listed[slot] === 0) {
-      this.#listed[slot] = 1;
+    const words = this.#words;
+    const wordsAt = slot * WORDS;
+    if (words[wordsAt + LISTED] === 0) {
+      words[wordsAt + LISTED] = 1;
       this.#touched[this.#touchedCount++] = slot;
     }
     counts[at + PACKETS]! += 1;
     counts[at + BYTES]! += bytes;
     counts[at + USED] = now;
-    if (tcpFlags !== 0) counts[at + TCP_FLAGS] = counts[at + TCP_FLAGS]! | tcpFlags;
+    if (tcpFlags !== 0) words[wordsAt + TCP_FLAGS]! |= tcpFlags;
   }
 
   get hasCounts(): boolean {
@@ -160,7 +170,7 @@ export class Megaflows {
     const deltas: FlowStatsDelta[] = [];
     for (let i = 0; i < this.#touchedCount; i++) {
       const slot = this.#touched[i]!;
-      this.#listed[slot] = 0;
+      this.#words[slot * WORDS + LISTED] = 0;
       const delta = this.#take(slot);
       if (delta) deltas.push(delta);
     }
@@ -178,13 +188,15 @@ export class Megaflows {
     const packets = counts[at + PACKETS]!;
     if (packets === 0) return undefined;
     const delta = {
-      id: this.#ids[slot]!,
+      id: counts[at + ID]!,
       packets,
       bytes: counts[at + BYTES]!,
       usedMs: counts[at + USED]!,
-      tcpFlags: counts[at + TCP_FLAGS]!,
+      tcpFlags: this.#words[slot * WORDS + TCP_FLAGS]!,
     };
-    counts.fill(0, at, at + COUNTS);
+    counts[at + PACKETS] = 0;
+    counts[at + BYTES] = 0;
+    this.#words[slot * WORDS + TCP_FLAGS] = 0;
     return delta;
   }
 
@@ -192,21 +204,19 @@ export class Megaflows {
     const free = this.#free.pop();
     if (free !== undefined) return free;
     const slot = this.#slots++;
-    if (slot === this.#ids.length) this.#grow();
+    if (slot === this.#touched.length) this.#grow();
     return slot;
   }
 
   #grow(): void {
-    const size = this.#ids.length * 2;
-    const grown = <T extends Float64Array | Uint32Array | Int32Array | Uint8Array>(from: T, to: T): T => {
-      to.set(from);
-      return to;
-    };
-    this.#ids = grown(this.#ids, new Float64Array(size));
-    this.#generations = grown(this.#generations, new Uint32Array(size));
-    this.#counts = grown(this.#counts, new Float64Array(size * COUNTS));
-    this.#listed = grown(this.#listed, new Uint8Array(size));
-    this.#touched = grown(this.#touched, new Int32Array(size));
+    const size = this.#touched.length * 2;
+    const counts = new Float64Array(size * COUNTS);
+    counts.set(this.#counts);
+    this.#counts = counts;
+    this.#words = new Int32Array(counts.buffer);
+    const touched = new Int32Array(size);
+    touched.set(this.#touched);
+    this.#touched = touched;
   }
 
   #dropTable(table: MaskTable): void {

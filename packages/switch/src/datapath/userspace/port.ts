@@ -22,12 +22,21 @@ export class Port {
 /** What the datapath did, by name. Every drop that is not a flow's wish is counted here or in a port's statistics. */
 export class DatapathCounters {
   packets = 0;
+  /** Lookups that the exact-match cache answered. */
+  emc_hits = 0;
+  /** Lookups that no flow matched, and those of them that found no room in the queue to the slow path. */
+  misses = 0;
+  misses_lost = 0;
+  /** To the slow path: misses and userspace actions. */
   upcalls = 0;
   /** Upcalls that found their port's share of the queue full. */
   upcalls_lost = 0;
   executes = 0;
   recirculations = 0;
   segmented = 0;
+  /** Packets handed to ports, and how often a port was told to send them. */
+  output_packets = 0;
+  output_batches = 0;
   drop_no_port = 0;
   drop_oversize = 0;
   drop_meter = 0;

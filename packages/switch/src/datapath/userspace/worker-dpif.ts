@@ -347,9 +347,9 @@ export class WorkerDpif implements Dpif {
 
   #plug(odpPort: number, name: string): void {
     const cable = this.#dummies.port(name);
-    cable.onReceive = (frame) => {
-      this.#tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
-      return true;
+    cable.onReceive = (frames) => {
+      for (const frame of frames) this.#tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
+      return frames.length;
     };
     cable.onLink = (link) => this.#tell({ op: "dummyLink", odpPort, link });
     if (!cable.link) this.#tell({ op: "dummyLink", odpPort, link: false });

@@ -35,6 +35,8 @@ interface LoopPort {
   readonly type: string;
   netdev: Netdev;
   status: NetdevStatus;
+  /** What is done with each packet received. */
+  readonly sink: (packet: Packet) => void;
 }
 
 /** The datapath's thread: it waits in poll for its devices, for the kernel's news of links and for commands, and is
@@ -59,6 +61,11 @@ export class WorkerLoop implements DatapathHost {
   #hasReport = false;
   #statsDue = 0;
   #running = true;
+  /** Clock ms at which the last turn ended; and ms spent waiting and working. */
+  #turnEnded = realClock.now();
+  #idleMs = 0;
+  #busyMs = 0;
+  readonly #endOfBurst = (): void => this.#datapath.flush();
 
   constructor(commands: MessagePort, data: WorkerData) {
     this.#commands = commands;
@@ -107,6 +114,9 @@ export class WorkerLoop implements DatapathHost {
 
   #turn(): void {
     const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
+    const begun = this.#clock.now();
+    this.#idleMs += begun - this.#turnEnded;
+    this.#turnEnded = begun;
     if (ready < 0) {
       const errno = this.#libc.errno();
       if (errno !== EINTR && errno !== EAGAIN) throw new Error(`poll failed with errno ${errno}`);
@@ -118,13 +128,15 @@ export class WorkerLoop implements DatapathHost {
       if (this.#revents(0) !== 0) this.#takeCommands();
     }
     this.#datapath.serveQueues();
-    this.#sweepStats();
+    this.#sweepStats(begun);
     this.#postReport();
+    this.#turnEnded = this.#clock.now();
+    this.#busyMs += this.#turnEnded - begun;
   }
 
   #timeout(): number {
     const queues = this.#datapath.queuesDue();
-    const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#clock.now())) : -1;
+    const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#turnEnded)) : -1;
     if (queues === Infinity) return stats;
     return stats < 0 ? queues : Math.min(queues, stats);
   }
@@ -143,10 +155,7 @@ export class WorkerLoop implements DatapathHost {
       const { netdev } = port;
       if (!isPolled(netdev)) continue;
       this.#datapath.beginBurst();
-      const count = netdev.receive(
-        (packet) => this.#datapath.receive(port.odpPort, packet),
-        () => this.#datapath.flush(),
-      );
+      const count = netdev.receive(port.sink, this.#endOfBurst);
       // A device that only ever reports an error is gone: it must not keep poll from waiting.
       if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#refresh(port);
     }
@@ -224,7 +233,11 @@ export class WorkerLoop implements DatapathHost {
         this.#reply(command.seq, datapath.queueStats(command.odpPort));
         return;
       case "counters":
-        this.#reply(command.seq, datapath.readCounters());
+        this.#reply(command.seq, {
+          ...datapath.readCounters(),
+          idle_ns: Math.round(this.#idleMs * 1e6),
+          processing_ns: Math.round(this.#busyMs * 1e6),
+        });
         return;
       case "barrier":
         this.#reply(command.seq);
@@ -258,7 +271,8 @@ export class WorkerLoop implements DatapathHost {
       }
     }
     const status = netdev.status();
-    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, netdev, status };
+    const sink = (packet: Packet): void => this.#datapath.receive(odpPort, packet);
+    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, netdev, status, sink };
     this.#ports.set(odpPort, port);
     this.#datapath.addPort(odpPort, netdev);
     this.#rebuildPoll();
@@ -276,7 +290,7 @@ export class WorkerLoop implements DatapathHost {
     if (type === "system") return new AfPacketNetdev(this.#libc, this.#ring, name);
     if (type === "internal" || type === "tap") return new TapNetdev(this.#libc, this.#ring, name, adoptFd);
     if (type === "dummy") {
-      return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (frame) => this.#transmit(name, frame));
+      return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (packet) => this.#transmit(name, packet));
     }
     throw new Error(`${name}: the datapath has no ports of type ${type}`);
   }
@@ -296,9 +310,9 @@ export class WorkerLoop implements DatapathHost {
     return port;
   }
 
-  #transmit(name: string, frame: Uint8Array): void {
+  #transmit(name: string, packet: Packet): void {
     if (this.#report.transmitted.length >= MAX_TRANSMITTED) return;
-    this.#report.transmitted.push({ name, frame });
+    this.#report.transmitted.push({ name, frame: packet.frame() });
     this.#hasReport = true;
   }
 
@@ -387,12 +401,11 @@ export class WorkerLoop implements DatapathHost {
     });
   }
 
-  #sweepStats(): void {
+  #sweepStats(now: number): void {
     if (!this.#datapath.hasCounts) {
       this.#statsDue = 0;
       return;
     }
-    const now = this.#clock.now();
     if (this.#statsDue === 0) this.#statsDue = now + STATS_PERIOD_MS;
     else if (now >= this.#statsDue) {
       this.#stats(this.#datapath.takeCounts());
