@@ -112,6 +112,10 @@ describeWith(
       expect(await appctl("dpif/show")).toMatch(/br0 65534\/\d+: \(\w+\)/);
       expect(await appctl("bridge/dump-flows", "br0")).toContain("actions=NORMAL");
       expect(await appctl("coverage/show")).toContain("total:");
+      expect(await appctl("dpif-netdev/pmd-stats-show")).toMatch(
+        /^main thread:\n {2}packets received: \d+\n {2}packet recirc/,
+      );
+      expect(await appctl("dpif-netdev/pmd-stats-clear")).toBe("");
       expect(await appctl("ofproto/trace", "br0", "in_port=d1,dl_dst=02:00:00:00:00:09")).toMatch(
         /NORMAL\n.*flooding/,
       );

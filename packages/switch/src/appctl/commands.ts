@@ -6,6 +6,7 @@ import { datapathDetails, datapathNames, datapaths } from "./datapaths.js";
 import { fdbShow, fdbStats } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
+import { pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
 import { traceFlow } from "./trace.js";
 
 /** What the commands look at. */
@@ -111,6 +112,18 @@ const COMMANDS: readonly Command[] = [
   },
   { name: "dpctl/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => datapathNames(bridges) },
   { name: "dpctl/show", usage: "[-s]", args: [0, 2], run: ({ bridges }) => datapathDetails(bridges) },
+  {
+    name: "dpif-netdev/pmd-stats-show",
+    usage: "",
+    args: [0, 0],
+    run: ({ bridges }) => pmdStatsShow(bridges),
+  },
+  {
+    name: "dpif-netdev/pmd-stats-clear",
+    usage: "",
+    args: [0, 0],
+    run: ({ bridges }) => pmdStatsClear(bridges),
+  },
   { name: "coverage/show", usage: "", args: [0, 0], run: ({ bridges, logs }) => coverage(bridges, logs) },
   { name: "memory/show", usage: "", args: [0, 0], run: ({ bridges }) => memory(bridges) },
 ];

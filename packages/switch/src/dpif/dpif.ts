@@ -45,8 +45,10 @@ export interface Dpif {
   queuesSet(odpPort: number, config: QueuesConfig | null): void;
   /** What the port's queues counted since they were set; empty where there are none. */
   queueStats(odpPort: number): Promise<readonly QueueStats[]>;
-  /** The datapath's own counters by name (for coverage and dpif-netdev/pmd-stats-show). */
+  /** The datapath's own counters by name. */
   counters(): Promise<Readonly<Record<string, number>>>;
+  /** The same, of each of its threads. */
+  threadCounters(): Promise<readonly Readonly<Record<string, number>>[]>;
   destroy(): Promise<void>;
 }
 

@@ -162,6 +162,10 @@ export class ModelDpif implements Dpif {
     return [];
   }
 
+  async threadCounters(): Promise<Record<string, number>[]> {
+    return [await this.counters()];
+  }
+
   async counters(): Promise<Record<string, number>> {
     return {};
   }

@@ -189,3 +189,22 @@ test("ports need a name of their own, and only dummies live without a thread", a
   await expect(dpif.portStats(1)).rejects.toThrow("no port 1");
   expect(await dpif.portAdd({ name: "p9", type: "dummy", options: {} })).toMatchObject({ odpPort: 1 });
 });
+
+test("each packet is counted where it was found: cache, megaflows, slow path", async () => {
+  const { dpif, dummies, receive } = await setUp();
+  receive(1, PING);
+  dpif.flowPut(fromPort(1, [{ type: "output", port: 2 }]));
+  receive(1, PING);
+  expect(dummies.port("p1").receiveAll([fromHex(PING), fromHex(PING), new Uint8Array(3)])).toBe(3);
+  expect(await dpif.counters()).toMatchObject({
+    packets: 4,
+    emc_hits: 2,
+    megaflow_lookups: 2,
+    megaflow_probes: 1,
+    misses: 1,
+    misses_lost: 0,
+    upcalls: 1,
+    output_packets: 3,
+    output_batches: 2,
+  });
+});

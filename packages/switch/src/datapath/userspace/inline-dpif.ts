@@ -174,6 +174,10 @@ export class InlineDpif implements Dpif, DatapathHost {
     return this.#datapath.readCounters();
   }
 
+  async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
+    return [this.#datapath.readCounters()];
+  }
+
   async destroy(): Promise<void> {
     for (const odpPort of [...this.#open.keys()]) await this.portDel(odpPort);
     this.#statsTimer?.cancel();

@@ -216,6 +216,10 @@ export class WorkerDpif implements Dpif {
     return { ...counters, restarts: this.#restarts };
   }
 
+  async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
+    return [await this.counters()];
+  }
+
   async destroy(): Promise<void> {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
