@@ -11,4 +11,5 @@ export type { ControllerEvents } from "./framework/dispatch.js";
 export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
 export * from "./rest/index.js";
+export * from "./tables/index.js";
 export * from "./testing/fake-switch.js";

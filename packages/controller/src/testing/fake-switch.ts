@@ -1,38 +1,43 @@
 import {
-  type Action,
-  type ActionInit,
-  type Match,
-  type MessageInitOf,
+  type Bucket,
+  type MessageOf,
   OFP_NO_BUFFER,
-  OFPP,
   OFPPS,
-  OFPVID,
   type OfMessage,
   type OfMessageInit,
   type Port,
 } from "@sluice/openflow-codec";
 import { type Log, nullLog } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
-import { readFrameHead } from "../apps/frame.js";
 import type { App, Switch } from "../framework/app.js";
 import { Dispatcher } from "../framework/dispatch.js";
-import type { ReplyTo } from "../framework/requests.js";
+import { OfpRequestError, type ReplyTo } from "../framework/requests.js";
+import { fieldValue, frameBytes, type ModelPacket, packetFromFrame } from "../tables/packet.js";
+import {
+  asReceived,
+  type ModelFlow,
+  type ModelGroup,
+  type Refusal,
+  SwitchTables,
+} from "../tables/switch-tables.js";
+import { type SwitchTrace, tracePacketOut, traceSwitch } from "../tables/trace.js";
 
-type FlowMod = MessageInitOf<"OFPT_FLOW_MOD">;
-type PacketOut = MessageInitOf<"OFPT_PACKET_OUT">;
-
-export interface FakeFlow {
-  priority: number;
-  cookie: bigint;
-  idle_timeout: number;
-  match: Match;
-  actions: readonly ActionInit[];
+/** A flow of the fake switch. `actions` are those that it applies at once. */
+export interface FakeFlow extends ModelFlow {
+  readonly actions: readonly object[];
 }
 
 export interface FakeSwitchOptions {
   dpid?: bigint;
   /** Port numbers, all up. 1 to 4 unless given. */
   ports?: readonly number[];
+}
+
+/** A frame on its way out. */
+export interface Delivery {
+  readonly port: number;
+  readonly frame: Uint8Array;
+  readonly queue_id: number | undefined;
 }
 
 const fakePort = (port_no: number, state = 0): Port => ({
@@ -49,20 +54,20 @@ const fakePort = (port_no: number, state = 0): Port => ({
   max_speed: 0,
 });
 
-/** A switch without a network, for apps' tests: applies to its one table what the apps send, and answers where a
- *  packet goes. Knows matches on the input port and the Ethernet head, and output actions; anything else that an
- *  app sends makes it throw. */
+/** A switch without a network, for apps' tests: applies to its tables, groups and meters what the apps send, refuses what
+ *  a switch refuses, and answers where a packet goes. Time does not pass for it: timeouts are kept, not carried out. An
+ *  action that the model of the tables does not know makes it throw. */
 export class FakeSwitch implements Switch {
   readonly dpid: bigint;
   readonly id: string;
   readonly log: Log = nullLog;
   /** Every message that apps sent, in order. */
   readonly sent: OfMessageInit[] = [];
+  readonly tables = new SwitchTables();
   readonly #ports = new Map<number, Port>();
   readonly #dispatcher: Dispatcher;
-  #flows: FakeFlow[] = [];
   #packetIns = 0;
-  #left: number[] = [];
+  #left: Delivery[] = [];
 
   /** Connects at once: the apps get `datapath_up`. */
   constructor(apps: readonly App[], options: FakeSwitchOptions = {}) {
@@ -80,9 +85,16 @@ export class FakeSwitch implements Switch {
     return this.#ports;
   }
 
-  /** The table, highest priority first. */
-  get flows(): readonly FakeFlow[] {
-    return this.#flows;
+  /** All tables, highest priority first. */
+  get flows(): FakeFlow[] {
+    return this.tables.flows.map((flow) => ({
+      ...flow,
+      actions: flow.instructions.flatMap((one) => (one.type === "OFPIT_APPLY_ACTIONS" ? one.actions : [])),
+    }));
+  }
+
+  get groups(): ReadonlyMap<number, ModelGroup> {
+    return this.tables.groups;
   }
 
   /** Packets that went to the controller so far. */
@@ -92,10 +104,24 @@ export class FakeSwitch implements Switch {
 
   /** A frame comes in by a port. Gives the ports that it leaves by, in ascending order. */
   receive(inPort: number, frame: Uint8Array): number[] {
+    return this.deliver(inPort, frame)
+      .map(({ port }) => port)
+      .sort((a, b) => a - b);
+  }
+
+  /** A frame comes in by a port. Gives what leaves, with what actions made of it. */
+  deliver(inPort: number, frame: Uint8Array): Delivery[] {
     this.#left = [];
-    const flow = this.#flows.find((candidate) => matches(candidate.match, inPort, frame));
-    if (flow) this.#execute(flow.actions, inPort, frame, flow.cookie);
-    return this.#left.sort((a, b) => a - b);
+    const packet = packetFromFrame(frame);
+    if (packet !== undefined) this.#carryOut(traceSwitch(this.#world, packet, inPort), inPort, frame);
+    return this.#left;
+  }
+
+  /** What the tables would do with a frame, table by table; nothing is sent. */
+  explain(inPort: number, frame: Uint8Array): SwitchTrace {
+    const packet = packetFromFrame(frame);
+    if (packet === undefined) throw new RangeError("too short to be an Ethernet frame");
+    return traceSwitch(this.#world, packet, inPort);
   }
 
   /** A port goes up or down, and the apps are told. */
@@ -112,112 +138,97 @@ export class FakeSwitch implements Switch {
     this.#dispatcher.dispatch("datapath_up", this);
   }
 
+  /** Other apps take the place of those that run, as in a controller that reloads them. */
+  setApps(apps: readonly App[]): void {
+    this.#dispatcher.replaceApps(apps, [this]);
+  }
+
   send(message: OfMessageInit): boolean {
-    this.sent.push(message);
-    if (message.type === "OFPT_FLOW_MOD") this.#flowMod(message);
-    else if (message.type === "OFPT_PACKET_OUT") this.#packetOut(message);
-    else if (message.type !== "OFPT_BARRIER_REQUEST")
-      throw new Error(`FakeSwitch: does not know ${message.type}`);
+    const refusal = this.#take(message);
+    if (refusal !== undefined) this.#dispatcher.dispatch("error", this, errorOf(refusal));
     return true;
   }
 
   async request<const I extends OfMessageInit>(message: I): Promise<ReplyTo<I>> {
-    this.send(message);
-    const barrier: OfMessage = { type: "OFPT_BARRIER_REPLY", xid: 0 };
-    return (message.type === "OFPT_BARRIER_REQUEST" ? barrier : undefined) as ReplyTo<I>;
+    const refusal = this.#take(message);
+    if (refusal !== undefined) throw new OfpRequestError(message, errorOf(refusal));
+    return this.#reply(message) as ReplyTo<I>;
   }
 
   async barrier(): Promise<void> {}
 
-  #flowMod(message: FlowMod): void {
-    const { command, match = {}, priority = 0x8000, cookie = 0n, idle_timeout = 0 } = message;
-    const actions = actionsOf(message);
-    const isStrict = command === "OFPFC_MODIFY_STRICT" || command === "OFPFC_DELETE_STRICT";
-    const isMeant = (flow: FakeFlow): boolean =>
-      (isStrict ? flow.priority === priority && same(flow.match, match) : covers(match, flow.match)) &&
-      (flow.cookie & (message.cookie_mask ?? 0n)) === (cookie & (message.cookie_mask ?? 0n));
-    if (command === "OFPFC_ADD") {
-      this.#flows = this.#flows.filter((flow) => flow.priority !== priority || !same(flow.match, match));
-      this.#flows.push({ priority, cookie, idle_timeout, match: match as Match, actions });
-      this.#flows.sort((a, b) => b.priority - a.priority);
-    } else if (command === "OFPFC_MODIFY" || command === "OFPFC_MODIFY_STRICT") {
-      for (const flow of this.#flows) if (isMeant(flow)) flow.actions = actions;
-    } else {
-      const outPort = message.out_port ?? OFPP.ANY;
-      const sendsTo = (flow: FakeFlow): boolean =>
-        outPort === OFPP.ANY || flow.actions.some((a) => a.type === "OFPAT_OUTPUT" && a.port === outPort);
-      this.#flows = this.#flows.filter((flow) => !(isMeant(flow) && sendsTo(flow)));
+  get #world() {
+    return { tables: this.tables, ports: this.#ports, select: byHash };
+  }
+
+  /** Applies a message; gives the error that it meets with. */
+  #take(message: OfMessageInit): Refusal | undefined {
+    this.sent.push(message);
+    const received = asReceived(message);
+    if (received.type === "OFPT_PACKET_OUT") this.#packetOut(received);
+    return this.tables.apply(received);
+  }
+
+  #packetOut({ actions, in_port, data }: MessageOf<"OFPT_PACKET_OUT">): void {
+    const packet = packetFromFrame(data);
+    if (packet !== undefined)
+      this.#carryOut(tracePacketOut(this.#world, packet, in_port, actions), in_port, data);
+  }
+
+  #reply(message: OfMessageInit): OfMessage | undefined {
+    if (message.type === "OFPT_BARRIER_REQUEST") return { type: "OFPT_BARRIER_REPLY", xid: 0 };
+    if (message.type !== "OFPT_MULTIPART_REQUEST") return undefined;
+    const { type } = message.body;
+    if (type === "OFPMP_PORT_DESC")
+      return {
+        type: "OFPT_MULTIPART_REPLY",
+        xid: 0,
+        flags: 0,
+        body: { type, entries: [...this.#ports.values()] },
+      };
+    if (type === "OFPMP_FLOW") {
+      const counters = { duration_sec: 0, duration_nsec: 0, packet_count: 0n, byte_count: 0n };
+      const entries = this.tables.flows.map(({ terms: _, ...flow }) => ({ ...flow, ...counters }));
+      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
     }
+    throw new Error(`FakeSwitch: does not answer ${type}`);
   }
 
-  #packetOut(message: PacketOut): void {
-    this.#execute(message.actions ?? [], message.in_port, message.data ?? new Uint8Array(), 0n);
-  }
-
-  #execute(
-    actions: readonly (Action | ActionInit)[],
-    inPort: number,
-    frame: Uint8Array,
-    cookie: bigint,
-  ): void {
-    for (const action of actions) {
-      if (action.type !== "OFPAT_OUTPUT") throw new Error(`FakeSwitch: does not know ${action.type}`);
-      const { port } = action;
-      if (port === OFPP.CONTROLLER) this.#packetIn(inPort, frame, cookie);
-      else if (port === OFPP.IN_PORT) this.#left.push(inPort);
-      else if (port === OFPP.FLOOD || port === OFPP.ALL) {
-        for (const other of this.#ports.values()) if (other.port_no !== inPort) this.#leave(other.port_no);
-      } else if (port !== inPort) this.#leave(port);
+  #carryOut(trace: SwitchTrace, inPort: number, frame: Uint8Array): void {
+    if (trace.unknown.length > 0) throw new Error(`FakeSwitch: does not know ${trace.unknown.join(", ")}`);
+    for (const { port, packet, queue_id } of trace.outputs)
+      this.#left.push({ port, frame: frameBytes(packet) ?? frame, queue_id });
+    for (const { packet, table_id, cookie, reason } of trace.packetIns) {
+      if (reason === "OFPR_INVALID_TTL") continue;
+      this.#packetIns++;
+      const data = frameBytes(packet) ?? frame;
+      this.#dispatcher.dispatch("packet_in", this, {
+        ...{ type: "OFPT_PACKET_IN", xid: 0, buffer_id: OFP_NO_BUFFER, total_len: data.length },
+        ...{ reason, table_id, cookie, match: matchOf(packet, inPort), data },
+      } as MessageOf<"OFPT_PACKET_IN">);
     }
-  }
-
-  #leave(port: number): void {
-    if (this.#ports.get(port)?.state === 0) this.#left.push(port);
-  }
-
-  #packetIn(in_port: number, data: Uint8Array, cookie: bigint): void {
-    this.#packetIns++;
-    this.#dispatcher.dispatch("packet_in", this, {
-      type: "OFPT_PACKET_IN",
-      xid: 0,
-      buffer_id: OFP_NO_BUFFER,
-      total_len: data.length,
-      reason: "OFPR_NO_MATCH",
-      table_id: 0,
-      cookie,
-      match: { in_port },
-      data,
-    });
   }
 }
 
-function actionsOf(message: FlowMod): readonly ActionInit[] {
-  return (message.instructions ?? []).flatMap((instruction) => {
-    if (instruction.type !== "OFPIT_APPLY_ACTIONS")
-      throw new Error(`FakeSwitch: does not know ${instruction.type}`);
-    return instruction.actions ?? [];
+/** The pipeline fields that go with a packet-in (§7.4.1). */
+function matchOf(packet: ModelPacket, in_port: number): MessageOf<"OFPT_PACKET_IN">["match"] {
+  const metadata = fieldValue(packet, "metadata");
+  return metadata === 0n ? { in_port } : { in_port, metadata };
+}
+
+const errorOf = ([error_type, error_code]: Refusal): MessageOf<"OFPT_ERROR"> =>
+  ({ type: "OFPT_ERROR", xid: 0, error_type, error_code, data: new Uint8Array() }) as MessageOf<"OFPT_ERROR">;
+
+/** The same packet takes the same bucket, by its addresses and ports. */
+function byHash(_group: ModelGroup, live: readonly Bucket[], packet: ModelPacket): Bucket | undefined {
+  let hash = 0n;
+  for (const [name, bits] of packet.fields) {
+    if (/_(src|dst)$/.test(name)) hash = (hash * 31n + bits) % 0xffff_fffbn;
+  }
+  const total = live.reduce((sum, { weight }) => sum + weight, 0);
+  let at = Number(hash % BigInt(total));
+  return live.find(({ weight }) => {
+    at -= weight;
+    return at < 0;
   });
-}
-
-type AnyMatch = Readonly<Record<string, unknown>>;
-
-const entries = (match: object): [string, unknown][] =>
-  Object.entries(match as AnyMatch).filter(([, value]) => value !== undefined);
-/** Whether every packet that `narrow` takes is one that `wide` takes. */
-const covers = (wide: object, narrow: object): boolean =>
-  entries(wide).every(([name, value]) => (narrow as AnyMatch)[name] === value);
-const same = (a: object, b: object): boolean => covers(a, b) && covers(b, a);
-
-function matches(match: Match, inPort: number, frame: Uint8Array): boolean {
-  const head = readFrameHead(frame);
-  const fields: AnyMatch = {
-    in_port: inPort,
-    eth_dst: head && macFromNumber(head.dst),
-    eth_src: head && macFromNumber(head.src),
-    eth_type: head?.ethType,
-    vlan_vid: head && (head.vlan < 0 ? OFPVID.NONE : OFPVID.PRESENT | head.vlan),
-  };
-  const unknown = entries(match).find(([name, value]) => !(name in fields) || typeof value === "object");
-  if (unknown) throw new Error(`FakeSwitch: does not know the match on ${unknown[0]}`);
-  return covers(match, fields);
 }

@@ -1,0 +1,12 @@
+/** A model of OpenFlow tables, groups and ports that answers "where does this packet go, and why?": for one switch
+ *  (`traceSwitch`) and across a network (`tracePath`). Values and pure functions; knows no connection and no clock. */
+export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "./packet.js";
+export * from "./path.js";
+export {
+  asReceived,
+  type ModelFlow,
+  type ModelGroup,
+  type Refusal,
+  SwitchTables,
+} from "./switch-tables.js";
+export * from "./trace.js";
