@@ -2,6 +2,7 @@ export * from "./apps/hub.js";
 export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";
 export * from "./apps/mac-table.js";
+export * from "./apps/static-flows.js";
 export * from "./apps/topology/index.js";
 export * from "./composition/index.js";
 export * from "./framework/app.js";

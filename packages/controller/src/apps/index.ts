@@ -1,9 +1,10 @@
 import type { AppDefinition } from "../composition/definition.js";
 import { hubApp } from "./hub.js";
 import { learningSwitchApp } from "./learning-switch.js";
+import { staticFlowsApp } from "./static-flows.js";
 import { topologyApp } from "./topology/index.js";
 
-const definitions: readonly AppDefinition[] = [learningSwitchApp, hubApp, topologyApp];
+const definitions: readonly AppDefinition[] = [learningSwitchApp, hubApp, staticFlowsApp, topologyApp];
 
 /** The apps that come with the controller, by name. */
 export const bundledApps: Readonly<Record<string, AppDefinition>> = Object.fromEntries(

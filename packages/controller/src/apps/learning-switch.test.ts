@@ -1,9 +1,10 @@
-import { OFPP } from "@sluice/openflow-codec";
+import { formatPriorityAndMatch, type MessageOf, OFP_NO_BUFFER, OFPP } from "@sluice/openflow-codec";
 import { VirtualClock } from "@sluice/runtime";
-import { ETH_TYPE, ethernet, LLDP_MAC } from "@sluice/wire";
+import { ETH_TYPE, ethernet, ipv4, LLDP_MAC, macToNumber, tcp } from "@sluice/wire";
 import { beforeEach, describe, expect, test } from "vitest";
 import { FakeSwitch } from "../testing/fake-switch.js";
-import { LEARNED_COOKIE, type LearningSwitchOptions, learningSwitch } from "./learning-switch.js";
+import { LEARNED_COOKIE, type LearningSwitchOptions, learningSwitch, onPacketIn } from "./learning-switch.js";
+import { MacTable } from "./mac-table.js";
 
 const [A, B, C] = ["00:00:00:00:00:0a", "00:00:00:00:00:0b", "00:00:00:00:00:0c"];
 const frame = (src: string, dst?: string, vid?: number): Uint8Array =>
@@ -16,6 +17,15 @@ const start = (options: LearningSwitchOptions = {}): FakeSwitch =>
 beforeEach(() => {
   clock = new VirtualClock();
   sw = start();
+});
+const tableWith = (host: string, port: number): MacTable => {
+  const table = new MacTable();
+  table.learn(-1, macToNumber(host), port, 0);
+  return table;
+};
+const packetInOf = (data: Uint8Array, in_port: number): MessageOf<"OFPT_PACKET_IN"> => ({
+  ...{ type: "OFPT_PACKET_IN", xid: 0, buffer_id: OFP_NO_BUFFER, total_len: data.length },
+  ...{ reason: "OFPR_NO_MATCH", table_id: 0, cookie: 0n, match: { in_port }, data },
 });
 const learned = () => sw.flows.filter((flow) => flow.cookie === LEARNED_COOKIE);
 
@@ -169,4 +179,65 @@ test("a packet that the switch has buffered goes out by the flow itself", () => 
     { type: "OFPT_PACKET_OUT", buffer_id: 7, actions: [{ port: OFPP.FLOOD }] },
   ]);
   expect(packetIn(2, frame(B, A))).toMatchObject([{ type: "OFPT_FLOW_MOD", buffer_id: 7 }]);
+});
+
+describe("the options of ovs-testcontroller", () => {
+  const syn = (dst_port = 80) =>
+    ethernet({ src: A, dst: B }, ipv4({ src: "10.0.0.1", dst: "10.0.0.2" }, tcp({ src_port: 9, dst_port })));
+  const flowFor = (options: LearningSwitchOptions, packet = syn()): string => {
+    sw = start(options);
+    sw.receive(2, frame(B, A));
+    sw.receive(1, packet);
+    return formatPriorityAndMatch(1, learned()[0]!.match).replace("priority=1,", "");
+  };
+
+  test.each([
+    [0x2820f0, "in_port=1,vlan_tci=0x0000/0x1fff,dl_src=00:00:00:00:00:0a,dl_dst=00:00:00:00:00:0b"],
+    [0x2000ec, "ip,in_port=1,vlan_tci=0x0000/0x1fff,nw_src=10.0.0.1,nw_dst=10.0.0.2"],
+    [0x2008ef, "ip,nw_src=10.0.0.0/24,nw_dst=10.0.0.2"],
+    [0x3fffff, "priority=1"],
+  ])("--wildcards=%i leaves fields out of flows", (wildcards, match) => {
+    expect(flowFor({ wildcards })).toBe(match);
+  });
+
+  test("--wildcards=0 matches every field, so another connection gets a flow of its own", () => {
+    const match = flowFor({ wildcards: 0 });
+    expect(match).toMatch(/^tcp,in_port=1,vlan_tci=0x0000\/0x1fff,.*nw_tos=0,tp_src=9,tp_dst=80$/);
+    sw.receive(1, syn(81));
+    expect(learned()).toHaveLength(2);
+    expect(sw.receive(1, syn(80))).toEqual([2]);
+    expect(sw.packetIns).toBe(3);
+  });
+
+  test("where flows are not by host, a move takes all of them", () => {
+    flowFor({ wildcards: 0x2000ec });
+    sw.receive(3, frame(A, B));
+    sw.receive(2, frame(B, A));
+    expect(learned().every((flow) => !("ipv4_src" in flow.match))).toBe(true);
+  });
+
+  test("--normal lets the switch forward what is not flooded", () => {
+    const answer = onPacketIn(tableWith(B, 2), packetInOf(frame(A, B), 1), 0, { normal: true });
+    const normal = [expect.objectContaining({ type: "OFPAT_OUTPUT", port: OFPP.NORMAL })];
+    expect(answer).toEqual([
+      expect.objectContaining({ instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: normal }] }),
+      expect.objectContaining({ type: "OFPT_PACKET_OUT", actions: normal }),
+    ]);
+  });
+
+  test("--queue, and --port-queue for what came by a port", () => {
+    const options = { queue: 7, portQueues: { p2: 9 } };
+    sw = start(options);
+    sw.receive(2, frame(B, A));
+    expect(sw.deliver(1, frame(A, B)).map(({ port, queue_id }) => [port, queue_id])).toEqual([[2, 7]]);
+    expect(sw.deliver(2, frame(B, A)).map(({ port, queue_id }) => [port, queue_id])).toEqual([[1, 9]]);
+    expect(sw.deliver(2, frame(B, A)).map(({ port, queue_id }) => [port, queue_id])).toEqual([[1, 9]]);
+  });
+});
+
+test("when it is taken away, its flows go with it", () => {
+  conversation();
+  expect(learned()).not.toEqual([]);
+  sw.setApps([]);
+  expect(learned()).toEqual([]);
 });

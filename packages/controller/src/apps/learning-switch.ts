@@ -1,5 +1,6 @@
 // Hot path: `onPacketIn` runs for each packet-in.
 import {
+  type ActionInit,
   type Match,
   type MessageOf,
   OFP_NO_BUFFER,
@@ -17,12 +18,22 @@ import type { App, Switch } from "../framework/app.js";
 import { addFlow, output, packetOut, tableMissToController } from "../framework/messages.js";
 import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
 import { MacTable, type MacTableOptions } from "./mac-table.js";
+import { matchExcept, OFPFW_HOST } from "./wildcards.js";
 
 export interface LearningSwitchOptions extends MacTableOptions {
   /** Seconds without a packet after which a learned flow goes; 0 keeps it. 60 unless given. */
   maxIdle?: number | undefined;
   /** Install no flows: every packet passes through the controller. */
   noFlow?: boolean | undefined;
+  /** What learned flows leave out of the packet's headers, as a mask of OpenFlow 1.0's ofp_flow_wildcards. Without it they
+   *  match port, addresses and VLAN. */
+  wildcards?: number | undefined;
+  /** Learned flows say NORMAL: the switch forwards what does not have to be flooded. */
+  normal?: boolean | undefined;
+  /** The queue to send through. */
+  queue?: number | undefined;
+  /** The queue for what came by the port of that name. */
+  portQueues?: Readonly<Record<string, number>> | undefined;
   clock?: Clock;
 }
 
@@ -55,7 +66,9 @@ export function learningSwitch(options: LearningSwitchOptions = {}): App {
     events: {
       datapath_up: () => [forget({}), tableMissToController],
       datapath_down: (dp) => void tables.delete(dp.dpid),
-      packet_in: (dp, message) => onPacketIn(tableOf(dp), message, clock.now(), options),
+      datapath_release: () => [forget({})],
+      packet_in: (dp, message) =>
+        onPacketIn(tableOf(dp), message, clock.now(), options, queueFor(dp, message, options)),
       port_status: (dp, message) => onPortStatus(tableOf(dp), message),
     },
   };
@@ -67,6 +80,7 @@ export function onPacketIn(
   message: PacketIn,
   now: number,
   options: LearningSwitchOptions = {},
+  queue?: number,
 ): OfMessageInit[] {
   const inPort = message.match.in_port;
   const head = readFrameHead(message.data);
@@ -76,20 +90,35 @@ export function onPacketIn(
   const answer: OfMessageInit[] = [];
   if (!isMulticast(src)) {
     const learned = table.learn(vlan, src, inPort, now);
-    if (learned.kind === "moved" && !options.noFlow)
-      answer.push(...followMove(src, vlan, learned.port, inPort));
+    if (learned.kind === "moved" && !options.noFlow) {
+      const isByHost = options.wildcards === undefined || (options.wildcards & OFPFW_HOST) === 0;
+      if (isByHost) answer.push(...followMove(src, vlan, learned.port, actionsTo(inPort, options, queue)));
+      else answer.push(forget({}));
+    }
   }
   const port = isMulticast(dst) ? undefined : table.lookup(vlan, dst, now);
   if (port === undefined) answer.push(packetOut(message, output(OFPP.FLOOD)));
   else {
-    if (!options.noFlow)
-      answer.push(learnedFlow(head, inPort, port, message.buffer_id, options.maxIdle ?? 60));
+    const actions = port === inPort ? [] : actionsTo(port, options, queue);
+    if (!options.noFlow) answer.push(learnedFlow(head, inPort, actions, message, options));
     // A packet that the switch has buffered goes by the flow; one for its own port has reached its host without us.
     if (port === inPort) answer.push(...(options.noFlow ? release(message) : []));
     else if (options.noFlow || message.buffer_id === OFP_NO_BUFFER)
-      answer.push(packetOut(message, output(port)));
+      answer.push(packetOut(message, ...actions));
   }
   return answer;
+}
+
+const actionsTo = (port: number, options: LearningSwitchOptions, queue: number | undefined): ActionInit[] =>
+  queue === undefined
+    ? [output(options.normal ? OFPP.NORMAL : port)]
+    : [{ type: "OFPAT_SET_QUEUE", queue_id: queue }, output(port)];
+
+function queueFor(dp: Switch, { match }: PacketIn, options: LearningSwitchOptions): number | undefined {
+  const { queue, portQueues } = options;
+  if (portQueues === undefined) return queue;
+  const name = dp.ports.get(match.in_port ?? 0)?.name ?? "";
+  return Object.hasOwn(portQueues, name) ? portQueues[name] : queue;
 }
 
 /** Forwards nothing, and lets the switch have its buffer back. */
@@ -98,22 +127,23 @@ const release = (message: PacketIn): OfMessageInit[] =>
 
 const vlanMatch = (vlan: number): number => (vlan < 0 ? OFPVID.NONE : OFPVID.PRESENT | vlan);
 
-/** The flow for packets like the one of `head`. A packet for the port it came by is dropped. */
+/** The flow for packets like this one. Without actions they are dropped. */
 const learnedFlow = (
   { dst, src, vlan }: FrameHead,
   in_port: number,
-  port: number,
-  buffer_id: number,
-  idle_timeout: number,
+  actions: readonly ActionInit[],
+  message: PacketIn,
+  { wildcards, maxIdle = 60 }: LearningSwitchOptions,
 ): OfMessageInit => {
-  const match = {
-    in_port,
-    eth_dst: macFromNumber(dst),
-    eth_src: macFromNumber(src),
-    vlan_vid: vlanMatch(vlan),
-  };
-  const flow = { cookie: LEARNED_COOKIE, priority: PRIORITY, idle_timeout, buffer_id, match };
-  return port === in_port ? addFlow(flow) : addFlow(flow, output(port));
+  const match =
+    wildcards === undefined
+      ? { in_port, eth_dst: macFromNumber(dst), eth_src: macFromNumber(src), vlan_vid: vlanMatch(vlan) }
+      : matchExcept(wildcards, message.data, in_port);
+  const { buffer_id } = message;
+  return addFlow(
+    { cookie: LEARNED_COOKIE, priority: PRIORITY, idle_timeout: maxIdle, buffer_id, match },
+    ...actions,
+  );
 };
 
 /** Takes away the learned flows that match. */
@@ -129,7 +159,7 @@ const forget = (match: Match, outPort: number = OFPP.ANY): OfMessageInit => ({
 
 /** A host moved: flows towards it lead to its new port at once, with no gap; flows for what it sent from the old
  *  port go, so that it is noticed should it move back. */
-function followMove(address: number, vlan: number, from: number, to: number): OfMessageInit[] {
+function followMove(address: number, vlan: number, from: number, actions: ActionInit[]): OfMessageInit[] {
   const host = macFromNumber(address);
   const vlan_vid = vlanMatch(vlan);
   return [
@@ -139,7 +169,7 @@ function followMove(address: number, vlan: number, from: number, to: number): Of
       cookie: LEARNED_COOKIE,
       cookie_mask: EXACTLY,
       match: { eth_dst: host, vlan_vid },
-      instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [output(to)] }],
+      instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions }],
     },
     forget({ in_port: from, eth_src: host, vlan_vid }),
   ];
@@ -170,6 +200,19 @@ export const learningSwitchApp = defineApp({
       noFlow: {
         type: "boolean",
         description: "install no flows: every packet passes through the controller",
+      },
+      wildcards: {
+        type: "integer",
+        minimum: 0,
+        maximum: 0x3fffff,
+        description: "fields that learned flows do not match: a mask of OpenFlow 1.0",
+      },
+      normal: { type: "boolean", description: "learned flows say NORMAL: the switch itself forwards" },
+      queue: { type: "integer", minimum: 0, maximum: 0xfffffffe, description: "the queue to send through" },
+      portQueues: {
+        type: "object",
+        additionalProperties: { type: "integer", minimum: 0, maximum: 0xfffffffe },
+        description: "the queue for what came by the port of that name",
       },
       size: { type: "integer", minimum: 1, default: 8192, description: "addresses remembered of a switch" },
       ageMs: {
