@@ -113,7 +113,7 @@ test.each([
 
 test.each([
   [["--config", "/nowhere/c.json"], "--config: /nowhere/c.json: no such file"],
-  [["--app", "nope"], '--app nope: no app "nope"'],
+  [["--app", "nope"], '--app: no app "nope"'],
   [["--set", "x"], '--set: "x" is not APP.SETTING=VALUE'],
   [["--set", "hub.noFlow=true"], "--set: hub.noFlow: app hub is not among those that run"],
   [["--set", "learning-switch.size=0"], "learning-switch.size must be >= 1"],
