@@ -82,13 +82,15 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
     await net.check(host, ["ip", "link", "set", "eth0", "address", mac]);
     if (ip !== undefined) await net.check(host, ["ip", "addr", "add", `${ip}/24`, "dev", "eth0"]);
   };
-  const oncePing = (from: string, to: string) => net.check(from, ["ping", "-c", "1", "-W", "2", to]);
+  /** Open vSwitch's threads take a changed flow up a little after its barrier: the first answer may go astray. */
+  const speak = (from: string, to: string) =>
+    net.check(from, ["ping", "-c", "5", "-i", "0.2", "-W", "4", to]);
 
   test("a host that moves to another port, and back, is reached there with the first packet", async () => {
     expect(await net.ping("a", B)).toBe(true);
     await become("b", MAC_D);
     await become("c", MAC_B, B);
-    await oncePing("c", A);
+    await speak("c", A);
     expect(await net.ping("a", B)).toBe(true);
     const table = await flows();
     expect(table).toMatch(/dl_dst=02:00:00:00:00:0b actions=output:3/);
@@ -96,7 +98,7 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
 
     await become("c", MAC_C, C);
     await become("b", MAC_B, B);
-    await oncePing("b", A);
+    await speak("b", A);
     expect(await net.ping("a", B)).toBe(true);
     expect(await flows()).toMatch(/dl_dst=02:00:00:00:00:0b actions=output:2/);
   });
