@@ -150,6 +150,13 @@ const packets: Case[] = [
     to: 3,
   },
   {
+    name: "and the second lookup finds it too",
+    ovs: "it leaves out whatever has the match of a conjunctive flow, and not conjunctive flows alone",
+    flows: [...PAIRS, `priority=50,ip,nw_src=${A},actions=output:3`],
+    in: [1, from(A, D)] as const,
+    to: 3,
+  },
+  {
     name: "in a later table, after the packet has been changed",
     flows: [`ip,actions=set_field:${A}->ip_src,goto_table:1`, ...PAIRS.map((flow) => `table=1,${flow}`)],
     in: [1, from(C, D)] as const,

@@ -220,6 +220,9 @@ const conjunction = (table: number): fc.Arbitrary<string[]> => {
     ]);
 };
 
+/** Where a part has the match of a plain flow below it, Open vSwitch does not see that one (conjunction.test.ts). */
+const matchOf = (line: string): string => /,table=\d,(.*?),?actions=/.exec(line)![1]!;
+
 const tables = fc.tuple(
   ...Array.from({ length: TABLES }, (_, table) =>
     fc.array(flow(table), { minLength: table === 0 ? 2 : 0, maxLength: 6 }),
@@ -327,7 +330,9 @@ describeWith(
           async (drawn, conjunctions, packets) => {
             // Priorities of their own: which of two flows of one priority wins is undefined (§5.3).
             const flows = drawn.flatMap((lines, table) => [
-              ...lines.map((line, i) => `cookie=${table * 16 + i},priority=${100 - i},${line}`),
+              ...lines
+                .map((line, i) => `cookie=${table * 16 + i},priority=${100 - i},${line}`)
+                .filter((line) => !conjunctions[table]!.some((part) => matchOf(part) === matchOf(line))),
               ...conjunctions[table]!,
               // A miss does something else in Open vSwitch when there is an action set.
               `table=${table},priority=0,cookie=99,actions=${table === 0 ? "output:4" : "drop"}`,
