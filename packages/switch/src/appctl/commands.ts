@@ -7,7 +7,7 @@ import { fdbShow, fdbStats } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
 import { pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
-import { traceFlow } from "./trace.js";
+import { type TraceOptions, traceFlow, tracePacketOut } from "./trace.js";
 
 /** What the commands look at. */
 export interface Inspected {
@@ -34,6 +34,25 @@ function bridgeOf({ bridges }: Inspected, name: string): Bridge {
 
 const chosen = (inspected: Inspected, name: string | undefined): Bridge[] =>
   name === undefined ? [...inspected.bridges.running.values()] : [bridgeOf(inspected, name)];
+
+/** The options of a trace, wherever they stand, and its arguments. -generate is taken and changes nothing: a flow is
+ *  traced as it is. */
+function traceArgs(
+  command: string,
+  args: readonly string[],
+  [min, max]: readonly [number, number],
+): { options: TraceOptions; rest: readonly string[] } {
+  const isOption = (arg: string): boolean => /^--?[a-z]/.test(arg);
+  const options = args.filter(isOption);
+  const rest = args.filter((arg) => !isOption(arg));
+  const unknown = options.find((option) => !["--json", "-generate", "--generate"].includes(option));
+  if (unknown !== undefined) throw new Error(`${unknown}: unknown option of ${command}; allowed is --json`);
+  if (rest.length < min || rest.length > max)
+    throw new Error(
+      `${command} needs a bridge, a flow${min === 3 ? " and actions" : ""}, and may have a packet`,
+    );
+  return { options: { json: options.includes("--json") }, rest };
+}
 
 /** ovs-appctl's commands of ovs-vswitchd, under its names (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). */
 const COMMANDS: readonly Command[] = [
@@ -91,9 +110,24 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "ofproto/trace",
-    usage: "bridge flow [packet]",
-    args: [2, 3],
-    run: (inspected, [name, flow, packet]) => traceFlow(bridgeOf(inspected, name!), flow!, packet),
+    usage: "[--json] bridge flow [packet]",
+    args: [2, 5],
+    run: (inspected, args) => {
+      const { options, rest } = traceArgs("ofproto/trace", args, [2, 3]);
+      const [name, flow, packet] = rest;
+      return traceFlow(bridgeOf(inspected, name!), flow!, packet, options);
+    },
+  },
+  {
+    name: "ofproto/trace-packet-out",
+    usage: "[--json] bridge flow [packet] actions",
+    args: [3, 6],
+    run: (inspected, args) => {
+      const { options, rest } = traceArgs("ofproto/trace-packet-out", args, [3, 4]);
+      const [name, flow] = rest;
+      const packet = rest.length === 4 ? rest[2] : undefined;
+      return tracePacketOut(bridgeOf(inspected, name!), flow!, packet, rest.at(-1)!, options);
+    },
   },
   {
     name: "dpif/dump-flows",

@@ -1,11 +1,12 @@
-import { formatMatch } from "@sluice/openflow-codec";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
+import { formatOdpActions, formatOdpMatch } from "../dpif/odp-text.js";
 import { LANE_IN_PORT } from "../flow/lanes.js";
 import { keyToMatch } from "../flow/match.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import type { Megaflow } from "../ofproto/megaflows.js";
-import { formatOdpActions } from "../ofproto/trace.js";
+import type { Match } from "../ofproto/of.js";
+import { subjectOf } from "../ofproto/trace-text.js";
 
 /** Megaflows one a line: the match (in_port is the datapath's number), counts, actions. */
 async function dump(
@@ -17,10 +18,10 @@ async function dump(
   let text = "";
   for (const megaflow of backer.megaflows) {
     if (!isWanted(megaflow)) continue;
-    const match = formatMatch(keyToMatch(megaflow.key, megaflow.mask) as Parameters<typeof formatMatch>[0]);
+    const match = keyToMatch(megaflow.key, megaflow.mask);
     const used = megaflow.packets === 0 ? "never" : `${((nowMs - megaflow.usedMs) / 1000).toFixed(3)}s`;
-    const actions = formatOdpActions(megaflow.actions);
-    text += `${match}, packets:${megaflow.packets}, bytes:${megaflow.bytes}, used:${used}, actions:${actions}\n`;
+    const actions = formatOdpActions(megaflow.actions, subjectOf(match as Match));
+    text += `${formatOdpMatch(match)}, packets:${megaflow.packets}, bytes:${megaflow.bytes}, used:${used}, actions:${actions}\n`;
   }
   return text;
 }
@@ -28,7 +29,8 @@ async function dump(
 /** Those of all datapaths. */
 export async function dumpDatapathFlows(bridges: Bridges, nowMs: number): Promise<string> {
   let text = "";
-  for (const backer of bridges.backers()) text += await dump(backer, nowMs, () => true);
+  for (const backer of bridges.backers())
+    text += `flow-dump from the main thread:\n${await dump(backer, nowMs, () => true)}`;
   return text;
 }
 

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { frame, output, TestBench } from "./bench.testkit.js";
-import { formatTrace, trace } from "./trace.js";
+import { trace } from "./trace.js";
+import { formatTrace, traceToJson } from "./trace-text.js";
 import { OFPP } from "./xlate/reserved.js";
 
 test("a trace tells table by table what matched and what was done, and has no effect", async () => {
@@ -36,8 +37,9 @@ bridge("br0")
     NORMAL
      -> no learned MAC for 00:00:00:00:00:09, flooding
 
-Megaflow: recirc_id=0,in_port=1,vlan_tci=0x0000/0x1fff,dl_src=00:00:00:00:00:01,dl_type=0x1234
-Datapath actions: set(eth_dst=0x000000000009),2,2,3
+Final flow: in_port=1,vlan_tci=0x0000,dl_src=00:00:00:00:00:01,dl_dst=00:00:00:00:00:09,dl_type=0x1234
+Megaflow: recirc_id=0,eth,in_port=1,vlan_tci=0x0000/0x1fff,dl_src=00:00:00:00:00:01,dl_type=0x1234
+Datapath actions: set(eth(dst=00:00:00:00:00:09)),2,2,3
 `);
   expect(bench.bridge.macs()).toEqual([]);
   expect((await bench.dump()).map((flow) => flow.packet_count)).toEqual([0n, 0n]);
@@ -45,9 +47,73 @@ Datapath actions: set(eth_dst=0x000000000009),2,2,3
 
 test("a trace says why a packet is dropped", async () => {
   const bench = await TestBench.open(1);
-  expect(trace(bench.bridge, { match: { in_port: 1 } }).dropped).toBe("no match");
+  const reason = (match = {}) => trace(bench.bridge, { match: { in_port: 1, ...match } }).dropped;
+  expect(reason()).toBe("no match in table 0");
   bench.flow({ in_port: 1, eth_type: 0x0800 }, [{ type: "OFPAT_DEC_NW_TTL" }]);
-  expect(trace(bench.bridge, { match: { in_port: 1, eth_type: 0x0800 } }).dropped).toBeUndefined();
+  expect(reason({ eth_type: 0x0800 })).toBeUndefined();
+  bench.flow({ eth_type: 0x0806 }, [output(1)]);
+  expect(reason({ eth_type: 0x0806 })).toBe("output to the input port needs IN_PORT");
+  bench.flow({ eth_type: 0x0807 }, [output(9)]);
+  expect(reason({ eth_type: 0x0807 })).toBe("there is no port 9");
+  bench.flow({ eth_type: 0x0808 }, [{ type: "NXAST_RESUBMIT_TABLE", in_port: 0xfff8, table: 7 }]);
+  expect(reason({ eth_type: 0x0808 })).toBe("no match in table 7");
   bench.flow({}, []);
-  expect(trace(bench.bridge, { match: { in_port: 1 } }).dropped).toBe("no action sends it anywhere");
+  expect(reason()).toBe("the flow in table 0 has no actions");
+});
+
+test("what is nested is indented, but for the tables that a last action leads to", async () => {
+  const bench = await TestBench.open(3);
+  const resubmit = { type: "NXAST_RESUBMIT_TABLE", in_port: 0xfff8, table: 1 } as const;
+  const group_type = "OFPGT_ALL";
+  const buckets = [{ actions: [output(2)] }, { actions: [output(3)] }];
+  bench.bridge.groupMod({ command: "OFPGC_ADD", group_type, group_id: 5, buckets });
+  bench.flow({ in_port: 1 }, [resubmit, { type: "OFPAT_GROUP", group_id: 5 }]);
+  bench.flow({ in_port: 2 }, [resubmit]);
+  bench.flow({}, [output(3)], { table_id: 1, priority: 1 });
+  const steps = (in_port: number): string[] => {
+    const lines = formatTrace(trace(bench.bridge, { match: { in_port } })).split("\n");
+    return lines.slice(4, lines.indexOf("", 4));
+  };
+  expect(steps(1)).toEqual([
+    " 0. in_port=1, priority 32768",
+    "    resubmit(,1)",
+    "     1. priority 1",
+    "            output:3",
+    "    group:5",
+    "    bucket 0",
+    "            output:2",
+    "    bucket 1",
+    "            output:3",
+  ]);
+  expect(steps(2)).toEqual([
+    " 0. in_port=2, priority 32768",
+    "    resubmit(,1)",
+    " 1. priority 1",
+    "    output:3",
+  ]);
+});
+
+test("a trace as JSON has the rules, the flow before and after, and the actions", async () => {
+  const bench = await TestBench.open(2);
+  const set = { type: "OFPAT_SET_FIELD", field: { ipv4_dst: "10.0.0.9" } } as const;
+  bench.flow({ eth_type: 0x0800 }, [set, output(2)], { cookie: 7n });
+  const json = traceToJson(trace(bench.bridge, { match: { in_port: 1, eth_type: 0x0800, ip_proto: 6 } }));
+  expect(JSON.parse(JSON.stringify(json))).toMatchObject({
+    bridge: "br0",
+    flow: { in_port: 1, eth_type: 0x0800, ip_proto: 6, ipv4_dst: "0.0.0.0" },
+    steps: [
+      { kind: "bridge", bridge: "br0" },
+      { kind: "table", table_id: 0, rule: { priority: 32768, match: { eth_type: 0x0800 } } },
+      { kind: "action", text: "set_field:10.0.0.9->ip_dst" },
+      { kind: "action", text: "output:2" },
+    ],
+    final_flow: { ipv4_dst: "10.0.0.9" },
+    megaflow: { in_port: 1, eth_type: 0x0800 },
+    actions: [
+      { type: "set_field", field: "ipv4_dst", value: "0a000009" },
+      { type: "output", port: 2 },
+    ],
+    datapath_actions: "set(ipv4(dst=10.0.0.9)),2",
+    dropped: null,
+  });
 });

@@ -1,5 +1,3 @@
-import { formatActions, formatInstructions, formatMatch } from "@sluice/openflow-codec";
-import { toHex } from "@sluice/wire";
 import type { OdpAction } from "../dpif/actions.js";
 import { DP_LANES, type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
@@ -15,8 +13,10 @@ import { OFPP } from "./xlate/reserved.js";
 
 /** ofproto/trace: the very translation that an upcall makes, told step by step, with no effect. */
 export interface Trace {
-  /** The flow traced, as OpenFlow sees it. */
+  readonly bridge: string;
+  /** The flow traced, as OpenFlow sees it, and what it was when the last action was done. */
   readonly flow: Match;
+  readonly finalFlow: Match;
   readonly events: readonly TraceEvent[];
   readonly result: XlateResult;
   /** The megaflow's match. in_port is the OpenFlow number. */
@@ -30,8 +30,9 @@ export type TraceSubject =
   | { readonly match: Match }
   | { readonly packet: Uint8Array; readonly in_port: number };
 
-/** Traces a packet that comes into a bridge. Throws OfpError when the flow makes no sense. */
-export function trace(bridge: Ofproto, subject: TraceSubject): Trace {
+/** Traces a packet that comes into a bridge; with `actions`, one that a controller sends out with these. Throws
+ *  OfpError when the flow makes no sense. */
+export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly Action[]): Trace {
   const { key, in_port } = "match" in subject ? fromMatch(subject.match) : fromPacket(bridge, subject);
   const events: TraceEvent[] = [];
   const inPort = bridge.portMap.get(in_port);
@@ -40,24 +41,45 @@ export function trace(bridge: Ofproto, subject: TraceSubject): Trace {
     inPort,
     in_port,
     key,
-    start: "tables",
+    start: actions === undefined ? "tables" : { actions },
     record: (event) => events.push(snapshot(event)),
   });
   const shown = key.slice();
   shown[LANE_IN_PORT] = in_port;
-  const isDropped = !sends(result.actions);
+  const final = result.key.slice();
+  final[LANE_IN_PORT] = in_port;
   return {
+    bridge: bridge.name,
     flow: formatKey(shown, everyBitOf(shown)),
+    finalFlow: formatKey(final, everyBitOf(final)),
     events,
     result,
     megaflow: keyToMatch(shown, result.mask) as Match,
-    dropped: isDropped
-      ? (result.error ??
-        events.findLast((event) => event.kind === "drop")?.text ??
-        "no action sends it anywhere")
-      : undefined,
+    dropped: sends(result.actions) ? undefined : reasonOfDrop(result, events),
   };
 }
+
+/** Why nothing is sent: the error or drop that the trace came upon; else the last table that had nothing for the packet,
+ *  or the last thing that went otherwise than the actions say. */
+function reasonOfDrop({ error }: XlateResult, events: readonly TraceEvent[]): string {
+  if (error !== undefined) return error;
+  const tables = events.filter(({ kind }) => kind === "table");
+  const last = tables.at(-1);
+  if (last !== undefined && last.subject === undefined) return `no match in ${last.text}`;
+  const told =
+    events.findLast(({ kind }) => kind === "drop") ?? events.findLast(({ kind }) => kind === "note");
+  if (told) return told.text;
+  const didAnything = events.some(
+    ({ kind, subject }) => kind === "action" && !isHolder(subject as { type: string }),
+  );
+  return last !== undefined && !didAnything
+    ? `the flow in ${last.text} has no actions`
+    : "no action sends it anywhere";
+}
+
+/** Steps that only hold others. */
+const isHolder = ({ type }: { type: string }): boolean =>
+  type === "OFPIT_APPLY_ACTIONS" || type === "action_set";
 
 function fromMatch(match: Match): { key: FlowKey; in_port: number } {
   const { key } = parseMatch(match);
@@ -84,7 +106,8 @@ function snapshot(event: TraceEvent): TraceEvent {
   };
 }
 
-interface TracedRule {
+/** What a rule said when it was looked up. */
+export interface TracedRule {
   readonly table_id: number;
   readonly priority: number;
   readonly cookie: bigint;
@@ -102,94 +125,3 @@ const sends = (actions: readonly OdpAction[]): boolean =>
       ? sends(action.actions)
       : action.type === "output" || action.type === "userspace" || action.type === "recirc",
   );
-
-/** The trace as `ovs-appctl ofproto/trace` prints one. */
-export function formatTrace(traced: Trace): string {
-  const lines = [`Flow: ${formatMatch(traced.flow) || "any"}`];
-  for (const event of traced.events) lines.push(...formatEvent(event));
-  lines.push(
-    "",
-    ...(traced.dropped === undefined ? [] : [`Dropped: ${traced.dropped}`]),
-    `Megaflow: ${formatMatch(traced.megaflow) || "any"}`,
-    `Datapath actions: ${formatOdpActions(traced.result.actions)}`,
-  );
-  return `${lines.join("\n")}\n`;
-}
-
-function formatEvent({ kind, depth, text, subject }: TraceEvent): string[] {
-  const indent = "    ".repeat(depth + 1);
-  switch (kind) {
-    case "bridge": {
-      const title = `bridge("${text}")`;
-      return ["", title, "-".repeat(title.length)];
-    }
-    case "table": {
-      const number = text.replace(/\D/g, "").padStart(2);
-      const rule = subject as TracedRule | undefined;
-      if (!rule) return [`${"    ".repeat(depth)}${number}. No match.`];
-      const match = formatMatch(rule.match);
-      const cookie = rule.cookie === 0n ? "" : `, cookie 0x${rule.cookie.toString(16)}`;
-      return [
-        `${"    ".repeat(depth)}${number}. ${match ? `${match}, ` : ""}priority ${rule.priority}${cookie}`,
-      ];
-    }
-    case "conjunction": {
-      const part = subject as TracedRule;
-      const match = formatMatch(part.match);
-      return [`${indent} -> conj. ${match ? `${match}, ` : ""}priority ${part.priority}`];
-    }
-    case "action":
-      return formatStep(subject as { type: string }).map((line) => indent + line);
-    case "note":
-      return [`${indent} -> ${text}`];
-    case "drop":
-      return [`${indent}>>>> ${text}`];
-  }
-}
-
-/** An action or instruction as ovs-ofctl writes it; those that only hold others are told by what they hold. */
-function formatStep(step: { type: string }): string[] {
-  if (step.type === "OFPIT_APPLY_ACTIONS" || step.type === "action_set") return [];
-  if (step.type === "unroll" || step.type === "send") return [];
-  return step.type.startsWith("OFPIT_")
-    ? [formatInstructions([step as never])]
-    : [formatActions([step as Action as never])];
-}
-
-/** Datapath actions as `ovs-appctl dpctl/dump-flows` writes them. */
-export function formatOdpActions(actions: readonly OdpAction[]): string {
-  return actions.length === 0 ? "drop" : actions.map(formatOdpAction).join(",");
-}
-
-function formatOdpAction(action: OdpAction): string {
-  switch (action.type) {
-    case "output":
-      return `${action.port}`;
-    case "set_field":
-      return `set(${action.field}=0x${toHex(action.value)}${action.mask ? `/0x${toHex(action.mask)}` : ""})`;
-    case "push_vlan":
-      return `push_vlan(vid=${action.tci & 0xfff},pcp=${action.tci >> 13}${action.tpid === 0x8100 ? "" : `,tpid=0x${action.tpid.toString(16)}`})`;
-    case "push_mpls":
-      return `push_mpls(label=${action.lse >>> 12},tc=${(action.lse >>> 9) & 7},ttl=${action.lse & 255},bos=${(action.lse >>> 8) & 1},eth_type=0x${action.ethertype.toString(16)})`;
-    case "pop_mpls":
-      return `pop_mpls(eth_type=0x${action.ethertype.toString(16)})`;
-    case "push_pbb":
-      return `push_pbb(isid=${action.isid})`;
-    case "userspace":
-      return `userspace(cookie=${action.cookie})`;
-    case "meter":
-      return `meter(${action.meter_id})`;
-    case "set_queue":
-      return `set_queue(${action.queue_id})`;
-    case "clone":
-      return `clone(${formatOdpActions(action.actions)})`;
-    case "sample":
-      return `sample(sample=${((100 * action.probability) / 0xffff_ffff).toFixed(1)}%,actions(${formatOdpActions(action.actions)}))`;
-    case "recirc":
-      return `recirc(0x${action.id.toString(16)})`;
-    case "trunc":
-      return `trunc(${action.max_len})`;
-    default:
-      return action.type;
-  }
-}

@@ -65,6 +65,8 @@ export interface XlateResult {
   readonly lookups: readonly TableLookup[];
   /** `macTag`s. */
   readonly macLookups: readonly string[];
+  /** The flow as the last action left it. */
+  readonly key: FlowKey;
   /** Set: the packet is dropped. */
   readonly error: XlateError | undefined;
 }
@@ -130,6 +132,7 @@ export function translate(input: XlateInput): XlateResult {
     effects: ctx.effects,
     lookups: ctx.lookups,
     macLookups: ctx.macLookups,
+    key: ctx.key,
     error: ctx.error,
   };
 }
@@ -410,6 +413,7 @@ function throughGroup(ctx: Context, group_id: number): void {
   if (buckets.length === 0) note(ctx, "drop", `group ${group_id} has no live bucket`);
   for (const bucket of buckets) {
     ctx.sinks.push(bucket);
+    if (ctx.record) note(ctx, "bucket", `bucket ${group.buckets.indexOf(bucket)}`);
     const body = (): void => {
       ctx.cookie = NO_COOKIE;
       run(ctx, orderOfSet(writeToSet([], bucket.actions)));

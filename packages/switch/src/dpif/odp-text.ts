@@ -1,0 +1,252 @@
+import { readIpv4, readIpv6, readMac, toHex } from "@sluice/wire";
+import type { OdpAction } from "./actions.js";
+
+/** Datapath flows and actions in the syntax of `ovs-appctl dpctl/dump-flows`, as far as it has words for them. */
+
+type Value = number | bigint | string;
+/** A match by field name, as keyToMatch of flow/match.ts gives it. */
+export type OdpMatch = Readonly<Record<string, Value | { readonly value: Value; readonly mask: Value }>>;
+
+const hex = (value: Value): string => (typeof value === "string" ? value : `0x${value.toString(16)}`);
+
+/** How a header is written: its word, and by match field the word and form of each of its members. */
+interface Header {
+  readonly word: string;
+  readonly members: Readonly<Record<string, readonly [word: string, form?: (value: Value) => string]>>;
+}
+
+const FRAGMENTS: Readonly<Record<string, string>> = { 0: "no", 1: "first", 3: "later" };
+const fragment = (value: Value): string => FRAGMENTS[String(value)] ?? hex(value);
+
+/** Headers in the order in which they are written; `tos` stands for ip_dscp and ip_ecn together. */
+const ETHERNET: Header = { word: "eth", members: { eth_src: ["src"], eth_dst: ["dst"] } };
+const UPPER: readonly Header[] = [
+  {
+    word: "ipv4",
+    members: {
+      ipv4_src: ["src"],
+      ipv4_dst: ["dst"],
+      ip_proto: ["proto"],
+      tos: ["tos", hex],
+      nw_ttl: ["ttl"],
+      nw_frag: ["frag", fragment],
+    },
+  },
+  {
+    word: "ipv6",
+    members: {
+      ipv6_src: ["src"],
+      ipv6_dst: ["dst"],
+      ipv6_flabel: ["label", hex],
+      ip_proto: ["proto"],
+      tos: ["tclass", hex],
+      nw_ttl: ["hlimit"],
+      nw_frag: ["frag", fragment],
+    },
+  },
+  {
+    word: "arp",
+    members: {
+      arp_spa: ["sip"],
+      arp_tpa: ["tip"],
+      arp_op: ["op"],
+      arp_sha: ["sha"],
+      arp_tha: ["tha"],
+    },
+  },
+  {
+    word: "mpls",
+    members: { mpls_label: ["label"], mpls_tc: ["tc"], mpls_ttl: ["ttl"], mpls_bos: ["bos"] },
+  },
+  { word: "tcp", members: { tcp_src: ["src"], tcp_dst: ["dst"] } },
+  { word: "tcp_flags", members: { tcp_flags: ["", hex] } },
+  { word: "udp", members: { udp_src: ["src"], udp_dst: ["dst"] } },
+  { word: "sctp", members: { sctp_src: ["src"], sctp_dst: ["dst"] } },
+  { word: "icmp", members: { icmpv4_type: ["type"], icmpv4_code: ["code"] } },
+  { word: "icmpv6", members: { icmpv6_type: ["type"], icmpv6_code: ["code"] } },
+  {
+    word: "nd",
+    members: { ipv6_nd_target: ["target"], ipv6_nd_sll: ["sll"], ipv6_nd_tll: ["tll"] },
+  },
+];
+
+function headerText({ word, members }: Header, match: OdpMatch): string[] {
+  const parts: string[] = [];
+  for (const [name, [member, form = String]] of Object.entries(members)) {
+    const given = match[name];
+    if (given === undefined) continue;
+    const text = isMasked(given) ? `${form(given.value)}/${hex(given.mask)}` : form(given);
+    parts.push(member === "" ? text : `${member}=${text}`);
+  }
+  return parts.length === 0 ? [] : [`${word}(${parts.join(",")})`];
+}
+
+type Masked = { readonly value: Value; readonly mask: Value };
+const isMasked = (given: Value | Masked): given is Masked => typeof given === "object";
+const numberOf = (given: OdpMatch[string] | undefined): number =>
+  Number(given === undefined ? 0 : isMasked(given) ? given.value : given);
+const maskOf = (given: OdpMatch[string] | undefined, all: number): number =>
+  given === undefined ? 0 : isMasked(given) ? Number(given.mask) : all;
+
+/** The byte that holds DSCP and ECN, when something of it matters. */
+function tosOf({ ip_dscp, ip_ecn }: OdpMatch): OdpMatch {
+  const mask = (maskOf(ip_dscp, 0x3f) << 2) | maskOf(ip_ecn, 3);
+  if (mask === 0) return {};
+  const value = (numberOf(ip_dscp) << 2) | numberOf(ip_ecn);
+  return { tos: mask === 0xff ? value : { value, mask } };
+}
+
+const ETHERNET_TYPES: Readonly<Record<string, string>> = { ipv4: "2048", ipv6: "34525" };
+
+/** Which of two headers that share members is meant. */
+const isOf = (word: string, eth_type: string): boolean => (ETHERNET_TYPES[word] ?? eth_type) === eth_type;
+
+const VLAN_PRESENT = 0x1000;
+
+/** A datapath flow's match: `recirc_id(0),in_port(2),eth(src=…),eth_type(0x0800),ipv4(dst=…)`. */
+export function formatOdpMatch(given: OdpMatch): string {
+  const match: OdpMatch = { ...given, ...tosOf(given) };
+  const { recirc_id, in_port, eth_type, vlan_vid, vlan_pcp, pbb_isid } = match;
+  const type =
+    eth_type === undefined ? [] : [`eth_type(0x${numberOf(eth_type).toString(16).padStart(4, "0")})`];
+  const upper = UPPER.filter(({ word }) => isOf(word, String(numberOf(eth_type)))).flatMap((header) =>
+    headerText(header, match),
+  );
+  const payload = [
+    ...type,
+    ...(pbb_isid === undefined ? [] : [`pbb(isid=${hex(numberOf(pbb_isid))})`]),
+    ...upper,
+  ];
+  const isTagged = (numberOf(vlan_vid) & VLAN_PRESENT) !== 0;
+  const tag = `vlan(vid=${numberOf(vlan_vid) & 0xfff}${vlan_pcp === undefined ? "" : `,pcp=${numberOf(vlan_pcp)}`})`;
+  const parts = [
+    `recirc_id(${hex(numberOf(recirc_id)).replace(/^0x0$/, "0")})`,
+    `in_port(${numberOf(in_port)})`,
+    "packet_type(ns=0,id=0)",
+    ...headerText(ETHERNET, match),
+    ...(isTagged ? ["eth_type(0x8100)", tag, `encap(${payload.join(",")})`] : payload),
+  ];
+  return parts.join(",");
+}
+
+/** What the packet is that actions are for, as far as it decides about words. */
+export interface OdpSubject {
+  readonly eth_type?: number;
+  readonly ip_proto?: number;
+}
+
+const TRANSPORTS: Readonly<Record<number, string>> = {
+  1: "icmp",
+  6: "tcp",
+  17: "udp",
+  58: "icmpv6",
+  132: "sctp",
+};
+
+/** A field that set() changes: the header's word and the member's. */
+function fieldWords(field: string, { eth_type, ip_proto = 0 }: OdpSubject): readonly [string, string] {
+  if (field === "tp_src" || field === "tp_dst") {
+    const transport = TRANSPORTS[ip_proto] ?? "tp";
+    const [source, target] = transport.startsWith("icmp") ? ["type", "code"] : ["src", "dst"];
+    return [transport, field === "tp_src" ? source! : target!];
+  }
+  const ip = eth_type === 0x86dd ? "ipv6" : "ipv4";
+  if (field === "nw_ttl") return [ip, ip === "ipv6" ? "hlimit" : "ttl"];
+  if (/^(nw_tos|ip_dscp|ip_ecn)$/.test(field)) return [ip, ip === "ipv6" ? "tclass" : "tos"];
+  for (const { word, members } of [ETHERNET, ...UPPER]) {
+    const found = Object.hasOwn(members, field) ? members[field] : undefined;
+    if (found && isOf(word, String(eth_type ?? ETHERNET_TYPES[word] ?? "")))
+      return found[0] === "" ? [word, ""] : [word, found[0]];
+  }
+  return ["", field];
+}
+
+const ADDRESSES: Readonly<Record<number, (bytes: Uint8Array) => string>> = {
+  4: (bytes) => readIpv4(bytes, 0),
+  6: (bytes) => readMac(bytes, 0),
+  16: (bytes) => readIpv6(bytes, 0),
+};
+const isAddress = /^(eth|ipv4|arp|ipv6)_(src|dst|spa|tpa|sha|tha)$|^ipv6_nd_/;
+/** Fields of the byte that has DSCP above ECN: how far each is shifted in it. */
+const IN_TOS: Readonly<Record<string, readonly [shift: number, mask: string]>> = {
+  ip_dscp: [2, "/0xfc"],
+  ip_ecn: [0, "/0x3"],
+};
+
+function setText({ field, value, mask }: Extract<OdpAction, { type: "set_field" }>): string {
+  const number = BigInt(`0x${toHex(value)}`);
+  const masked = mask === undefined ? "" : `/0x${toHex(mask).replace(/^0+(?=.)/, "")}`;
+  if (isAddress.test(field))
+    return `${ADDRESSES[value.length]!(value)}${mask ? `/${ADDRESSES[value.length]!(mask)}` : ""}`;
+  const tos = IN_TOS[field];
+  if (tos) return `0x${(number << BigInt(tos[0])).toString(16)}${tos[1]}`;
+  return /^(nw_ttl|tp_|mpls_|ip_proto|arp_op)/.test(field)
+    ? `${number}${masked}`
+    : `0x${number.toString(16)}${masked}`;
+}
+
+/** set(…) of one header at a time, as the actions that stand beside each other allow. */
+function formatSets(
+  sets: readonly Extract<OdpAction, { type: "set_field" }>[],
+  subject: OdpSubject,
+): string[] {
+  const texts: { header: string; members: string[] }[] = [];
+  for (const set of sets) {
+    const [header, member] = fieldWords(set.field, subject);
+    const text = member === "" ? setText(set) : `${member}=${setText(set)}`;
+    const last = texts.at(-1);
+    if (header !== "" && last?.header === header) last.members.push(text);
+    else texts.push({ header, members: [text] });
+  }
+  return texts.map(({ header, members }) =>
+    header === "" ? `set(${members.join(",")})` : `set(${header}(${members.join(",")}))`,
+  );
+}
+
+/** Datapath actions, comma-separated; "drop" for none. */
+export function formatOdpActions(actions: readonly OdpAction[], subject: OdpSubject = {}): string {
+  if (actions.length === 0) return "drop";
+  const texts: string[] = [];
+  for (let i = 0; i < actions.length; ) {
+    let end = i;
+    while (actions[end]?.type === "set_field") end++;
+    if (end > i) {
+      texts.push(
+        ...formatSets(actions.slice(i, end) as Extract<OdpAction, { type: "set_field" }>[], subject),
+      );
+      i = end;
+    } else texts.push(formatOdpAction(actions[i++]!, subject));
+  }
+  return texts.join(",");
+}
+
+function formatOdpAction(action: OdpAction, subject: OdpSubject): string {
+  switch (action.type) {
+    case "output":
+      return `${action.port}`;
+    case "push_vlan":
+      return `push_vlan(${action.tpid === 0x8100 ? "" : `tpid=${hex(action.tpid)},`}vid=${action.tci & 0xfff},pcp=${action.tci >>> 13})`;
+    case "push_mpls":
+      return `push_mpls(label=${action.lse >>> 12},tc=${(action.lse >>> 9) & 7},ttl=${action.lse & 255},bos=${(action.lse >>> 8) & 1},eth_type=${hex(action.ethertype)})`;
+    case "pop_mpls":
+      return `pop_mpls(eth_type=${hex(action.ethertype)})`;
+    case "push_pbb":
+      return `push_pbb(isid=${action.isid})`;
+    case "userspace":
+      return `userspace(cookie=${action.cookie})`;
+    case "meter":
+      return `meter(${action.meter_id})`;
+    case "set_queue":
+      return `set_queue(${action.queue_id})`;
+    case "clone":
+      return `clone(${formatOdpActions(action.actions, subject)})`;
+    case "sample":
+      return `sample(sample=${((100 * action.probability) / 0xffff_ffff).toFixed(1)}%,actions(${formatOdpActions(action.actions, subject)}))`;
+    case "recirc":
+      return `recirc(${hex(action.id)})`;
+    case "trunc":
+      return `trunc(${action.max_len})`;
+    default:
+      return action.type;
+  }
+}
