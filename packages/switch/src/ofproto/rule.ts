@@ -70,13 +70,11 @@ export class Rule implements Classified, Sink {
   }
 
   credit(packets: number, bytes: number, usedMs: number): void {
-    if (this.heir) {
-      this.heir.credit(packets, bytes, usedMs);
-      return;
-    }
-    this.packets += packets;
-    this.bytes += bytes;
-    if (usedMs > this.usedMs) this.usedMs = usedMs;
+    let rule: Rule = this;
+    while (rule.heir) rule = rule.heir;
+    rule.packets += packets;
+    rule.bytes += bytes;
+    if (usedMs > rule.usedMs) rule.usedMs = usedMs;
   }
 
   /** Priority 0 and no field: the table-miss entry (1.3.5 §5.4). */
