@@ -43,6 +43,7 @@ export const showLog = (
   };
 
   return (record, index) => {
+    let hasMore = index === 0;
     if (index === 0) {
       schema = DatabaseSchema.fromJson(record);
       const { name, version, cksum = "" } = schema;
@@ -52,12 +53,13 @@ export const showLog = (
       const when = typeof date === "number" ? ` ${stamp(date)}` : "";
       const why = typeof comment === "string" ? ` "${comment}"` : "";
       print(`record ${index}:${when}${why}\n`);
-      if (more > 0)
+      hasMore = more > 0 && Object.keys(tables).length > 0;
+      if (hasMore)
         for (const [name, rows] of Object.entries(tables))
           for (const [uuid, row] of Object.entries(isObject(rows) ? rows : {}))
             rowLines(schema?.tables.get(name), name, uuid, row, isDiff === true);
     }
-    if (more > 0 || index === 0) print("\n");
+    if (hasMore) print("\n");
   };
 };
 
