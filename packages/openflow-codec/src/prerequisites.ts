@@ -11,8 +11,26 @@ for (const field of oxmFields) {
   alternatives.set(name, [...(alternatives.get(name) ?? []), field.name]);
 }
 
-function valueIn(match: Readonly<Record<string, unknown>>, name: string): unknown {
-  for (const one of alternatives.get(name) ?? [name]) if (match[one] !== undefined) return match[one];
+/** What a field needs: another field, by one of its names, with one of these values where there are some. */
+interface Need {
+  readonly needed: string;
+  readonly names: readonly string[];
+  readonly allowed: readonly number[];
+}
+
+const needs = new Map<string, readonly Need[]>(
+  oxmFields.map(({ name, prerequisites = {} }) => [
+    name,
+    Object.entries(prerequisites).map(([needed, allowed]) => ({
+      needed,
+      names: alternatives.get(needed) ?? [needed],
+      allowed,
+    })),
+  ]),
+);
+
+function valueIn(match: Readonly<Record<string, unknown>>, names: readonly string[]): unknown {
+  for (const one of names) if (match[one] !== undefined) return match[one];
   return undefined;
 }
 
@@ -20,8 +38,8 @@ function valueIn(match: Readonly<Record<string, unknown>>, name: string): unknow
  *  must be there without mask (OpenFlow 1.3.5 §7.2.3.6). */
 export function missingPrerequisite(match: Match, name: string): string | undefined {
   const values = match as Readonly<Record<string, unknown>>;
-  for (const [needed, allowed] of Object.entries(oxmField(name)?.prerequisites ?? {})) {
-    const value = valueIn(values, needed);
+  for (const { needed, names, allowed } of needs.get(name) ?? []) {
+    const value = valueIn(values, names);
     if (value === undefined) return needed;
     if (allowed.length > 0 && !allowed.includes(value as number)) return needed;
     if (

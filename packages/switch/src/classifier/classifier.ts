@@ -185,9 +185,10 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     return undefined;
   }
 
-  /** The match of a rule that is in the classifier, as a new key; bits outside the mask are 0. */
-  keyOf(rule: R): Uint32Array {
-    return rule.subtable!.keyOf(rule, new Uint32Array(this.#lanes));
+  /** The match of a rule that is in the classifier, in `key` or in a new one; bits outside the mask are 0. */
+  keyOf(rule: R, key: Uint32Array = new Uint32Array(this.#lanes)): Uint32Array {
+    key.fill(0);
+    return rule.subtable!.keyOf(rule, key);
   }
 
   *[Symbol.iterator](): IterableIterator<R> {
@@ -196,7 +197,8 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   #subtable(mask: Uint32Array): Subtable<R> | undefined {
     const list = this.#byMask.get(hashMask(mask));
-    return list?.find((subtable) => sameMask(subtable.mask, mask));
+    if (list) for (const subtable of list) if (sameMask(subtable.mask, mask)) return subtable;
+    return undefined;
   }
 
   #sort(): void {
@@ -204,4 +206,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   }
 }
 
-const sameMask = (a: Uint32Array, b: Uint32Array): boolean => a.every((bits, lane) => bits === b[lane]);
+function sameMask(a: Uint32Array, b: Uint32Array): boolean {
+  for (let lane = 0; lane < a.length; lane++) if (a[lane] !== b[lane]) return false;
+  return true;
+}

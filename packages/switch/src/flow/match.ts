@@ -1,10 +1,11 @@
 import { oxmFields } from "@sluice/openflow-codec";
-import { parseMac, readIpv4, readIpv6, readMac, writeIpv4, writeIpv6 } from "@sluice/wire";
+import { parseMac, readIpv6, writeIpv4, writeIpv6 } from "@sluice/wire";
 import {
   type FlowField,
   type FlowKey,
   type FlowMask,
   flowFields,
+  getField,
   getFieldBig,
   getFieldBytes,
   newFlowKey,
@@ -51,23 +52,103 @@ export function flowFieldOf(name: string): FlowField | undefined {
   return Object.hasOwn(flowFields, own) ? flowFields[own] : undefined;
 }
 
-/** A match as key and mask: the bits that it asks for, and which they are. Prerequisites are not checked. Throws a
- *  FlowMatchError. */
-export function matchToKey(match: FlowMatch): { key: FlowKey; mask: FlowMask } {
-  const key = newFlowKey();
-  const mask = newFlowKey();
-  for (const [name, member] of Object.entries(match)) {
-    if (member !== undefined) addField(key, mask, name, member);
+/** A match as key and mask: the bits that it asks for, and which they are; in the two that are given, which are empty,
+ *  or in new ones. Prerequisites are not checked. Throws a FlowMatchError. */
+export function matchToKey(
+  match: FlowMatch,
+  key: FlowKey = newFlowKey(),
+  mask: FlowMask = newFlowKey(),
+): { key: FlowKey; mask: FlowMask } {
+  for (const name in match) {
+    const member = match[name];
+    if (member !== undefined && !addPlain(key, mask, name, member)) addField(key, mask, name, member);
   }
   return { key, mask };
 }
 
-function addField(
-  key: FlowKey,
-  mask: FlowMask,
-  name: string,
-  member: FlowValue | { readonly value: FlowValue; readonly mask: FlowValue },
-): void {
+type FlowMember = FlowValue | { readonly value: FlowValue; readonly mask: FlowValue };
+
+/** Fields of one lane, and MAC addresses: most of what matches are made of. */
+const PLAIN = new Map(
+  Object.values(flowFields)
+    .filter((field) => field.lanes === 1 || field.kind === "mac")
+    .map((field) => [field.name, field]),
+);
+
+/** Adds a field that needs no more than 32-bit arithmetic. false: it does, or something is wrong with it. */
+function addPlain(key: FlowKey, mask: FlowMask, name: string, member: FlowMember): boolean {
+  const field = PLAIN.get(name);
+  if (field === undefined) return false;
+  const isMasked = typeof member === "object";
+  if (field.kind === "mac") {
+    if (typeof member !== "string") return false;
+    const high = hexOf(member, 0, 2);
+    const low = hexOf(member, 6, 4);
+    if (member.length !== 17 || high < 0 || low < 0) return false;
+    const { lane, shift } = field;
+    const ones = shift === 0 ? 0xffff : 0xffff_ffff;
+    if (mask[lane]! & ones) return false;
+    key[lane]! |= shift === 0 ? high : (high << 16) | (low >>> 16);
+    key[lane + 1]! |= shift === 0 ? low : low << 16;
+    mask[lane]! |= ones;
+    mask[lane + 1]! |= shift === 0 ? 0xffff_ffff : 0xffff_0000;
+    return true;
+  }
+  const ones = field.bits === 32 ? 0xffff_ffff : (1 << field.bits) - 1;
+  const value = wordOf(field, isMasked ? member.value : member);
+  const bits = isMasked ? wordOf(field, member.mask) : ones;
+  if (value < 0 || bits < 0 || value > ones || bits > ones || (value & ~bits) !== 0) return false;
+  const placed = bits << field.shift;
+  // What shares a place with this field has been there before: it has to agree.
+  if ((mask[field.lane]! & placed) !== 0) return false;
+  key[field.lane]! |= value << field.shift;
+  mask[field.lane]! |= placed;
+  return true;
+}
+
+/** A whole number or an IPv4 address as 32 bits; -1 for anything else. */
+function wordOf(field: FlowField, value: FlowValue): number {
+  if (typeof value === "number") return Number.isInteger(value) ? value : -1;
+  return typeof value === "string" && field.kind === "ipv4" ? ipv4Word(value) : -1;
+}
+
+function ipv4Word(text: string): number {
+  let word = 0;
+  let byte = -1;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit >= 0 && digit <= 9 && byte !== 0) byte = byte < 0 ? digit : byte * 10 + digit;
+    else if (digit === -2 && byte >= 0) {
+      word = word * 256 + byte;
+      byte = -1;
+      dots++;
+    } else return -1;
+    if (byte > 255) return -1;
+  }
+  return dots === 3 && byte >= 0 ? word * 256 + byte : -1;
+}
+
+/** `count` bytes of a MAC address from character `at` on; -1 when it is not written xx:xx:xx:xx:xx:xx. */
+function hexOf(text: string, at: number, count: number): number {
+  let value = 0;
+  for (let i = 0; i < count; i++) {
+    const first = at + 3 * i;
+    const high = nibble(text.charCodeAt(first));
+    const low = nibble(text.charCodeAt(first + 1));
+    if (high < 0 || low < 0 || (first > 0 && text.charCodeAt(first - 1) !== 58)) return -1;
+    value = value * 256 + high * 16 + low;
+  }
+  return value;
+}
+
+function nibble(code: number): number {
+  if (code >= 48 && code <= 57) return code - 48;
+  const letter = code | 32;
+  return letter >= 97 && letter <= 102 ? letter - 87 : -1;
+}
+
+function addField(key: FlowKey, mask: FlowMask, name: string, member: FlowMember): void {
   const field = flowFieldOf(name);
   if (!field) throw new FlowMatchError("OFPBMC_BAD_FIELD", name, "this switch has no such field");
   const special = SPECIAL.get(name);
@@ -122,11 +203,13 @@ const bytesToBig = (bytes: Uint8Array): bigint =>
 
 /** The field of `key` as OpenFlow writes its value: text, a number, or (over 32 bits) a bigint. */
 export function fieldValue(key: FlowKey, field: FlowField): FlowValue {
-  if (field.kind === "mac") return readMac(getFieldBytes(key, field), 0);
-  if (field.kind === "ipv4") return readIpv4(getFieldBytes(key, field), 0);
+  if (field.kind === "mac") return macText(key, field);
+  if (field.kind === "ipv4") {
+    const word = getField(key, field);
+    return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
+  }
   if (field.kind === "ipv6") return readIpv6(getFieldBytes(key, field), 0);
-  const value = getFieldBig(key, field);
-  return field.bits > 32 ? value : Number(value);
+  return field.bits > 32 ? getFieldBig(key, field) : getField(key, field);
 }
 
 const ETHERNET = ["in_port", "metadata", "eth_dst", "eth_src", "eth_type", "vlan_vid", "vlan_pcp"] as const;
@@ -163,37 +246,91 @@ const PIPELINE = [
   ...Array.from({ length: 16 }, (_, i) => `reg${i}`),
 ] as const;
 
+const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+function macText(key: FlowKey, { lane, shift }: FlowField): string {
+  const first = key[lane]!;
+  const second = key[lane + 1]!;
+  const high = shift === 0 ? first & 0xffff : first >>> 16;
+  const low = shift === 0 ? second : (first << 16) | (second >>> 16);
+  return `${HEX[high >>> 8]}:${HEX[high & 255]}:${HEX[low >>> 24]}:${HEX[(low >>> 16) & 255]}:${HEX[(low >>> 8) & 255]}:${HEX[low & 255]}`;
+}
+
+/** What of a match is the same for all keys with a mask and the same sort of packet. */
+interface Shown {
+  readonly name: string;
+  readonly field: FlowField;
+  /** undefined: all of the field. */
+  readonly mask: FlowValue | undefined;
+}
+
+const TYPE = flowFields.eth_type!;
+const PROTO = flowFields.ip_proto!;
+const ICMPV6_TYPE = flowFields.icmpv6_type!;
+
+/** Of a key: what names its other fields have, as far as `mask` has it exactly. */
+function sortOf(key: FlowKey, mask: FlowMask): { type: number; proto: number; icmpv6: number } {
+  const exact = (field: FlowField, ones: number): number =>
+    getField(mask, field) === ones ? getField(key, field) : -1;
+  const type = exact(TYPE, 0xffff);
+  const isIp = type === 0x0800 || type === 0x86dd;
+  const proto = isIp ? exact(PROTO, 0xff) : -1;
+  return { type, proto, icmpv6: type === 0x86dd && proto === 58 ? exact(ICMPV6_TYPE, 0xff) : -1 };
+}
+
 /** The names, in the order of a match with each field after its prerequisites, that the bits of a key may have. */
-function namesFor(key: FlowKey, mask: FlowMask): readonly string[] {
-  const exact = (name: string): number | undefined => {
-    const field = flowFields[name]!;
-    const all = (1n << BigInt(field.bits)) - 1n;
-    return getFieldBig(mask, field) === all ? Number(getFieldBig(key, field)) : undefined;
-  };
-  const type = exact("eth_type");
-  const names = [...ETHERNET, ...((type !== undefined && BY_TYPE[type]) || [])];
-  const proto = type === 0x0800 || type === 0x86dd ? exact("ip_proto") : undefined;
-  if (proto !== undefined) names.push(...(BY_PROTO[proto] ?? []));
+function namesFor({ type, proto, icmpv6 }: ReturnType<typeof sortOf>): readonly string[] {
+  const names = [...ETHERNET, ...(BY_TYPE[type] ?? []), ...(BY_PROTO[proto] ?? [])];
   if (type === 0x0800 && proto === 1) names.push("icmpv4_type", "icmpv4_code");
   if (type === 0x86dd && proto === 58) {
     names.push("icmpv6_type", "icmpv6_code");
-    const option = ND_OPTION[exact("icmpv6_type") ?? 0];
+    const option = ND_OPTION[icmpv6];
     if (option) names.push("ipv6_nd_target", option);
   }
   return [...names, ...PIPELINE];
 }
 
-/** Key and mask as a match: the inverse of matchToKey for keys whose prerequisites are matched exactly. Bits that no
- *  match can ask for (a second tag's, for one) are left out. */
-export function keyToMatch(key: FlowKey, mask: FlowMask): Record<string, NonNullable<FlowMatch[string]>> {
-  const match: Record<string, NonNullable<FlowMatch[string]>> = {};
-  for (const name of namesFor(key, mask)) {
+function shownFor(mask: FlowMask, sort: ReturnType<typeof sortOf>): readonly Shown[] {
+  return namesFor(sort).flatMap((name) => {
     const field = flowFields[name]!;
     const bits = getFieldBig(mask, field);
-    if (bits === 0n) continue;
-    const value = fieldValue(key, field);
+    if (bits === 0n) return [];
     const isExact = bits === (1n << BigInt(field.bits)) - 1n;
-    match[name] = isExact ? value : { value, mask: fieldValue(mask, field) };
+    return [{ name, field, mask: isExact ? undefined : fieldValue(mask, field) }];
+  });
+}
+
+/** For masks that many keys are shown with: those of a classifier's rules. */
+const shownByMask = new WeakMap<FlowMask, Map<number, readonly Shown[]>>();
+
+function shownAgain(mask: FlowMask, sort: ReturnType<typeof sortOf>): readonly Shown[] {
+  let bySort = shownByMask.get(mask);
+  if (!bySort) {
+    bySort = new Map();
+    shownByMask.set(mask, bySort);
+  }
+  const number = ((sort.type + 1) * 257 + sort.proto + 1) * 257 + sort.icmpv6 + 1;
+  let shown = bySort.get(number);
+  if (!shown) {
+    shown = shownFor(mask, sort);
+    bySort.set(number, shown);
+  }
+  return shown;
+}
+
+/** Key and mask as a match: the inverse of matchToKey for keys whose prerequisites are matched exactly. Bits that no
+ *  match can ask for (a second tag's, for one) are left out. `isLasting`: the mask does not change, and more keys will
+ *  be shown with it. */
+export function keyToMatch(
+  key: FlowKey,
+  mask: FlowMask,
+  isLasting = false,
+): Record<string, NonNullable<FlowMatch[string]>> {
+  const sort = sortOf(key, mask);
+  const match: Record<string, NonNullable<FlowMatch[string]>> = {};
+  for (const { name, field, mask: bits } of isLasting ? shownAgain(mask, sort) : shownFor(mask, sort)) {
+    const value = fieldValue(key, field);
+    match[name] = bits === undefined ? value : { value, mask: bits };
   }
   return match;
 }

@@ -1,9 +1,9 @@
 import type { Clock, Timer } from "@sluice/runtime";
-import type { FlowKey, FlowMask } from "../flow/flow-key.js";
+import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
 import type { TableChange } from "./lookup-index.js";
-import { formatKey, parseMatch } from "./match.js";
+import { formatRuleKey, parseMatch } from "./match.js";
 import type { FlowMod, Match } from "./of.js";
 import { N_TABLES, OfTable } from "./oftable.js";
 import { Removals } from "./removals.js";
@@ -26,8 +26,10 @@ export interface FlowSelection {
 }
 
 export interface FlowStoreHooks extends CheckContext {
-  /** A rule came, went or changed. */
+  /** A rule came, went or changed. The change is told as it is now: its key and mask are not to be kept. */
   ruleChanged(change: TableChange): void;
+  /** Whether that matters to anybody. */
+  isCached(): boolean;
   flowRemoved(event: FlowRemovedEvent): void;
   flowUpdate(event: FlowUpdateEvent): void;
   /** Whether anybody listens to flowUpdate. */
@@ -53,6 +55,9 @@ export class FlowStore {
   readonly #hooks: FlowStoreHooks;
   readonly #removals: Removals;
   readonly #wheel = new TimerWheel<Rule>(EXPIRY_TICK_MS);
+  /** The match at hand: that of a request, and that of a rule. */
+  readonly #asked = { key: newFlowKey(), mask: newFlowKey() };
+  readonly #ruleKey = newFlowKey();
   #timer: Timer | undefined;
   #isExpiring = false;
   /** Counters for coverage. */
@@ -82,7 +87,7 @@ export class FlowStore {
 
   add(message: FlowMod, owner: unknown, transaction: Transaction): void {
     const table = this.#table(message);
-    const { key, mask } = parseMatch(message.match ?? {});
+    const { key, mask } = this.#matchAsked(message.match);
     const priority = message.priority ?? 0x8000;
     const flags = message.flags ?? 0;
     const instructions = checkInstructions(
@@ -139,7 +144,7 @@ export class FlowStore {
 
   /** Adds a learned flow; one that is there with the same actions is only kept from timing out. */
   learn(message: FlowMod, usedMs: number, transaction: Transaction): void {
-    const { key, mask } = parseMatch(message.match ?? {});
+    const { key, mask } = this.#matchAsked(message.match);
     const old = this.#table(message).rules.find(key, mask, message.priority ?? 0x8000);
     // Late counts of packets that went before: what has been learned since is newer.
     if (old && old.freshMs > usedMs) return;
@@ -185,19 +190,21 @@ export class FlowStore {
   /** Removes one rule and, on commit, tells whom it concerns. */
   remove(rule: Rule, reason: string, owner: unknown, transaction: Transaction): void {
     const table = this.tables[rule.table_id]!;
-    const key = table.rules.keyOf(rule);
-    const mask = rule.subtable!.mask;
+    const { mask } = rule.subtable!;
+    const tellsRemoval = (rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden;
+    const tells = tellsRemoval || this.#hooks.isMonitored();
+    const key = tells || transaction.canUndo ? table.rules.keyOf(rule) : undefined;
     this.#takeOut(rule);
     this.counters.removed++;
+    if (key === undefined) return;
     transaction.onUndo(() => {
       table.rules.insert(rule, key, mask);
       if (rule.hidden) table.hidden++;
       this.#watch(rule);
       this.#hooks.ruleChanged({ table, key, mask, priority: rule.priority });
     });
-    const tellsRemoval = (rule.flags & OFPFF.SEND_FLOW_REM) !== 0 && !rule.hidden;
-    if (!tellsRemoval && !this.#hooks.isMonitored()) return;
-    const match = formatKey(key, mask);
+    if (!tells) return;
+    const match = formatRuleKey(key, mask);
     transaction.onCommit(() => {
       if (tellsRemoval) this.#tellRemoved(rule, match, reason);
       if (this.#hooks.isMonitored())
@@ -207,7 +214,7 @@ export class FlowStore {
 
   /** The rules that a request means. Hidden ones are never among them. */
   select(selection: FlowSelection): Rule[] {
-    const { key, mask } = parseMatch(selection.match);
+    const { key, mask } = this.#matchAsked(selection.match);
     const tables =
       selection.table_id === OFPTT.ALL
         ? this.tables
@@ -225,12 +232,17 @@ export class FlowStore {
   }
 
   matchOf(rule: Rule): Match {
-    return formatKey(this.tables[rule.table_id]!.rules.keyOf(rule), rule.subtable!.mask);
+    const key = this.tables[rule.table_id]!.rules.keyOf(rule, this.#ruleKey);
+    return formatRuleKey(key, rule.subtable!.mask);
   }
 
   /** Every rule, hidden ones too. */
   *all(): IterableIterator<Rule> {
     for (const table of this.tables) if (table.rules.size > 0) yield* table.rules;
+  }
+
+  #matchAsked(match: Match | undefined): { key: FlowKey; mask: FlowMask } {
+    return parseMatch(match ?? {}, this.#asked.key, this.#asked.mask);
   }
 
   #table(message: FlowMod): OfTable {
@@ -241,8 +253,9 @@ export class FlowStore {
   }
 
   #changed(rule: Rule): void {
+    if (!this.#hooks.isCached()) return;
     const table = this.tables[rule.table_id]!;
-    const key = table.rules.keyOf(rule);
+    const key = table.rules.keyOf(rule, this.#ruleKey);
     this.#hooks.ruleChanged({ table, key, mask: rule.subtable!.mask, priority: rule.priority });
   }
 
@@ -285,6 +298,7 @@ export class FlowStore {
   }
 
   #forget(rule: Rule): void {
+    if (this.#wheel.size === 0) return;
     this.#wheel.delete(rule);
     if (this.#wheel.size > 0 || !this.#timer) return;
     this.#timer.cancel();

@@ -139,6 +139,7 @@ export class Ofproto implements BackedBridge {
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
       syncStats: () => this.#backer.syncStats(),
       settleStats: () => this.#backer.settleStats(),
+      isCached: () => this.#backer.megaflows.size > 0,
     });
     this.#groups = new GroupTable(options.clock, {
       check: this.#check,
@@ -213,7 +214,7 @@ export class Ofproto implements BackedBridge {
   /** `owner` marks who asked, for flow monitors. buffer_id is the connection's affair: it sends the buffered packet
    *  to OFPP_TABLE with packetOut after this returns. */
   flowMod(message: FlowMod, owner?: unknown): void {
-    transact((transaction) => this.#flows.apply(message, owner, transaction));
+    transact((transaction) => this.#flows.apply(message, owner, transaction), false);
   }
 
   groupMod(message: GroupMod, owner?: unknown): void {

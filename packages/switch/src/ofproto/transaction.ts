@@ -3,9 +3,15 @@
 export class Transaction {
   readonly #undo: (() => void)[] = [];
   readonly #after: (() => void)[] = [];
+  /** Whether it may be taken back. One request alone is not: it is refused before it has changed anything. */
+  readonly canUndo: boolean;
+
+  constructor(canUndo: boolean) {
+    this.canUndo = canUndo;
+  }
 
   onUndo(undo: () => void): void {
-    this.#undo.push(undo);
+    if (this.canUndo) this.#undo.push(undo);
   }
 
   onCommit(after: () => void): void {
@@ -21,9 +27,9 @@ export class Transaction {
   }
 }
 
-/** Runs `body`; takes everything back when it throws. */
-export function transact(body: (transaction: Transaction) => void): void {
-  const transaction = new Transaction();
+/** Runs `body`; takes everything back when it throws. `canUndo` false: it does not throw once it has changed something. */
+export function transact(body: (transaction: Transaction) => void, canUndo = true): void {
+  const transaction = new Transaction(canUndo);
   try {
     body(transaction);
   } catch (error) {
