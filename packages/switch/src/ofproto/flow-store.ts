@@ -26,7 +26,7 @@ export interface FlowSelection {
 }
 
 export interface FlowStoreHooks extends CheckContext {
-  /** A rule came, went or changed. The change is told as it is now: its key and mask are not to be kept. */
+  /** A rule came, went or changed. The change's key is good for this call. */
   ruleChanged(change: TableChange): void;
   /** Whether that matters to anybody. */
   isCached(): boolean;
@@ -138,7 +138,7 @@ export class FlowStore {
     }
     this.#watch(rule);
     this.counters.added++;
-    this.#hooks.ruleChanged({ table, key, mask, priority });
+    this.#changed(rule);
     transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
   }
 

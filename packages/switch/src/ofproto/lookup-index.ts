@@ -6,6 +6,7 @@ import type { XTable } from "./xlate/world.js";
 export interface TableChange {
   readonly table: XTable;
   readonly key: FlowKey;
+  /** Does not change: changes that have the very same one are found faster. */
   readonly mask: FlowMask;
   readonly priority: number;
 }
@@ -28,7 +29,8 @@ export interface Looked<T> {
  *
  *  **Design.** Lookups of one table form a group for each mask of known bits; there are few such masks. A rule's mask
  *  has some bits in common with a group's: the group's lookups are hashed by these when they are first asked for, so
- *  that rules of the same shape cost one probe a group. A group keeps MAX_HASHES such tables and gives up the oldest.
+ *  that rules of the same shape cost one probe a group. A group keeps MAX_HASHES such tables and gives up the oldest;
+ *  which of them is a mask's it remembers, up to MAX_MASKS.
  *
  *  **Invariants.** A lookup is in every hash table of its group. */
 export class LookupIndex<T> {
@@ -72,6 +74,7 @@ export class LookupIndex<T> {
 
 /** Hash tables that a group keeps. */
 const MAX_HASHES = 8;
+const MAX_MASKS = 64;
 
 interface Hashed<T> {
   /** The bits that are hashed. */
@@ -84,6 +87,7 @@ class Group<T> {
   readonly known: FlowMask;
   readonly #all = new Set<Looked<T>>();
   readonly #hashes: Hashed<T>[] = [];
+  readonly #byMask = new Map<FlowMask, Hashed<T>>();
 
   constructor(known: FlowMask) {
     this.known = known;
@@ -109,29 +113,42 @@ class Group<T> {
   }
 
   forEach({ key, mask, priority }: TableChange, found: (owner: T) => void): void {
-    const bits = mask.map((lane, i) => lane & this.known[i]!);
-    const lanes = significant(bits);
-    const candidates = lanes.length === 0 ? this.#all : this.#find(bits, lanes, key);
-    for (const looked of candidates ?? []) {
+    const hashed = this.#hashedBy(mask);
+    const { lanes, bits } = hashed;
+    const candidates = lanes.length === 0 ? this.#all : hashed.byHash.get(hashOf(hashed, key));
+    if (candidates === undefined) return;
+    for (const looked of candidates) {
       // A rule below the one found was not decisive, and is not now.
       if (priority < looked.priority) continue;
       if (lanes.every((lane) => ((looked.key[lane]! ^ key[lane]!) & bits[lane]!) === 0)) found(looked.owner);
     }
   }
 
-  #find(bits: FlowMask, lanes: readonly number[], key: FlowKey): Set<Looked<T>> | undefined {
-    let hashed = this.#hashes.find((other) => equalKeys(other.bits, bits));
-    if (!hashed) {
-      hashed = { lanes, bits, byHash: new Map() };
-      for (const looked of this.#all) insert(hashed, looked);
-      if (this.#hashes.length >= MAX_HASHES) this.#hashes.shift();
-      this.#hashes.push(hashed);
+  /** The hash table by the bits that a rule's mask has in common with what is known. */
+  #hashedBy(mask: FlowMask): Hashed<T> {
+    const known = this.#byMask.get(mask);
+    if (known) return known;
+    const bits = mask.map((lane, i) => lane & this.known[i]!);
+    const hashed = this.#hashes.find((other) => equalKeys(other.bits, bits)) ?? this.#hashBy(bits);
+    if (this.#byMask.size >= MAX_MASKS) this.#byMask.clear();
+    this.#byMask.set(mask, hashed);
+    return hashed;
+  }
+
+  #hashBy(bits: FlowMask): Hashed<T> {
+    const hashed: Hashed<T> = { lanes: significant(bits), bits, byHash: new Map() };
+    for (const looked of this.#all) insert(hashed, looked);
+    if (this.#hashes.length >= MAX_HASHES) {
+      this.#hashes.shift();
+      this.#byMask.clear();
     }
-    return hashed.byHash.get(hashOf(hashed, key));
+    this.#hashes.push(hashed);
+    return hashed;
   }
 }
 
 function insert<T>(hashed: Hashed<T>, looked: Looked<T>): void {
+  if (hashed.lanes.length === 0) return;
   const hash = hashOf(hashed, looked.key);
   const same = hashed.byHash.get(hash);
   if (same) same.add(looked);
