@@ -43,9 +43,9 @@ test("answers with the command's text, closed by a newline", async () => {
 
 test("says what is wrong with an unknown command, a wrong number of arguments, a failing command", async () => {
   expect((await controlCall(path, "nope", [])).error).toMatch(/^"nope" is not a valid command/);
-  expect((await controlCall(path, "echo", [])).error).toBe('"echo" takes WORD..., not 0 arguments\n');
+  expect((await controlCall(path, "echo", [])).error).toBe('"echo" command requires at least 1 arguments\n');
   expect((await controlCall(path, "version", ["x"])).error).toBe(
-    '"version" takes no arguments, not 1 arguments\n',
+    '"version" command takes at most 0 arguments\n',
   );
   expect(await controlCall(path, "fail", [])).toMatchObject({ result: null, error: "no such bridge\n" });
 });

@@ -83,12 +83,14 @@ export class ControlServer {
   #find(method: string, params: readonly string[]): Command {
     const command = this.#commands.get(method);
     if (!command)
-      throw new Error(`"${method}" is not a valid command (use "list-commands" to see those there are)`);
-    const { name, usage, minArgs, maxArgs } = command;
-    if (params.length >= minArgs && params.length <= maxArgs) return command;
-    throw new Error(
-      `"${name}" takes ${usage === "" ? "no arguments" : usage}, not ${params.length} arguments`,
-    );
+      throw new Error(
+        `"${method}" is not a valid command (use "list-commands" to see a list of valid commands)`,
+      );
+    const { minArgs, maxArgs } = command;
+    if (params.length < minArgs)
+      throw new Error(`"${method}" command requires at least ${minArgs} arguments`);
+    if (params.length > maxArgs) throw new Error(`"${method}" command takes at most ${maxArgs} arguments`);
+    return command;
   }
 
   #list(): string {

@@ -1,5 +1,5 @@
-import { OFPC_FRAG, OFPP } from "@sluice/openflow-codec";
-import { CliError } from "../io.js";
+import { formatMessage, OFPC_FRAG, OFPP, toJson } from "@sluice/openflow-codec";
+import { CliError, write } from "../io.js";
 import { type CommandTable, type OfctlCommand, withSwitch } from "./context.js";
 import { portNumber } from "./names.js";
 import { print, printJson, printMultipart } from "./print.js";
@@ -39,7 +39,10 @@ export const infoCommands: CommandTable = {
     ...dump({ type: "OFPMP_TABLE_FEATURES" }),
     run: (context, [name]) =>
       withSwitch(context, name!, async (vconn) => {
-        await print(context, await vconn.joined({ type: "OFPMP_TABLE_FEATURES" }));
+        const reply = await vconn.joined({ type: "OFPMP_TABLE_FEATURES" });
+        if (context.options.json) return printJson(context, toJson(reply));
+        // Without the line that names the message, as ovs-ofctl prints these.
+        return write(context.io.stdout, formatMessage(reply).replace(/^.*\n/, ""));
       }),
   },
   "dump-group-features": dump({ type: "OFPMP_GROUP_FEATURES" }),

@@ -6,7 +6,8 @@ import { acceptedNames, portByName } from "./names.js";
 
 type PacketOutInit = MessageInitOf<"OFPT_PACKET_OUT">;
 
-/** "in_port=PORT packet=HEX actions=…": actions stand last, as they have commas of their own. */
+/** "in_port=PORT packet=HEX actions=…": actions stand last, as they have commas of their own. Without in_port the packet
+ *  comes from the controller. */
 export function packetOutOf(text: string, names: PortNames | undefined): PacketOutInit {
   const at = /(^|[\s,])actions?\s*=/.exec(text);
   const actions = at ? parseActions(text.slice(at.index + at[0].length), names) : [];
@@ -17,9 +18,8 @@ export function packetOutOf(text: string, names: PortNames | undefined): PacketO
     else if (key === "packet") packet = packetBytes(value);
     else throw new CliError(`unknown keyword ${key}; packet-out has in_port, packet and actions`);
   }
-  if (in_port === undefined) throw new CliError("packet-out needs in_port=PORT");
   if (packet === undefined) throw new CliError("packet-out needs packet=HEX");
-  return { type: "OFPT_PACKET_OUT", in_port, actions, data: packet };
+  return { type: "OFPT_PACKET_OUT", in_port: in_port ?? OFPP.CONTROLLER, actions, data: packet };
 }
 
 function inPort(text: string, names: PortNames | undefined): number {
@@ -29,10 +29,13 @@ function inPort(text: string, names: PortNames | undefined): number {
   return number === OFPP.ANY ? OFPP.CONTROLLER : number;
 }
 
+const ETHERNET_HEADER = 14;
+
 function packetBytes(text: string): Uint8Array {
   try {
     const bytes = fromHex(text);
-    if (bytes.length === 0) throw new RangeError("no bytes");
+    if (bytes.length < ETHERNET_HEADER)
+      throw new RangeError(`${bytes.length} bytes are too short for Ethernet (${ETHERNET_HEADER})`);
     return bytes;
   } catch (error) {
     throw new CliError(`packet: ${(error as Error).message}`);

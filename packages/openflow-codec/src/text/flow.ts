@@ -128,7 +128,8 @@ export function formatDuration(sec: number, nsec: number): string {
   return `${sec}.${digits.endsWith("000000") ? digits.slice(0, 3) : digits.replace(/0+$/, "")}s`;
 }
 
-const counter = (value: bigint): string => (value === 0xffff_ffff_ffff_ffffn ? "" : String(value));
+/** A counter that the switch does not keep is all ones. */
+const counter = (value: bigint): string => (value === 0xffff_ffff_ffff_ffffn ? "?" : String(value));
 
 export const formatFlowFlags = (flags: number): string =>
   [
@@ -151,8 +152,7 @@ export function formatFlowStats(
   if (stats || flow.cookie !== 0n) parts.push(`cookie=${hexText(flow.cookie)}`);
   if (stats) parts.push(`duration=${formatDuration(flow.duration_sec, flow.duration_nsec)}`);
   if (stats || flow.table_id !== 0) parts.push(`table=${flow.table_id}`);
-  if (stats && counter(flow.packet_count) !== "") parts.push(`n_packets=${flow.packet_count}`);
-  if (stats && counter(flow.byte_count) !== "") parts.push(`n_bytes=${flow.byte_count}`);
+  if (stats) parts.push(`n_packets=${counter(flow.packet_count)}`, `n_bytes=${counter(flow.byte_count)}`);
   if (flow.idle_timeout !== 0) parts.push(`idle_timeout=${flow.idle_timeout}`);
   if (flow.hard_timeout !== 0) parts.push(`hard_timeout=${flow.hard_timeout}`);
   const head = parts.map((part) => `${part}, `).join("") + formatFlowFlags(flow.flags);

@@ -209,8 +209,7 @@ const formats: Formats = {
   OFPT_PACKET_IN: packetIn,
   NXT_PACKET_IN: packetIn,
   OFPT_FLOW_REMOVED: flowRemoved,
-  OFPT_PORT_STATUS: (message, ports) =>
-    `${PORT_REASONS[message.reason] ?? ""}${formatPortDesc(message.desc, ports)}`,
+  OFPT_PORT_STATUS: (message) => `${PORT_REASONS[message.reason] ?? ""}${formatPortDesc(message.desc)}`,
   OFPT_PACKET_OUT: packetOut,
   OFPT_FLOW_MOD: flowMod,
   OFPT_GROUP_MOD: (message, ports) =>

@@ -121,10 +121,10 @@ const replies: Replies = {
     `\nmax_meter:${body.max_meter} max_bands:${body.max_bands} max_color:${body.max_color}\nband_types: ${formatBits({ drop: 2, dscp_remark: 4 }, body.band_types)}\ncapabilities: ${formatBits(METER_FLAGS, body.capabilities)}\n`,
   OFPMP_TABLE_FEATURES: (body) => formatTableFeatures(body.entries),
   ONFMP_FLOW_MONITOR: (body, ports) => body.entries.map((entry) => formatFlowUpdate(entry, ports)).join(""),
-  OFPMP_PORT_DESC: (body, ports) =>
+  OFPMP_PORT_DESC: (body) =>
     `\n${[...body.entries]
       .sort((a, b) => a.port_no - b.port_no)
-      .map((port) => formatPortDesc(port, ports))
+      .map((port) => formatPortDesc(port))
       .join("")}`,
 };
 

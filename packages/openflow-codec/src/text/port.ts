@@ -34,9 +34,9 @@ export const formatFeatures = (bits: number): string => formatBits(FEATURES, bit
 export const formatPortConfig = (bits: number): string => formatBits(OFPPC, bits);
 
 /** The lines about a port, each ended. */
-export function formatPortDesc(port: Port, ports: PortNames = {}): string {
+export function formatPortDesc(port: Port): string {
   const lines = [
-    ` ${formatPort(port.port_no, ports)}(${port.name}): addr:${port.hw_addr}`,
+    ` ${formatPort(port.port_no)}(${port.name}): addr:${port.hw_addr}`,
     `     config:     ${formatPortConfig(port.config)}`,
     `     state:      ${formatBits(OFPPS, port.state)}`,
   ];
@@ -58,7 +58,7 @@ export const formatCounter = (value: bigint): string =>
 /** The lines about a port's counters, each ended. */
 export function formatPortStats(stats: PortStats, ports: PortNames = {}): string {
   const count = formatCounter;
-  const port = formatPort(stats.port_no, ports).padStart(2);
+  const port = `${stats.port_no < 10 ? " " : ""}${formatPort(stats.port_no, ports)}`;
   const duration =
     stats.duration_sec === 0xffffffff
       ? ""

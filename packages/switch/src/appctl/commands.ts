@@ -2,8 +2,8 @@ import { type Clock, type ControlServer, type LogRegistry, registerLogCommands }
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 import { coverage, memory } from "./counters.js";
-import { datapathDetails, datapathNames, datapaths } from "./datapaths.js";
-import { fdbShow, fdbStats } from "./fdb.js";
+import { bridgesByDatapath, datapathDetails, datapathNames, datapaths } from "./datapaths.js";
+import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
 import { pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
@@ -92,6 +92,24 @@ const COMMANDS: readonly Command[] = [
     args: [1, 1],
     run: (inspected, [name]) => fdbStats(bridgeOf(inspected, name!)),
   },
+  {
+    name: "fdb/stats-clear",
+    usage: "[bridge]",
+    args: [0, 1],
+    run: (inspected, [name]) => fdbStatsClear(chosen(inspected, name)),
+  },
+  {
+    name: "fdb/add",
+    usage: "bridge port vlan mac",
+    args: [4, 4],
+    run: (inspected, [name, port, vlan, mac]) => fdbAdd(bridgeOf(inspected, name!), port!, vlan!, mac!),
+  },
+  {
+    name: "fdb/del",
+    usage: "bridge vlan mac",
+    args: [3, 3],
+    run: (inspected, [name, vlan, mac]) => fdbDelete(bridgeOf(inspected, name!), vlan!, mac!),
+  },
   { name: "dpif/show", usage: "", args: [0, 0], run: ({ bridges }) => datapaths(bridges) },
   {
     name: "bridge/dump-flows",
@@ -145,7 +163,17 @@ const COMMANDS: readonly Command[] = [
     run: ({ bridges, clock }) => dumpDatapathFlows(bridges, clock.now()),
   },
   { name: "dpctl/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => datapathNames(bridges) },
-  { name: "dpctl/show", usage: "[-s]", args: [0, 2], run: ({ bridges }) => datapathDetails(bridges) },
+  { name: "dpif/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => bridgesByDatapath(bridges) },
+  {
+    name: "dpctl/show",
+    usage: "[-s] [dp]",
+    args: [0, 2],
+    run: ({ bridges }, args) =>
+      datapathDetails(bridges, {
+        statistics: args.some((arg) => arg === "-s" || arg === "--statistics"),
+        name: args.find((arg) => !arg.startsWith("-")),
+      }),
+  },
   {
     name: "dpif-netdev/pmd-stats-show",
     usage: "",

@@ -32,20 +32,87 @@ export async function datapaths(bridges: Bridges): Promise<string> {
 export const datapathNames = (bridges: Bridges): string =>
   [...bridges.backers()].map((backer) => `${nameOf(backer)}\n`).join("");
 
-/** Datapaths with their counters and ports, as dpctl/show lays them out. */
-export async function datapathDetails(bridges: Bridges): Promise<string> {
+/** Bridges, each with the type of its datapath. */
+export const bridgesByDatapath = (bridges: Bridges): string =>
+  [...bridges.running.values()]
+    .map((bridge) => `${bridges.backerOf(bridge).dpif.type}@${bridge.desired.name}\n`)
+    .join("");
+
+export interface ShowOptions {
+  /** Whether to tell each port's counters, and every counter of the datapath. */
+  readonly statistics: boolean;
+  /** Only this datapath. */
+  readonly name: string | undefined;
+}
+
+/** Datapaths with what they have looked up, their flows and ports, as dpctl/show lays them out. */
+export async function datapathDetails(bridges: Bridges, { statistics, name }: ShowOptions): Promise<string> {
+  const backers = [...bridges.backers()].filter((backer) => name === undefined || nameOf(backer) === name);
+  if (backers.length === 0 && name !== undefined)
+    throw new Error(
+      `${name}: no such datapath (there are ${datapathNames(bridges).trim().replaceAll("\n", ", ")})`,
+    );
   let text = "";
-  for (const backer of bridges.backers()) {
-    const counters = Object.entries(await backer.dpif.counters());
-    const ports = [...bridges.running.values()]
-      .filter((bridge) => bridges.backerOf(bridge) === backer)
-      .flatMap((bridge) => bridge.ofproto.ports())
+  for (const backer of backers) {
+    const counters = await backer.dpif.counters();
+    text += `${nameOf(backer)}:\n${lookupLines(counters)}`;
+    if (statistics)
+      text += `  counters: ${Object.entries(counters)
+        .map(([counter, count]) => `${counter}:${count}`)
+        .join(" ")}\n`;
+    const owners = [...bridges.running.values()].filter((bridge) => bridges.backerOf(bridge) === backer);
+    const ports = owners
+      .flatMap(({ ofproto }) => ofproto.ports().map((port) => ({ ...port, ofproto })))
       .filter(({ odpPort }) => odpPort !== undefined)
       .sort((a, b) => a.odpPort! - b.odpPort!);
-    text += `${nameOf(backer)}:\n`;
-    text += `  counters: ${counters.map(([name, count]) => `${name}:${count}`).join(" ")}\n`;
-    text += `  flows: ${backer.megaflows.size}\n`;
-    for (const { odpPort, name, type } of ports) text += `  port ${odpPort}: ${name} (${type})\n`;
+    for (const { odpPort, name: port, type, ofport, ofproto } of ports) {
+      text += `  port ${odpPort}: ${port} (${type})\n`;
+      if (statistics) text += await portLines(ofproto, ofport);
+    }
   }
   return text;
 }
+
+function lookupLines(counters: Readonly<Record<string, number>>): string {
+  const { packets = 0, upcalls = 0, upcalls_lost = 0, flows = 0, masks = 0, megaflow_probes = 0 } = counters;
+  const perPacket = packets === 0 ? 0 : megaflow_probes / packets;
+  return (
+    `  lookups: hit:${Math.max(0, packets - upcalls)} missed:${upcalls} lost:${upcalls_lost}\n` +
+    `  flows: ${flows}\n` +
+    `  masks: hit:${megaflow_probes} total:${masks} hit/pkt:${perPacket.toFixed(2)}\n`
+  );
+}
+
+/** What no device counts is told as "?". */
+async function portLines(ofproto: Bridge["ofproto"], port_no: number): Promise<string> {
+  const reply = await ofproto.multipart({ type: "OFPMP_PORT_STATS", port_no });
+  const [stats] = (reply as unknown as { entries: readonly PortStats[] }).entries;
+  if (!stats) return "";
+  const of = (key: keyof PortStats): string => (stats[key] === UNKNOWN ? "?" : String(stats[key]));
+  return [
+    `    RX packets:${of("rx_packets")} errors:${of("rx_errors")} dropped:${of("rx_dropped")} overruns:${of("rx_over_err")} frame:${of("rx_frame_err")}`,
+    `    TX packets:${of("tx_packets")} errors:${of("tx_errors")} dropped:${of("tx_dropped")} aborted:? carrier:?`,
+    `    collisions:${of("collisions")}`,
+    `    RX bytes:${of("rx_bytes")}  TX bytes:${of("tx_bytes")}`,
+    "",
+  ].join("\n");
+}
+
+type PortStats = Readonly<
+  Record<
+    | "rx_packets"
+    | "rx_errors"
+    | "rx_dropped"
+    | "rx_over_err"
+    | "rx_frame_err"
+    | "rx_bytes"
+    | "tx_packets"
+    | "tx_errors"
+    | "tx_dropped"
+    | "tx_bytes"
+    | "collisions",
+    bigint
+  >
+>;
+/** 1.3.5 §7.3.5.6: a counter that the port does not have is all ones. */
+const UNKNOWN = 0xffff_ffff_ffff_ffffn;

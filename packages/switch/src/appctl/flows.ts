@@ -1,9 +1,16 @@
-import { type FlowStats, formatFlowStats, OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
+import {
+  type FlowStats,
+  formatInstructions,
+  formatPriorityAndMatch,
+  OFPG,
+  OFPP,
+  OFPTT,
+} from "@sluice/openflow-codec";
 import type { Bridge } from "../bridge/bridge.js";
 import { duration } from "../ofproto/rule.js";
 
-/** The flows of all tables, one a line, in the syntax of ovs-ofctl: those that controllers see, and the one that the
- *  switch has put above them while its controllers are away. */
+/** The flows of all tables, one a line, as bridge/dump-flows of Open vSwitch writes them: those that controllers see, and
+ *  the one that the switch has put above them while its controllers are away. */
 export async function dumpFlows(bridge: Bridge, nowMs: number): Promise<string> {
   const reply = await bridge.ofproto.multipart({
     type: "OFPMP_FLOW",
@@ -16,7 +23,18 @@ export async function dumpFlows(bridge: Bridge, nowMs: number): Promise<string> 
   });
   const { entries } = reply as unknown as { entries: readonly FlowStats[] };
   const flows = [...entries, ...hiddenFlows(bridge, nowMs)];
-  return flows.map((flow) => `${formatFlowStats(flow)}\n`).join("");
+  return flows.map(line).join("");
+}
+
+function line(flow: FlowStats): string {
+  const table = flow.table_id === 0 ? "" : `table_id=${flow.table_id}, `;
+  const counts = `duration=${flow.duration_sec}s, n_packets=${count(flow.packet_count)}, n_bytes=${count(flow.byte_count)}`;
+  // The priority is written always, also the one that is left out elsewhere.
+  const text = formatPriorityAndMatch(flow.priority, flow.match);
+  const match = text.startsWith("priority=")
+    ? text
+    : [`priority=${flow.priority}`, text].filter(Boolean).join(",");
+  return `${table}${counts}, ${match},actions=${formatInstructions(flow.instructions)}\n`;
 }
 
 function hiddenFlows({ ofproto }: Bridge, nowMs: number): FlowStats[] {
@@ -39,3 +57,6 @@ function hiddenFlows({ ofproto }: Bridge, nowMs: number): FlowStats[] {
   }
   return hidden;
 }
+
+/** A counter that is not kept (OFPFF_NO_PKT_COUNTS) is all ones. */
+const count = (value: bigint): string => (value === 0xffff_ffff_ffff_ffffn ? "?" : String(value));

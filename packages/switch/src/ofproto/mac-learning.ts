@@ -9,7 +9,7 @@ export interface LearnedMac<P> {
   readonly vlan: number;
   readonly mac: number;
   port: P;
-  /** Clock ms when last heard. */
+  /** Clock ms when last heard; Infinity for an entry that was put there by hand: it stays where it is. */
   heardMs: number;
 }
 
@@ -53,6 +53,11 @@ export class MacLearning<P> {
     return "new";
   }
 
+  /** Puts an entry there by hand (fdb/add). */
+  pin(vlan: number, mac: number, port: P): void {
+    this.#entries.set(keyOf(vlan, mac), { vlan, mac, port, heardMs: Number.POSITIVE_INFINITY });
+  }
+
   /** Takes out one entry. */
   forget(entry: LearnedMac<P>): void {
     this.#entries.delete(keyOf(entry.vlan, entry.mac));
@@ -63,6 +68,7 @@ export class MacLearning<P> {
     const now = this.#clock.now();
     const gone: LearnedMac<P>[] = [];
     for (const entry of this.#entries.values()) {
+      if (isPinned(entry)) continue;
       const old = now - entry.heardMs >= this.ageingMs;
       if (!old && this.#entries.size <= this.size) break;
       this.counters[old ? "expired" : "evicted"]++;
@@ -83,5 +89,7 @@ export class MacLearning<P> {
     return this.#entries.values();
   }
 }
+
+export const isPinned = ({ heardMs }: LearnedMac<unknown>): boolean => heardMs === Number.POSITIVE_INFINITY;
 
 const keyOf = (vlan: number, mac: number): string => `${vlan}/${mac}`;

@@ -10,7 +10,7 @@ import { OfpError, refuse } from "./error.js";
 import { type FailState, failActions } from "./fail-mode.js";
 import { FlowStore } from "./flow-store.js";
 import { GroupTable } from "./group-table.js";
-import { type LearnedMac, MacLearning } from "./mac-learning.js";
+import { isPinned, type LearnedMac, MacLearning } from "./mac-learning.js";
 import { formatKey } from "./match.js";
 import { MeterTable } from "./meter-table.js";
 import { answerMultipart } from "./multipart.js";
@@ -488,13 +488,33 @@ export class Ofproto implements BackedBridge {
       ofport: port.ofport,
       vlan,
       mac: macFromNumber(mac),
-      age: Math.floor((now - heardMs) / 1000),
+      age: heardMs === Number.POSITIVE_INFINITY ? undefined : Math.floor((now - heardMs) / 1000),
     }));
   }
 
+  /** Takes out what was learned; what was put there stays. */
   flushMacs(): void {
-    this.macLearning.flush();
+    this.macLearning.flush((entry) => !isPinned(entry));
     this.#backer.changed();
+  }
+
+  /** Says where an address is, whatever is heard. Answers the port that was said before. */
+  pinMac(ofport: number, vlan: number, mac: number): number | undefined {
+    const port = this.portMap.get(ofport);
+    if (!port) throw new Error(`${this.name} has no port ${ofport}`);
+    const before = this.macLearning.lookup(vlan, mac);
+    this.macLearning.pin(vlan, mac, port);
+    this.#backer.macChanged(this, vlan, mac);
+    return before && isPinned(before) ? before.port.ofport : undefined;
+  }
+
+  /** Takes out an address that was put there; false when it was not. */
+  unpinMac(vlan: number, mac: number): boolean {
+    const entry = this.macLearning.lookup(vlan, mac);
+    if (!entry || !isPinned(entry)) return false;
+    this.macLearning.forget(entry);
+    this.#backer.macChanged(this, vlan, mac);
+    return true;
   }
 
   /** Removes all flows and ports. */
