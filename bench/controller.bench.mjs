@@ -1,101 +1,87 @@
-// The learning switches of three controllers under cbench's throughput load, in turn. Needs ovs-testcontroller and
-// os-ken; one that is not there is left out.
-import { spawnSync } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+// The learning switches of three controllers under cbench's loads, in turn: as many packet-ins as they read
+// (throughput), one after the other on each switch (latency), and as many a second for each controller (equal load).
+// Needs ovs-testcontroller and os-ken; one that is not there is left out.
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { installed, residentMb, sleep, startController } from "./lib/controllers.mjs";
 import { EmulatedSwitch } from "./lib/emulated-switch.mjs";
-import { cpuSeconds, daemon, until } from "./lib/shell.mjs";
+import { cpuSeconds } from "./lib/shell.mjs";
 
 export const title =
   "answers to packet-ins by a learning switch (100 hosts a switch; a flow-mod and a packet-out each)";
 
-const SLUICE = fileURLToPath(new URL("../packages/cli/bin/sluice.js", import.meta.url));
-const OSKEN_APP = fileURLToPath(new URL("../test/support/osken/learning_switch.py", import.meta.url));
+/** Packet-ins a second, over all switches, that each of the three can answer. */
+const EQUAL_LOAD = 4000;
+const TICK_MS = 1;
 
-const controllers = [
-  {
-    name: "sluice",
-    program: process.execPath,
-    argv: (port) => [process.execPath, SLUICE, "controller", "--listen", `127.0.0.1:${port}`],
-  },
-  {
-    name: "ovs-testcontroller",
-    program: "ovs-testcontroller",
-    argv: (port, dir) => [
-      "ovs-testcontroller",
-      `--unixctl=${dir}/tc.ctl`,
-      "-O",
-      "OpenFlow13",
-      `ptcp:${port}:127.0.0.1`,
-    ],
-  },
-  {
-    name: "os-ken",
-    program: "osken-manager",
-    argv: (port) => [
-      "osken-manager",
-      "--ofp-listen-host",
-      "127.0.0.1",
-      "--ofp-tcp-listen-port",
-      String(port),
-      OSKEN_APP,
-    ],
-  },
+const each = (act) => (switches) => {
+  for (const sw of switches) act(sw);
+};
+const LOADS = [
+  { name: "throughput", counts: [1, 16, 64], start: each((sw) => sw.start()) },
+  { name: "latency", counts: [1, 16, 64], start: each((sw) => sw.startAsking()) },
+  { name: `${EQUAL_LOAD}/s`, counts: [16], start: (switches) => askAtRate(switches, EQUAL_LOAD) },
 ];
 
-const isInstalled = ({ program }) => spawnSync(program, ["--version"]).error === undefined;
+const FIGURES = [
+  { unit: "answers/s", key: "perSecond", better: "more", loads: /throughput|latency/ },
+  { unit: "answers per CPU-second", key: "perCpuSecond", better: "more", loads: /throughput|latency/ },
+  { unit: "µs, median", key: "p50", better: "less", loads: /latency|\/s/ },
+  { unit: "µs, 99th percentile", key: "p99", better: "less", loads: /latency|\/s/ },
+  { unit: "resident memory, MB", key: "residentMb", better: "less", loads: /throughput/ },
+];
 
 export async function run(ctx) {
   const dir = mkdtempSync(join(tmpdir(), "sl-bench-"));
   ctx.cleanup(() => rmSync(dir, { recursive: true, force: true }));
-  const present = controllers.filter(isInstalled);
-  for (const count of [1, 16]) {
-    const samples = new Map(present.map(({ name }) => [name, []]));
-    for (let round = 0; round < ctx.rounds; round++) {
-      for (const controller of present) {
-        const sample = await measure(controller, count, ctx, dir);
-        ctx.log(`${count} switches, ${controller.name}: ${ctx.figure(sample.perSecond)}/s`);
-        samples.get(controller.name).push(sample);
+  for (const load of LOADS) {
+    for (const count of load.counts) {
+      const present = installed().filter(({ maxSwitches = 1000 }) => count <= maxSwitches);
+      const samples = new Map(present.map(({ name }) => [name, []]));
+      for (let round = 0; round < ctx.rounds; round++) {
+        for (const controller of present) {
+          const sample = await measure(controller, count, load, ctx, dir);
+          ctx.log(`${load.name}, ${count} switches, ${controller.name}: ${ctx.figure(sample.perSecond)}/s`);
+          samples.get(controller.name).push(sample);
+        }
       }
-    }
-    for (const [unit, key] of [
-      ["answers/s", "perSecond"],
-      ["answers per CPU-second", "perCpuSecond"],
-      ["resident memory, MB", "residentMb"],
-    ]) {
-      const figures = present.map(({ name }) => [name, ctx.median(samples.get(name).map((s) => s[key]))]);
-      ctx.row({
-        switches: count,
-        unit,
-        ...Object.fromEntries(figures.map(([name, value]) => [name, ctx.figure(value)])),
-        ...Object.fromEntries(
-          figures.slice(1).map(([name, value]) => [`sluice / ${name}`, (figures[0][1] / value).toFixed(2)]),
-        ),
-      });
+      for (const figure of FIGURES.filter(({ loads }) => loads.test(load.name)))
+        ctx.row(rowOf(ctx, load, count, figure, samples));
     }
   }
 }
 
-async function measure(controller, count, ctx, dir) {
-  const port = await freePort();
-  const program = daemon(controller.argv(port, dir));
+function rowOf(ctx, load, count, { unit, key, better }, samples) {
+  const medians = [...samples].map(([name, list]) => [name, ctx.median(list.map((sample) => sample[key]))]);
+  const [[, ours], ...peers] = medians;
+  return {
+    load: load.name,
+    switches: count,
+    unit: `${unit} (${better} is better)`,
+    ...Object.fromEntries(medians.map(([name, value]) => [name, ctx.figure(value)])),
+    ...Object.fromEntries(peers.map(([name, value]) => [`sluice / ${name}`, (ours / value).toFixed(2)])),
+  };
+}
+
+async function measure(controller, count, load, ctx, dir) {
+  const program = await startController(controller, dir);
   const switches = [];
+  let stopLoad;
   const stop = async () => {
+    stopLoad?.();
     for (const sw of switches.splice(0)) sw.close();
     await program.stop();
   };
   ctx.cleanup(stop);
   try {
-    await until(() => accepts(port), `${controller.name} to listen`, 20_000, program.output);
-    switches.push(...(await Promise.all(numbers(count).map((i) => EmulatedSwitch.connect(port, i + 1)))));
+    const dpids = Array.from({ length: count }, (_, i) => i + 1);
+    switches.push(...(await Promise.all(dpids.map((dpid) => EmulatedSwitch.connect(program.port, dpid)))));
     await Promise.all(switches.map((sw) => sw.introduceHosts()));
-    for (const sw of switches) sw.start();
+    stopLoad = load.start(switches);
     // The first moments warm caches and compilers up.
     await sleep(1000);
+    for (const sw of switches) sw.latencies = [];
     const before = total(switches);
     const cpuBefore = cpuSeconds(program.pid);
     const start = performance.now();
@@ -104,34 +90,29 @@ async function measure(controller, count, ctx, dir) {
     const cpu = cpuSeconds(program.pid) - cpuBefore;
     const seconds = (performance.now() - start) / 1000;
     for (const sw of switches) sw.stop();
-    return { perSecond: answers / seconds, perCpuSecond: answers / cpu, residentMb: residentMb(program.pid) };
+    const latencies = Float64Array.from(switches.flatMap((sw) => sw.latencies)).sort();
+    const quantile = (q) => latencies[Math.floor(latencies.length * q)] ?? Number.NaN;
+    return {
+      perSecond: answers / seconds,
+      perCpuSecond: answers / cpu,
+      p50: quantile(0.5),
+      p99: quantile(0.99),
+      residentMb: residentMb(program.pid),
+    };
   } finally {
     await stop();
   }
 }
 
-const numbers = (count) => Array.from({ length: count }, (_, i) => i);
+/** So many packet-ins a second, from one switch after the other, whether or not they are answered. */
+function askAtRate(switches, rate) {
+  const started = performance.now();
+  let asked = 0;
+  const timer = setInterval(() => {
+    const due = ((performance.now() - started) * rate) / 1000;
+    for (; asked < due; asked++) switches[asked % switches.length].ask();
+  }, TICK_MS);
+  return () => clearInterval(timer);
+}
+
 const total = (switches) => switches.reduce((sum, sw) => sum + sw.packetOuts, 0);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-async function freePort() {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  server.close();
-  await once(server, "close");
-  return port;
-}
-
-/** Whether something listens. The attempt looks to it like a switch that goes at once. */
-async function accepts(port) {
-  const socket = connect({ port, host: "127.0.0.1" });
-  return new Promise((resolve) => {
-    socket.once("connect", () => resolve(true));
-    socket.once("error", () => resolve(false));
-  }).finally(() => socket.destroy());
-}
-
-function residentMb(pid) {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
-}

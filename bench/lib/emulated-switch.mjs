@@ -75,17 +75,25 @@ const portOf = (host) => 1 + (host % PORTS);
 const hostAddress = (host) => Buffer.from([0x02, 0, 0, 0, 1, host]);
 
 /** Every host in turn to ten others at other ports. */
-const everyHostTalks = Buffer.concat(
-  Array.from({ length: 10 * HOSTS }, (_, i) => [i % HOSTS, (i * 7 + 1 + Math.floor(i / HOSTS)) % HOSTS])
-    .filter(([src, dst]) => portOf(src) !== portOf(dst))
-    .map(([src, dst]) => packetIn(src, dst)),
-);
+const talk = Array.from({ length: 10 * HOSTS }, (_, i) => [
+  i % HOSTS,
+  (i * 7 + 1 + Math.floor(i / HOSTS)) % HOSTS,
+])
+  .filter(([src, dst]) => portOf(src) !== portOf(dst))
+  .map(([src, dst]) => packetIn(src, dst));
+const everyHostTalks = Buffer.concat(talk);
 const everyHostSpeaksUp = Buffer.concat(Array.from({ length: HOSTS }, (_, i) => packetIn(i, undefined)));
 
 export class EmulatedSwitch {
   /** Packet-outs received: the answers to packet-ins. */
   packetOuts = 0;
   flowMods = 0;
+  /** Microseconds from packet-in to packet-out, while `ask` and `askOne` are used. */
+  latencies = [];
+  /** When each packet-in that waits for its answer was sent. */
+  #asked = [];
+  #next = 0;
+  #isAsking = false;
   #socket;
   #dpid;
   #rest = Buffer.alloc(0);
@@ -114,11 +122,27 @@ export class EmulatedSwitch {
     return self;
   }
 
-  /** All hosts speak up, so that the controller knows them. */
+  /** All hosts speak up, so that the controller knows them; resolves when each has been answered. */
   async introduceHosts() {
-    const before = this.packetOuts;
+    const wanted = this.packetOuts + HOSTS;
     this.#socket.write(everyHostSpeaksUp);
-    while (this.packetOuts === before) await new Promise((resolve) => setTimeout(resolve, 10));
+    while (this.packetOuts < wanted) await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+
+  /** cbench's latency mode: one packet-in after the answer to the one before, until `stop`. */
+  startAsking() {
+    this.#isAsking = true;
+    this.ask();
+  }
+
+  /** One packet-in, whose answer is timed. */
+  ask() {
+    this.#asked.push(performance.now());
+    this.#socket.write(talk[this.#next++ % talk.length]);
+  }
+
+  get unanswered() {
+    return this.#asked.length;
   }
 
   /** Sends packet-ins as fast as they are read, until `stop`. */
@@ -129,6 +153,7 @@ export class EmulatedSwitch {
 
   stop() {
     this.#isLoading = false;
+    this.#isAsking = false;
   }
 
   close() {
@@ -146,12 +171,20 @@ export class EmulatedSwitch {
       const length = bytes.readUInt16BE(at + 2);
       if (at + length > bytes.length) break;
       const type = bytes[at + 1];
-      if (type === TYPE.PACKET_OUT) this.packetOuts++;
+      if (type === TYPE.PACKET_OUT) this.#onPacketOut();
       else if (type === TYPE.FLOW_MOD) this.flowMods++;
       else this.#answer(type, bytes.readUInt32BE(at + 4), bytes.subarray(at + 8, at + length));
       at += length;
     }
     this.#rest = bytes.subarray(at);
+  }
+
+  #onPacketOut() {
+    this.packetOuts++;
+    const asked = this.#asked.shift();
+    if (asked === undefined) return;
+    this.latencies.push((performance.now() - asked) * 1000);
+    if (this.#isAsking) this.ask();
   }
 
   #answer(type, xid, body) {
