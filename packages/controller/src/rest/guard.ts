@@ -1,11 +1,15 @@
+import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { isIP } from "node:net";
 import { Problem } from "./problem.js";
 
-/** What keeps web pages of other sites from talking to the controller through a person's browser. */
+/** Who may ask: what keeps web pages of other sites, and people without the token, from the controller. */
 export interface GuardOptions {
   /** Host names under which the interface is reached, beside localhost and IP addresses. */
-  readonly hosts?: readonly string[];
+  readonly hosts?: readonly string[] | undefined;
+  /** Asked for as `Authorization: Bearer TOKEN`; of a WebSocket also as the subprotocol `bearer.TOKEN`, since a page
+   *  cannot give it a header. */
+  readonly token?: string | undefined;
 }
 
 const nameOf = (host: string): string =>
@@ -17,7 +21,7 @@ const nameOf = (host: string): string =>
 /** A name that someone else's DNS could give our address (DNS rebinding) is not ours. */
 function isOurs(host: string, { hosts = [] }: GuardOptions): boolean {
   const name = nameOf(host);
-  return name === "localhost" || isIP(name) !== 0 || hosts.includes(name);
+  return name === "localhost" || isIP(name) !== 0 || hosts.some((ours) => ours.toLowerCase() === name);
 }
 
 /** Throws a Problem for a request that a page of another site may have made. */
@@ -29,7 +33,9 @@ export function checkRequest({ headers, method = "GET" }: IncomingMessage, optio
   }
   const site = headers["sec-fetch-site"];
   const isForeign = origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`;
-  if (isForeign || site === "cross-site" || site === "same-site")
+  // A link that was clicked elsewhere shows its answer to the person, not to the page it stood on.
+  const isClick = method === "GET" && headers["sec-fetch-mode"] === "navigate";
+  if (isForeign || (!isClick && (site === "cross-site" || site === "same-site")))
     throw new Problem(403, "requests of pages of other sites are not allowed");
   // What a form can send needs no leave of the browser; scripts send no Origin, and curl -d calls JSON a form.
   const type = (headers["content-type"] ?? "").split(";")[0]!.trim().toLowerCase();
@@ -37,4 +43,17 @@ export function checkRequest({ headers, method = "GET" }: IncomingMessage, optio
   const hasBody = headers["content-length"] !== "0" && (type !== "" || "content-length" in headers);
   if (method === "POST" && isBrowser && hasBody && type !== "application/json")
     throw new Problem(415, `Content-Type is "${type}", not application/json`);
+}
+
+const digest = (text: string): Buffer => createHash("sha256").update(text).digest();
+
+/** Throws a Problem for a request that does not show the token, where one is asked for. */
+export function checkToken({ headers }: IncomingMessage, { token }: GuardOptions): void {
+  if (token === undefined) return;
+  const shown =
+    /^Bearer +(\S+)$/i.exec(headers.authorization ?? "")?.[1] ??
+    /(?:^|,)\s*bearer\.([^\s,]+)/.exec(headers["sec-websocket-protocol"] ?? "")?.[1];
+  if (shown === undefined) throw new Problem(401, "a token is asked for: Authorization: Bearer TOKEN");
+  if (!timingSafeEqual(digest(shown), digest(token)))
+    throw new Problem(401, "the token is not the right one");
 }

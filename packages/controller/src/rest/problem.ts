@@ -38,9 +38,15 @@ export function problemOf(error: unknown): Problem | undefined {
   return undefined;
 }
 
-/** A switch that is gone, slow or overloaded rejects with a plain Error. */
-export const switchProblem = (error: unknown): Problem =>
-  problemOf(error) ?? new Problem(504, error instanceof Error ? error.message : String(error));
+const isOurFault = (error: unknown): boolean =>
+  error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+
+/** What is to be thrown for an error of a request to a switch. A switch that is gone, slow or overloaded rejects with a
+ *  plain Error. */
+export function switchProblem(error: unknown): unknown {
+  if (isOurFault(error)) return error;
+  return problemOf(error) ?? new Problem(504, error instanceof Error ? error.message : String(error));
+}
 
 interface SchemaError {
   instancePath: string;

@@ -1,9 +1,10 @@
-import type { Switch } from "../framework/app.js";
+import type { App, Switch } from "../framework/app.js";
 import { Problem } from "./problem.js";
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
 export interface RouteRequest {
+  /** Of the path; a parameter that the route has not is undefined. */
   readonly params: Readonly<Record<string, string>>;
   /** Undefined where there is none. */
   readonly body: unknown;
@@ -11,7 +12,7 @@ export interface RouteRequest {
 
 /** One row of the interface: what is served, its document and its checks. `{name}` in the path is a parameter. */
 export interface Route {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly tag: string;
   readonly summary: string;
@@ -19,9 +20,18 @@ export interface Route {
   readonly body?: JsonSchema;
   /** Of the answer's; none where it has no body. */
   readonly answer?: JsonSchema;
+  /** Of success; 200 unless given. */
+  readonly status?: number;
   /** Throws a Problem, or rejects with what a switch's `request` rejects with. */
   readonly handle: (request: RouteRequest) => unknown;
 }
+
+/** An app that has routes of its own. */
+export interface RestApp extends App {
+  readonly routes: readonly Route[];
+}
+
+export const isRestApp = (app: App): app is RestApp => "routes" in app;
 
 /** The switches that are up. */
 export type Switches = ReadonlyMap<bigint, Switch>;

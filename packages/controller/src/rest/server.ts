@@ -1,48 +1,85 @@
+import { readFileSync } from "node:fs";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import type { Log } from "@sluice/runtime";
+import type { Duplex } from "node:stream";
+import { type Clock, type Log, realClock } from "@sluice/runtime";
+import type { EventEmitter } from "eventemitter3";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
 import type { Topology } from "../apps/topology/index.js";
-import { checkRequest, type GuardOptions } from "./guard.js";
+import type { App } from "../framework/app.js";
+import type { ControllerEvents } from "../framework/dispatch.js";
+import { EVENT_TYPES, EventLog } from "./events/event-log.js";
+import { recordEvents, recordPacketIns } from "./events/sources.js";
+import { EventStream } from "./events/stream.js";
+import { checkRequest, checkToken, type GuardOptions } from "./guard.js";
 import { formatJson, parseJson } from "./json.js";
+import { Metrics } from "./metrics.js";
 import { entryRoutes } from "./ofctl/entries.js";
 import { statsRoutes } from "./ofctl/stats.js";
-import { openApi } from "./openapi.js";
-import { badField, Problem, schemaProblem, switchProblem } from "./problem.js";
-import type { Route, Switches } from "./route.js";
+import { type Described, openApi } from "./openapi.js";
+import { page } from "./page.js";
+import { badField, Problem, problemOf, schemaProblem, switchProblem } from "./problem.js";
+import { isRestApp, type Route, type Switches } from "./route.js";
 import { topologyRoutes } from "./topology-routes.js";
+
+/** PEM files. With a `ca_cert`, clients must show a certificate of it. */
+export interface RestTls {
+  readonly private_key: string;
+  readonly certificate: string;
+  readonly ca_cert?: string | undefined;
+}
 
 export interface RestOptions extends GuardOptions {
   readonly switches: Switches;
   readonly log: Log;
+  /** The events of the controller, for the stream and the metrics. */
+  readonly watchers?: EventEmitter<ControllerEvents> | undefined;
+  /** Those with routes of their own have them served. */
+  readonly apps?: readonly App[] | undefined;
   /** Shown by `/v1.0/topology`. */
   readonly topology?: Topology | undefined;
+  readonly tls?: RestTls | undefined;
+  readonly clock?: Clock | undefined;
 }
 
 const BODY_LIMIT = 2 ** 20;
 const MAX_CONNECTIONS = 256;
 const REQUEST_TIMEOUT_MS = 30_000;
+/** What may be had without the token: it says nothing of the network. */
+const PUBLIC: ReadonlySet<string> = new Set(["/openapi.json", "/docs"]);
 
 /** The REST interface on its address. */
 export class RestServer {
   readonly #app: FastifyInstance;
+  readonly #stream: EventStream;
+  readonly #endRecording: () => void;
 
   constructor(options: RestOptions) {
-    const { switches, topology } = options;
+    const { switches, watchers, topology, apps = [], clock = realClock } = options;
+    const log = new EventLog({ clock });
+    this.#stream = new EventStream({
+      log,
+      clock,
+      recordPacketIns: () => (watchers === undefined ? () => {} : recordPacketIns(watchers, log)),
+    });
+    this.#endRecording = watchers === undefined ? () => {} : recordEvents(watchers, topology, log);
+    const metrics = new Metrics({ switches, watchers, topology, log, stream: this.#stream.counters, clock });
     const routes = [
       ...statsRoutes(switches),
-      ...entryRoutes(switches),
+      ...entryRoutes(switches, log),
       ...(topology === undefined ? [] : topologyRoutes(topology)),
+      ...apps.filter(isRestApp).flatMap((app) => app.routes),
     ];
-    this.#app = createApp(options);
+    this.#app = createApp(options, metrics);
     for (const route of routes) addRoute(this.#app, route);
-    const document = openApi(routes);
-    addRoute(this.#app, {
-      method: "GET",
-      path: "/openapi.json",
-      tag: "document",
-      summary: "This document",
-      handle: () => document,
-    });
+    addDocument(this.#app, routes);
+    this.#app.get("/metrics", async (_request, reply) =>
+      reply.type(metrics.contentType).send(await metrics.text()),
+    );
+    this.#app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
+      this.#upgrade(request, socket, head, options),
+    );
   }
 
   /** Where it listens: "127.0.0.1:8080". Rejects where it cannot. */
@@ -52,16 +89,42 @@ export class RestServer {
     return family === "IPv6" ? `[${address}]:${bound}` : `${address}:${bound}`;
   }
 
-  close(): Promise<void> {
-    return this.#app.close();
+  async close(): Promise<void> {
+    this.#endRecording();
+    this.#stream.close();
+    await this.#app.close();
+  }
+
+  #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: RestOptions): void {
+    socket.on("error", () => socket.destroy());
+    try {
+      checkRequest(request, options);
+      checkToken(request, options);
+      this.#stream.upgrade(request, socket, head);
+    } catch (error) {
+      const { status, body } = problemOf(error) ?? new Problem(500, "internal error");
+      const text = formatJson(body);
+      const type = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(text)}`;
+      socket.end(`HTTP/1.1 ${status} refused\r\nconnection: close\r\n${type}\r\n\r\n${text}`);
+    }
   }
 }
 
-function createApp(options: RestOptions): FastifyInstance {
+type Handler = Parameters<typeof createServer>[1];
+
+function httpServer(handler: Handler, tls: RestTls | undefined): Server {
+  const options = { requestTimeout: REQUEST_TIMEOUT_MS };
+  if (tls === undefined) return createServer(options, handler);
+  const ca = tls.ca_cert === undefined ? {} : { ca: readFileSync(tls.ca_cert), requestCert: true };
+  const [key, cert] = [readFileSync(tls.private_key), readFileSync(tls.certificate)];
+  return createTlsServer({ ...options, key, cert, ...ca, minVersion: "TLSv1.2" }, handler);
+}
+
+function createApp(options: RestOptions, metrics: Metrics): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: true,
+    serverFactory: (handler) => httpServer(handler, options.tls),
     ajv: {
       customOptions: {
         coerceTypes: false,
@@ -74,8 +137,19 @@ function createApp(options: RestOptions): FastifyInstance {
   });
   app.server.maxConnections = MAX_CONNECTIONS;
   app.setSerializerCompiler(() => formatJson);
-  app.setReplySerializer(formatJson);
-  app.addHook("onRequest", async (request) => checkRequest(request.raw, options));
+  app.setReplySerializer((answer) => (typeof answer === "string" ? answer : formatJson(answer)));
+  app.addHook("onRequest", async (request) => {
+    checkRequest(request.raw, options);
+    if (!PUBLIC.has(request.routeOptions.url ?? "")) checkToken(request.raw, options);
+  });
+  app.addHook("onResponse", async (request, reply) =>
+    metrics.answered(
+      request.method,
+      request.routeOptions.url ?? "none",
+      reply.statusCode,
+      reply.elapsedTime / 1000,
+    ),
+  );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, async (_request: unknown, text: string | Buffer) => {
     try {
@@ -86,7 +160,7 @@ function createApp(options: RestOptions): FastifyInstance {
   });
   // No body is an empty one, as Ryu has it.
   app.addHook("preValidation", async (request) => {
-    if (request.method === "POST") request.body ??= {};
+    if (request.method !== "GET") request.body ??= {};
   });
   app.setNotFoundHandler((request, reply) =>
     answerProblem(reply, new Problem(404, `there is no ${request.method} ${request.url.slice(0, 200)}`)),
@@ -100,11 +174,15 @@ function createApp(options: RestOptions): FastifyInstance {
   return app;
 }
 
-const answerProblem = (reply: FastifyReply, problem: Problem): FastifyReply =>
-  reply.code(problem.status).type("application/json; charset=utf-8").send(problem.body);
+const JSON_TYPE = "application/json; charset=utf-8";
+
+const answerProblem = (reply: FastifyReply, problem: Problem): FastifyReply => {
+  if (problem.status === 401) reply.header("www-authenticate", "Bearer");
+  return reply.code(problem.status).type(JSON_TYPE).send(problem.body);
+};
 
 /** A route of ours as one of fastify's. */
-function addRoute(app: FastifyInstance, { method, path, body, handle }: Route): void {
+function addRoute(app: FastifyInstance, { method, path, body, status = 200, handle }: Route): void {
   app.route<{ Params: Record<string, string> }>({
     method,
     url: path.replace(/\{(\w+)\}/g, ":$1"),
@@ -112,11 +190,66 @@ function addRoute(app: FastifyInstance, { method, path, body, handle }: Route): 
     handler: async (request, reply) => {
       try {
         const answer = await handle({ params: request.params, body: request.body });
+        reply.code(status);
         if (answer === undefined) return reply.send();
-        return reply.type("application/json; charset=utf-8").send(answer);
+        return reply.type(JSON_TYPE).send(formatJson(answer));
       } catch (error) {
         throw switchProblem(error);
       }
     },
   });
+}
+
+/** What is served in another way than a route. */
+const OTHERS: readonly Described[] = [
+  {
+    method: "GET",
+    path: "/v1/events",
+    tag: "events",
+    summary: "A WebSocket: what happens, as one JSON object a message, numbered by seq",
+    query: {
+      types: `With commas between: ${Object.entries(EVENT_TYPES)
+        .map(([type, what]) => `${type} (${what})`)
+        .join("; ")}. All but packet_in unless given.`,
+      since:
+        "Begins behind this seq, with what happened since; a message of type gap tells what is too old to be had.",
+      stream:
+        "The stream of the hello message that the seq is of; after a restart of the controller it is another.",
+    },
+    status: 101,
+  },
+  {
+    method: "GET",
+    path: "/v1.0/topology/ws",
+    tag: "topology",
+    summary:
+      "A WebSocket: changes of the topology, as JSON-RPC 2.0 calls event_switch_enter, event_link_add, …",
+    status: 101,
+  },
+  { method: "GET", path: "/metrics", tag: "metrics", summary: "For Prometheus", answerType: "text/plain" },
+  {
+    method: "GET",
+    path: "/openapi.json",
+    tag: "document",
+    summary: "This document",
+    answer: { type: "object" },
+  },
+  { method: "GET", path: "/docs", tag: "document", summary: "It as a page", answerType: "text/html" },
+];
+
+/** The document of the routes, and the page made of it. */
+function addDocument(app: FastifyInstance, routes: readonly Route[]): void {
+  const document = openApi([...routes, ...OTHERS]);
+  const [json, html] = [formatJson(document), page(document)];
+  app.get("/openapi.json", (_request, reply) => reply.type(JSON_TYPE).send(json));
+  app.get("/docs", (_request, reply) =>
+    reply
+      .type("text/html; charset=utf-8")
+      .header(
+        "content-security-policy",
+        "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      )
+      .send(html),
+  );
+  app.get("/", (_request, reply) => reply.redirect("/docs"));
 }

@@ -10,9 +10,9 @@ import type { JsonSchema, Route, RouteRequest } from "./route.js";
 
 /** The topology in the JSON of Ryu's rest_topology: numbers as hexadecimal text of fixed width. */
 
-const dpidText = (dpid: bigint): string => dpid.toString(16).padStart(16, "0");
+export const dpidText = (dpid: bigint): string => dpid.toString(16).padStart(16, "0");
 
-export const showPort = ({ dpid, port_no, hw_addr, name }: TopologyPort): object => ({
+export const showPort = ({ dpid, port_no, hw_addr, name }: Omit<TopologyPort, "isUp">): object => ({
   dpid: dpidText(dpid),
   port_no: port_no.toString(16).padStart(8, "0"),
   hw_addr,

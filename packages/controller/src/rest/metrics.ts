@@ -1,0 +1,208 @@
+import { OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
+import type { Clock } from "@sluice/runtime";
+import type { EventEmitter } from "eventemitter3";
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Topology } from "../apps/topology/index.js";
+import type { Switch } from "../framework/app.js";
+import type { ControllerEvents } from "../framework/dispatch.js";
+import type { EventLog } from "./events/event-log.js";
+import type { StreamCounters } from "./events/stream.js";
+import { multipart } from "./ofctl/multipart.js";
+import type { Switches } from "./route.js";
+
+export interface MetricsOptions {
+  readonly switches: Switches;
+  readonly watchers: EventEmitter<ControllerEvents> | undefined;
+  readonly topology: Topology | undefined;
+  readonly log: EventLog;
+  readonly stream: StreamCounters;
+  readonly clock: Clock;
+}
+
+/** A switch is asked for the number of its flows at most so often, and a scrape waits for it at most so long. */
+const FLOWS_FRESH_MS = 5_000;
+const FLOWS_WAIT_MS = 2_000;
+
+/** What the connection of a switch tells of itself, where it does. */
+interface Connected {
+  readonly counters?: { rx: number; tx: number; malformed: number; dropped: number };
+  readonly queuedBytes?: number;
+}
+
+/** `/metrics`, in the text format of Prometheus. What is counted elsewhere is read when it is asked for. */
+export class Metrics {
+  readonly contentType: string;
+  readonly #registry = new Registry();
+  readonly #requests: Histogram<"method" | "route" | "status">;
+
+  constructor(options: MetricsOptions) {
+    const { switches, watchers, topology, log, stream } = options;
+    const registers = [this.#registry];
+    this.contentType = this.#registry.contentType;
+    // Among them the lag of the event loop: nodejs_eventloop_lag_*.
+    collectDefaultMetrics({ register: this.#registry });
+
+    const value = (name: string, help: string, read: () => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        collect() {
+          this.set(read());
+        },
+      });
+    };
+    const perSwitch = (name: string, help: string, read: (dp: Switch & Connected) => number): void => {
+      new Gauge({
+        name,
+        help,
+        registers,
+        labelNames: ["dpid"],
+        collect() {
+          this.reset();
+          for (const dp of switches.values()) this.set({ dpid: dp.id }, read(dp as Switch & Connected));
+        },
+      });
+    };
+    value("sluice_controller_datapaths", "Switches that are connected.", () => switches.size);
+    perSwitch("sluice_controller_ports", "Ports of a switch, reserved ones too.", (dp) => dp.ports.size);
+    perSwitch(
+      "sluice_controller_queued_bytes",
+      "Bytes that a switch has yet to read.",
+      (dp) => dp.queuedBytes ?? 0,
+    );
+    perSwitch(
+      "sluice_controller_messages_received",
+      "Messages of this connection.",
+      (dp) => dp.counters?.rx ?? 0,
+    );
+    perSwitch(
+      "sluice_controller_messages_sent",
+      "Messages of this connection.",
+      (dp) => dp.counters?.tx ?? 0,
+    );
+    perSwitch(
+      "sluice_controller_messages_malformed",
+      "Messages of this connection that could not be decoded.",
+      (dp) => dp.counters?.malformed ?? 0,
+    );
+    perSwitch(
+      "sluice_controller_messages_dropped",
+      "Messages not sent on this connection, since the switch did not read.",
+      (dp) => dp.counters?.dropped ?? 0,
+    );
+    const flows = new FlowCounts(options.clock);
+    new Gauge({
+      name: "sluice_controller_flows",
+      help: `Flows in the tables of a switch, counted by it at most ${FLOWS_FRESH_MS / 1000} s ago.`,
+      registers,
+      labelNames: ["dpid"],
+      async collect() {
+        await flows.ask(switches);
+        this.reset();
+        for (const { id, dpid } of switches.values()) {
+          const count = flows.of(dpid);
+          if (count !== undefined) this.set({ dpid: id }, count);
+        }
+      },
+    });
+    if (topology !== undefined) {
+      value(
+        "sluice_controller_links",
+        "Links between switches, each direction.",
+        () => topology.links().length,
+      );
+      value("sluice_controller_hosts", "Hosts that were seen.", () => topology.hosts().length);
+    }
+    value("sluice_controller_events_total", "Events written down.", () => log.last);
+    value("sluice_controller_event_readers", "WebSockets that read events.", () => stream.readers);
+    value(
+      "sluice_controller_event_gaps",
+      "Times that a reader was too slow and missed events.",
+      () => stream.gaps,
+    );
+    value("sluice_controller_event_readers_refused", "WebSockets refused: too many.", () => stream.refused);
+
+    const packetIns = new Counter({
+      name: "sluice_controller_packet_ins_total",
+      help: "Packets that switches sent to the controller.",
+      registers,
+      labelNames: ["dpid"],
+    });
+    const flowsRemoved = new Counter({
+      name: "sluice_controller_flows_removed_total",
+      help: "Flows that switches said are gone.",
+      registers,
+      labelNames: ["dpid"],
+    });
+    const errors = new Counter({
+      name: "sluice_controller_errors_total",
+      help: "Errors that switches sent for messages that nobody waited for.",
+      registers,
+      labelNames: ["dpid", "type"],
+    });
+    watchers?.on("packet_in", (dp) => packetIns.inc({ dpid: dp.id }));
+    watchers?.on("flow_removed", (dp) => flowsRemoved.inc({ dpid: dp.id }));
+    watchers?.on("error", (dp, { error_type }) => errors.inc({ dpid: dp.id, type: String(error_type) }));
+
+    this.#requests = new Histogram({
+      name: "sluice_controller_request_seconds",
+      help: "From a REST request to its answer; a write is answered when the switch has confirmed it.",
+      registers,
+      labelNames: ["method", "route", "status"],
+      buckets: [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+    });
+  }
+
+  /** A request to the route of this pattern was answered. */
+  answered(method: string, route: string, status: number, seconds: number): void {
+    this.#requests.observe({ method, route, status: String(status) }, seconds);
+  }
+
+  text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
+
+/** The numbers of flows, as switches last told them. */
+class FlowCounts {
+  readonly #clock: Clock;
+  readonly #counts = new Map<bigint, number>();
+  #askedAt = -Infinity;
+  #asking: Promise<unknown> = Promise.resolve();
+
+  constructor(clock: Clock) {
+    this.#clock = clock;
+  }
+
+  of(dpid: bigint): number | undefined {
+    return this.#counts.get(dpid);
+  }
+
+  async ask(switches: Switches): Promise<void> {
+    const now = this.#clock.now();
+    if (now - this.#askedAt >= FLOWS_FRESH_MS) {
+      this.#askedAt = now;
+      for (const dpid of this.#counts.keys()) if (!switches.has(dpid)) this.#counts.delete(dpid);
+      this.#asking = Promise.all([...switches.values()].map((dp) => this.#askOne(dp)));
+    }
+    await new Promise<void>((resolve) => {
+      const timer = this.#clock.setTimeout(resolve, FLOWS_WAIT_MS);
+      void this.#asking.then(() => {
+        timer.cancel();
+        resolve();
+      });
+    });
+  }
+
+  async #askOne(dp: Switch): Promise<void> {
+    const all = { table_id: OFPTT.ALL, out_port: OFPP.ANY, out_group: OFPG.ANY };
+    try {
+      const { flow_count } = await multipart(dp, { type: "OFPMP_AGGREGATE", ...all });
+      this.#counts.set(dp.dpid, flow_count);
+    } catch {
+      // It did not answer: its last number would be a guess.
+      this.#counts.delete(dp.dpid);
+    }
+  }
+}
