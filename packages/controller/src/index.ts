@@ -1,3 +1,5 @@
+export * from "./apps/behind.js";
+export { type FirewallOptions, firewall } from "./apps/firewall/firewall.js";
 export * from "./apps/hub.js";
 export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";

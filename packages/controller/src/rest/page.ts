@@ -30,7 +30,7 @@ code,pre{font:13px/1.45 ui-monospace,monospace}pre{background:#f4f4f4;padding:.6
 details>div{margin:0 0 1rem 4.8rem}td,th{text-align:left;vertical-align:top;padding:.1rem .8rem .1rem 0}
 @media(prefers-color-scheme:dark){body{background:#161616;color:#ddd}pre{background:#222}.GET{color:#6bf}.POST{color:#6c6}.DELETE{color:#f77}a{color:#8af}}`;
 
-const escape = (text: string): string =>
+const escapeHtml = (text: string): string =>
   text.replace(/[&<>"]/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" })[c]!);
 
 /** A schema as the JSON that it describes: types in the places of values. */
@@ -61,18 +61,18 @@ function curl(method: string, path: string, { requestBody }: Operation): string 
 function operation(method: string, path: string, row: Operation): string {
   const parameters = row.parameters.map(
     ({ name, in: place, description = "" }) =>
-      `<tr><td><code>${name}</code></td><td>${place}</td><td>${escape(description)}</td></tr>`,
+      `<tr><td><code>${name}</code></td><td>${place}</td><td>${escapeHtml(description)}</td></tr>`,
   );
   const schemas = (content: Record<string, { schema: Schema }> | undefined): string =>
     Object.values(content ?? {})
-      .map(({ schema }) => `<pre>${escape(outline(schema))}</pre>`)
+      .map(({ schema }) => `<pre>${escapeHtml(outline(schema))}</pre>`)
       .join("");
   const [[status = "", success] = []] = Object.entries(row.responses);
-  return `<details><summary><b class="${method}">${method}</b><code>${escape(path)}</code> ${escape(row.summary)}</summary><div>
-<pre>${escape(curl(method, path, row))}</pre>
+  return `<details><summary><b class="${method}">${method}</b><code>${escapeHtml(path)}</code> ${escapeHtml(row.summary)}</summary><div>
+<pre>${escapeHtml(curl(method, path, row))}</pre>
 ${parameters.length > 0 ? `<table>${parameters.join("")}</table>` : ""}
 ${row.requestBody ? `<p>Body</p>${schemas(row.requestBody.content)}` : ""}
-<p>${status}: ${escape(success?.description ?? "")}</p>${schemas(success?.content)}
+<p>${status}: ${escapeHtml(success?.description ?? "")}</p>${schemas(success?.content)}
 </div></details>`;
 }
 
@@ -84,10 +84,10 @@ export function page({ info, paths }: OpenApi): string {
       byTag.set(tag, [...(byTag.get(tag) ?? []), operation(method.toUpperCase(), path, row)]);
     }
   }
-  const sections = [...byTag].map(([tag, rows]) => `<h2>${escape(tag)}</h2>${rows.join("\n")}`);
+  const sections = [...byTag].map(([tag, rows]) => `<h2>${escapeHtml(tag)}</h2>${rows.join("\n")}`);
   return `<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>${escape(info.title)}</title><style>${STYLE}</style>
-<h1>${escape(info.title)}</h1>
+<title>${escapeHtml(info.title)}</title><style>${STYLE}</style>
+<h1>${escapeHtml(info.title)}</h1>
 <p>A write is answered once the switch has confirmed it. A refusal has a JSON body with <code>error</code>, one line; where a
 field is wrong also <code>field</code>, where the switch refused also <code>error_type</code> and <code>error_code</code>.
 The same as <a href="/openapi.json">OpenAPI 3.1</a>.</p>

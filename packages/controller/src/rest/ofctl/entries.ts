@@ -68,9 +68,9 @@ const rates = ({ rate = 0, burst_size = 0 }: Body, at: string) => ({
   burst_size: readInt(burst_size, `${at}.burst_size`),
 });
 
-const meterMod =
-  (command: MessageInitOf<"OFPT_METER_MOD">["command"]): Write =>
-  ({ meter_id = 0, flags = [], bands = [] }) => ({
+export const readMeterMod =
+  (command: MessageInitOf<"OFPT_METER_MOD">["command"]) =>
+  ({ meter_id = 0, flags = [], bands = [] }: Body): OfMessageInit => ({
     type: "OFPT_METER_MOD",
     command,
     meter_id: readReserved(meter_id, "meter_id", METER),
@@ -157,9 +157,9 @@ const WRITES: Readonly<Record<string, Row>> = {
     flowMod("OFPFC_DELETE_STRICT"),
     schemas.flowEntry,
   ],
-  "meterentry/add": ["Adds a meter", meterMod("OFPMC_ADD"), schemas.meterEntry],
-  "meterentry/modify": ["Changes a meter", meterMod("OFPMC_MODIFY"), schemas.meterEntry],
-  "meterentry/delete": ["Deletes a meter", meterMod("OFPMC_DELETE"), schemas.meterEntry],
+  "meterentry/add": ["Adds a meter", readMeterMod("OFPMC_ADD"), schemas.meterEntry],
+  "meterentry/modify": ["Changes a meter", readMeterMod("OFPMC_MODIFY"), schemas.meterEntry],
+  "meterentry/delete": ["Deletes a meter", readMeterMod("OFPMC_DELETE"), schemas.meterEntry],
   "groupentry/add": ["Adds a group", groupMod("OFPGC_ADD"), schemas.groupEntry],
   "groupentry/modify": ["Changes a group", groupMod("OFPGC_MODIFY"), schemas.groupEntry],
   "groupentry/delete": ["Deletes a group", groupMod("OFPGC_DELETE"), schemas.groupEntry],

@@ -1,0 +1,71 @@
+import { type MessageInitOf, OFPTT, type OfMessageInit } from "@sluice/openflow-codec";
+import type { App, AppEvents, Switch } from "../framework/app.js";
+
+type InstructionInit = NonNullable<MessageInitOf<"OFPT_FLOW_MOD">["instructions"]>[number];
+
+/** An app that lets packets through to the tables of those behind it, by a goto to its table 1. */
+export interface Gate extends App {
+  readonly isGate: true;
+}
+export const isGate = (app: App): app is Gate => "isGate" in app;
+
+/** Gives each app the tables behind those of the gates that stand before it: what is table 0 to the app is a later one
+ *  to the switch. */
+export function stack(apps: readonly App[]): App[] {
+  let tables = 0;
+  return apps.map((app) => {
+    const placed = tables === 0 ? app : behind(app, tables);
+    if (isGate(app)) tables++;
+    return placed;
+  });
+}
+
+/** The app with its flows `tables` tables further. What else the app is (routes, a topology) stays. */
+export function behind<A extends App>(app: A, tables: number): A {
+  const switches = new WeakMap<Switch, Switch>();
+  const seen = (dp: Switch): Switch => {
+    let shifted = switches.get(dp);
+    if (shifted === undefined) {
+      shifted = shiftedSwitch(dp, tables);
+      switches.set(dp, shifted);
+    }
+    return shifted;
+  };
+  const shiftAll = (answer: unknown): unknown => {
+    if (answer instanceof Promise) return answer.then(shiftAll);
+    return Array.isArray(answer) ? answer.map((message) => shiftMessage(message, tables)) : answer;
+  };
+  const events = Object.fromEntries(
+    Object.entries(app.events).map(([name, handle]) => [
+      name,
+      (dp: Switch, detail: never) =>
+        shiftAll((handle as (dp: Switch, detail: never) => unknown)(seen(dp), detail)),
+    ]),
+  ) as Partial<AppEvents>;
+  return Object.create(app, { events: { value: events, enumerable: true } }) as A;
+}
+
+/** As the switch, but its first table is a later one. Statistics are of all tables, as they are. */
+const shiftedSwitch = (dp: Switch, tables: number): Switch =>
+  Object.create(dp, {
+    dpid: { get: () => dp.dpid },
+    id: { get: () => dp.id },
+    ports: { get: () => dp.ports },
+    log: { get: () => dp.log },
+    barrier: { value: () => dp.barrier() },
+    send: { value: (message: OfMessageInit) => dp.send(shiftMessage(message, tables)) },
+    request: { value: (message: OfMessageInit) => dp.request(shiftMessage(message, tables)) },
+  }) as Switch;
+
+function shiftMessage(message: OfMessageInit, tables: number): OfMessageInit {
+  if (message.type !== "OFPT_FLOW_MOD") return message;
+  const { table_id = 0, instructions } = message;
+  return {
+    ...message,
+    table_id: table_id === OFPTT.ALL ? table_id : table_id + tables,
+    instructions: instructions?.map((one) => shiftInstruction(one, tables)),
+  };
+}
+
+const shiftInstruction = (one: InstructionInit, tables: number): InstructionInit =>
+  one.type === "OFPIT_GOTO_TABLE" ? { ...one, table_id: one.table_id + tables } : one;

@@ -1,0 +1,111 @@
+import type { FlowStats, MessageInitOf, OfMessageInit } from "@sluice/openflow-codec";
+import { OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
+import type { Switch } from "../../framework/app.js";
+import { multipart } from "../../rest/ofctl/multipart.js";
+import { type Body, readInt } from "../../rest/ofctl/read.js";
+import { badField } from "../../rest/problem.js";
+import { vlanOf } from "./rule-match.js";
+
+type FlowMod = MessageInitOf<"OFPT_FLOW_MOD">;
+
+const EVERY_BIT = 0xffff_ffff_ffff_ffffn;
+const MAX_ID = 0xffff_ffff;
+const TAG_SHIFT = 48n;
+const VLAN_SHIFT = 32n;
+
+/** Rules that live in a switch, as flows: they outlive the controller, and nothing can disagree with them. A flow's cookie
+ *  says whose it is (the upper 16 bits), of which VLAN group, and its number there. */
+export class RuleTable {
+  readonly #tag: bigint;
+  /** The number given last, by VLAN group. */
+  readonly #lastIds = new Map<number, number>();
+
+  constructor(tag: number) {
+    this.#tag = BigInt(tag) << TAG_SHIFT;
+  }
+
+  /** Of flows that are no rules. */
+  get cookie(): bigint {
+    return this.#tag;
+  }
+
+  isOurs(cookie: bigint): boolean {
+    return cookie >> TAG_SHIFT === this.#tag >> TAG_SHIFT;
+  }
+
+  /** All flows of the app. */
+  async flows(dp: Switch): Promise<readonly FlowStats[]> {
+    const { entries } = await multipart(dp, {
+      type: "OFPMP_FLOW",
+      table_id: OFPTT.ALL,
+      out_port: OFPP.ANY,
+      out_group: OFPG.ANY,
+      cookie: this.#tag,
+      cookie_mask: EVERY_BIT << TAG_SHIFT,
+    });
+    return entries;
+  }
+
+  /** The VLAN groups that `vlan` means: with "all", those that have rules, and that of no VLAN. */
+  groups(vlan: number | "all", rules: readonly FlowStats[]): number[] {
+    return vlan === "all" ? [...new Set([0, ...rules.map(({ match }) => vlanOf(match))])] : [vlan];
+  }
+
+  /** A number for one rule more of a group. */
+  nextId(vlan: number, rules: readonly FlowStats[]): number {
+    const taken = rules.filter(({ match }) => vlanOf(match) === vlan).map(idOf);
+    const last = Math.max(0, this.#lastIds.get(vlan) ?? 0, ...taken);
+    const id = last < MAX_ID ? last + 1 : 1;
+    this.#lastIds.set(vlan, id);
+    return id;
+  }
+
+  cookieOf(vlan: number, id: number): bigint {
+    return this.#tag | (BigInt(vlan) << VLAN_SHIFT) | BigInt(id);
+  }
+}
+
+export const idOf = ({ cookie }: FlowStats): number => Number(cookie & BigInt(MAX_ID));
+
+/** Sends all and waits until the switch has confirmed all. Rejects with the first refusal. */
+export async function requestAll(dp: Switch, messages: readonly OfMessageInit[]): Promise<void> {
+  await Promise.all(messages.map((message) => dp.request(message)));
+}
+
+/** Takes away exactly this flow. */
+export const deletionOf = ({ table_id, priority, match, cookie }: FlowStats): FlowMod => ({
+  type: "OFPT_FLOW_MOD",
+  command: "OFPFC_DELETE_STRICT",
+  table_id,
+  priority,
+  match,
+  cookie,
+  cookie_mask: EVERY_BIT,
+});
+
+/** Rules by VLAN group, in the order of the groups. */
+export function byVlan(rules: readonly FlowStats[]): [vlan: number, rules: FlowStats[]][] {
+  const groups = new Map<number, FlowStats[]>();
+  for (const rule of rules) {
+    const vlan = vlanOf(rule.match);
+    groups.set(vlan, [...(groups.get(vlan) ?? []), rule]);
+  }
+  return [...groups].sort(([a], [b]) => a - b);
+}
+
+/** The rules that a body asks to delete by number, or "all". Throws a Problem. */
+export function meantBy(
+  body: Body,
+  field: string,
+  vlan: number | "all",
+  rules: readonly FlowStats[],
+): { id: number | "all"; meant: FlowStats[] } {
+  if (body[field] === undefined) throw badField(field, "is missing");
+  const id = body[field] === "all" ? "all" : readInt(body[field], field);
+  const meant = rules.filter(
+    (rule) => (id === "all" || idOf(rule) === id) && (vlan === "all" || vlanOf(rule.match) === vlan),
+  );
+  return { id, meant };
+}
+
+export const onlyIf = <T>(vlan: number, value: T): { vlan_id?: T } => (vlan === 0 ? {} : { vlan_id: value });
