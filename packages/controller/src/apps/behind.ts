@@ -1,4 +1,4 @@
-import { type MessageInitOf, OFPTT, type OfMessageInit } from "@sluice/openflow-codec";
+import { type MessageInitOf, OFPTT, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
 import type { App, AppEvents, Switch } from "../framework/app.js";
 
 type InstructionInit = NonNullable<MessageInitOf<"OFPT_FLOW_MOD">["instructions"]>[number];
@@ -45,7 +45,7 @@ export function behind<A extends App>(app: A, tables: number): A {
   return Object.create(app, { events: { value: events, enumerable: true } }) as A;
 }
 
-/** As the switch, but its first table is a later one. Statistics are of all tables, as they are. */
+/** As the switch, but its first table is a later one. */
 const shiftedSwitch = (dp: Switch, tables: number): Switch =>
   Object.create(dp, {
     dpid: { get: () => dp.dpid },
@@ -54,8 +54,17 @@ const shiftedSwitch = (dp: Switch, tables: number): Switch =>
     log: { get: () => dp.log },
     barrier: { value: () => dp.barrier() },
     send: { value: (message: OfMessageInit) => dp.send(shiftMessage(message, tables)) },
-    request: { value: (message: OfMessageInit) => dp.request(shiftMessage(message, tables)) },
+    request: { value: (message: OfMessageInit) => requestBehind(dp, message, tables) },
   }) as Switch;
+
+async function requestBehind(dp: Switch, message: OfMessageInit, tables: number): Promise<unknown> {
+  const reply: OfMessage | undefined = await dp.request(shiftMessage(message, tables));
+  if (reply?.type !== "OFPT_MULTIPART_REPLY" || reply.body.type !== "OFPMP_FLOW") return reply;
+  const entries = reply.body.entries
+    .filter(({ table_id }) => table_id >= tables)
+    .map((flow) => ({ ...flow, table_id: flow.table_id - tables }));
+  return { ...reply, body: { ...reply.body, entries } };
+}
 
 function shiftMessage(message: OfMessageInit, tables: number): OfMessageInit {
   if (message.type !== "OFPT_FLOW_MOD") return message;
