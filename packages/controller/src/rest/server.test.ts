@@ -9,7 +9,7 @@ import {
   type Port,
 } from "@sluice/openflow-codec";
 import { nullLog } from "@sluice/runtime";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Topology } from "../apps/topology/model.js";
 import type { Switch } from "../framework/app.js";
 import { OfpRequestError } from "../framework/requests.js";
@@ -49,19 +49,18 @@ class RecordingSwitch {
 let dp: RecordingSwitch;
 let server: RestServer;
 let base: string;
+const switches = new Map<bigint, Switch>();
 const topology = new Topology();
-beforeEach(async () => {
-  dp = new RecordingSwitch();
-  const started = await serveRest({
-    switches: new Map([[1n, dp as unknown as Switch]]),
-    log: nullLog,
-    topology,
-    port: 0,
-  });
+beforeAll(async () => {
+  const started = await serveRest({ switches, log: nullLog, topology, port: 0 });
   server = started.server;
   base = `http://${started.address}`;
 });
-afterEach(() => server.close());
+beforeEach(() => {
+  dp = new RecordingSwitch();
+  switches.set(1n, dp as unknown as Switch);
+});
+afterAll(() => server.close());
 
 const get = async (path: string) => {
   const response = await fetch(base + path);
@@ -162,6 +161,19 @@ describe("flow entries", () => {
     dp.answer = () => undefined;
     await post("/stats/flowentry/add", '{"dpid":1,"cookie":18446744073709551614}');
     expect(flowMod().cookie).toBe(0xffff_ffff_ffff_fffen);
+  });
+
+  test("a Python literal is taken as Ryu takes it", async () => {
+    const body = `{'dpid': 1, "cookie": 0xffffffffffffffff, # all bits
+      'actions': [{'type': 'WRITE_ACTIONS', 'actions': [{"type": "POP_VLAN",}, {'type': 'OUTPUT', 'port': 2},]}]}`;
+    expect(await post("/stats/flowentry/add", body)).toEqual({ status: 200, body: undefined });
+    expect(flowMod()).toMatchObject({
+      cookie: 0xffff_ffff_ffff_ffffn,
+      instructions: [{ actions: [{ type: "OFPAT_POP_VLAN" }, { type: "OFPAT_OUTPUT", port: 2 }] }],
+    });
+    await post("/stats/experimenter/1", `{'data': 'it\\'s "so", True', 'exp_type': 0b11}`);
+    const { data, exp_type } = dp.asked.at(-1) as MessageOf<"OFPT_EXPERIMENTER">;
+    expect([Buffer.from(data).toString(), exp_type]).toEqual([`it's "so", True`, 3]);
   });
 
   test("clear deletes the flows of all tables", async () => {

@@ -13,7 +13,7 @@ import { EVENT_TYPES, EventLog } from "./events/event-log.js";
 import { recordEvents, recordPacketIns } from "./events/sources.js";
 import { EventStream } from "./events/stream.js";
 import { checkRequest, checkToken, type GuardOptions } from "./guard.js";
-import { formatJson, parseJson } from "./json.js";
+import { formatJson, parseJson, parsePythonLiteral } from "./json.js";
 import { Metrics } from "./metrics.js";
 import { entryRoutes } from "./ofctl/entries.js";
 import { statsRoutes } from "./ofctl/stats.js";
@@ -152,11 +152,7 @@ function createApp(options: RestOptions, metrics: Metrics): FastifyInstance {
   );
   app.removeAllContentTypeParsers();
   app.addContentTypeParser("*", { parseAs: "string" }, async (_request: unknown, text: string | Buffer) => {
-    try {
-      return text.length === 0 ? undefined : parseJson(String(text));
-    } catch (error) {
-      throw badField("body", `is not JSON: ${(error as Error).message}`);
-    }
+    return text.length === 0 ? undefined : readBody(String(text));
   });
   // No body is an empty one, as Ryu has it.
   app.addHook("preValidation", async (request) => {
@@ -172,6 +168,18 @@ function createApp(options: RestOptions, metrics: Metrics): FastifyInstance {
     return answerProblem(reply, new Problem(status, status < 500 ? error.message : "internal error"));
   });
   return app;
+}
+
+function readBody(text: string): unknown {
+  try {
+    return parseJson(text);
+  } catch (error) {
+    try {
+      return parsePythonLiteral(text);
+    } catch {
+      throw badField("body", `is not JSON: ${(error as Error).message}`);
+    }
+  }
 }
 
 const JSON_TYPE = "application/json; charset=utf-8";

@@ -1,5 +1,16 @@
 import { EncodeError, encode, type Match, OFPVID, type OxmField, oxmField } from "@sluice/openflow-codec";
-import { ipv4FromNumber, readIpv6 } from "@sluice/wire";
+import {
+  IPV4_SIZE,
+  IPV6_SIZE,
+  ipv4FromNumber,
+  MAC_SIZE,
+  readIpv4,
+  readIpv6,
+  readMac,
+  writeIpv4,
+  writeIpv6,
+  writeMac,
+} from "@sluice/wire";
 import { badField } from "../problem.js";
 import { PORT } from "./names.js";
 import { type Body, isBody, readBig, readInt, readReserved, showReserved } from "./read.js";
@@ -37,17 +48,26 @@ function fieldName(given: string, match: Body, field: string): string {
   return given.replace("tp", protocol);
 }
 
+/** Where a field stands among others: a field's prerequisites have lower numbers, and are to come before it (OpenFlow
+ *  1.3.5 §7.2.3.6). */
+const orderOf = (name: string): number => {
+  const { class: oxmClass = 0, field = 0 } = oxmField(name) ?? {};
+  // OpenFlow's own class is the first, experimenters' the last, Nicira's between.
+  return (oxmClass === OPENFLOW_BASIC ? 0 : oxmClass + 1) * 0x100 + field;
+};
+const OPENFLOW_BASIC = 0x8000;
+
 /** A match as Ryu's clients write it. Throws a Problem that names the field. */
 export function readMatch(value: unknown, path = "match"): Match {
   if (!isBody(value)) throw badField(path, "is not an object");
   const match: Record<string, unknown> = {};
   for (const [given, raw] of Object.entries(value)) {
-    const at = `${path}.${given}`;
+    const at = path ? `${path}.${given}` : given;
     const name = fieldName(given, value, at);
     if (Object.hasOwn(match, name)) throw badField(at, `says ${name} a second time`);
     match[name] = readField(name, raw, at);
   }
-  return match as Match;
+  return Object.fromEntries(Object.entries(match).sort(([a], [b]) => orderOf(a) - orderOf(b))) as Match;
 }
 
 /** The value of one field, checked as the codec checks it. */
@@ -68,7 +88,37 @@ function readValue(field: OxmField, raw: unknown, at: string): unknown {
   if (field.name === "in_port") return readReserved(raw, at, PORT);
   if (typeof raw !== "string" || !raw.includes("/")) return readPlain(field, raw, at);
   const [value, mask] = [raw.slice(0, raw.indexOf("/")), raw.slice(raw.indexOf("/") + 1)];
-  return { value: readPlain(field, value, at), mask: readMask(field, mask, at) };
+  return masked(field, readPlain(field, value, at), readMask(field, mask, at));
+}
+
+/** Text of addresses, to bytes and back. */
+const ADDRESSES = {
+  mac: { size: MAC_SIZE, write: writeMac, read: readMac },
+  ipv4: { size: IPV4_SIZE, write: writeIpv4, read: readIpv4 },
+  ipv6: { size: IPV6_SIZE, write: writeIpv6, read: readIpv6 },
+} as const;
+
+/** A value with its mask. Bits of it that the mask leaves out are cleared, as in Ryu: people write 10.0.0.1/24. */
+function masked({ kind }: OxmField, value: unknown, mask: unknown): { value: unknown; mask: unknown } {
+  if (kind === "big") return { value: (value as bigint) & (mask as bigint), mask };
+  if (kind === "uint") return { value: ((value as number) & (mask as number)) >>> 0, mask };
+  if (kind === "bytes") return { value, mask };
+  const { size, write, read } = ADDRESSES[kind];
+  const bytes = [new Uint8Array(size), new Uint8Array(size)] as const;
+  try {
+    write(bytes[0], 0, value as string);
+    write(bytes[1], 0, mask as string);
+  } catch {
+    // The codec says which of them is none.
+    return { value, mask };
+  }
+  return {
+    value: read(
+      Uint8Array.from(bytes[0], (byte, i) => byte & bytes[1][i]!),
+      0,
+    ),
+    mask,
+  };
 }
 
 function readPlain({ kind }: OxmField, raw: unknown, at: string): unknown {
