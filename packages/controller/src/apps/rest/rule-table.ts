@@ -41,7 +41,7 @@ export class RuleTable {
       out_port: OFPP.ANY,
       out_group: OFPG.ANY,
       cookie: this.#tag,
-      cookie_mask: EVERY_BIT << TAG_SHIFT,
+      cookie_mask: 0xffffn << TAG_SHIFT,
     });
     return entries;
   }
