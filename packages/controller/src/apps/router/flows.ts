@@ -123,7 +123,8 @@ export function addressFlows(side: Side, address: Address): FlowMod[] {
   return [
     flow(cookie, lengthPriority(address) + CONNECTED, routed(side, address), toController),
     flow(cookie, PRIORITY.OWN, routed(side, hostNetwork(address.ip)), toController),
-    flow(cookie, PRIORITY.RESOLVE + 2, asked, toController),
+    // Others may hear the question, so that the switch learns where who asks is.
+    flow(cookie, PRIORITY.RESOLVE + 2, asked, normal, toController),
   ];
 }
 
