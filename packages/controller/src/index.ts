@@ -4,6 +4,7 @@ export * from "./apps/hub.js";
 export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";
 export * from "./apps/mac-table.js";
+export type { OpenQueues, PortQueues, QueueStore } from "./apps/qos/queues.js";
 export * from "./apps/static-flows.js";
 export * from "./apps/topology/index.js";
 export * from "./composition/index.js";
