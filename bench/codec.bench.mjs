@@ -1,8 +1,14 @@
-// Rows of the codec's speed, on one core: messages a second. os-ken (and a hand-written reader of the same
-// flow_mod) are measured in the same run.
-import { execFileSync } from "node:child_process";
-import { decode, encode, encodeInto, FlowMod, OFPP } from "@sluice/openflow-codec";
+// The codec's speed on one core, beside os-ken, ovs-ofctl, binary-parser and a reader written by hand. A peer that is
+// not there leaves its rows empty.
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { decode, encode, encodeInto, FlowMod, formatMessage, OFPP } from "@sluice/openflow-codec";
+import { Parser } from "binary-parser";
 import { headParser, headSize } from "../packages/openflow-codec/dist/schema/parser.js";
+
+export const title = "OpenFlow messages decoded, encoded and printed a second, on one core";
 
 const flowMod = encode({
   type: "OFPT_FLOW_MOD",
@@ -60,23 +66,6 @@ const flowStats = encode({
     entries: Array.from({ length: 100 }, (_, i) => ({ table_id: 0, priority: i, match, instructions })),
   },
 });
-
-/** Calls a second, over about `seconds`, after a warm-up. */
-function rate(call, seconds = 0.7) {
-  const turn = (ms) => {
-    const end = performance.now() + ms;
-    let count = 0;
-    while (performance.now() < end) {
-      for (let i = 0; i < 100; i++) call();
-      count += 100;
-    }
-    return count;
-  };
-  turn(300);
-  const start = performance.now();
-  const count = turn(seconds * 1000);
-  return (count / (performance.now() - start)) * 1000;
-}
 
 // ---- the hand-written reader: this flow_mod's fields, in this order, with the same checks and the same value
 
@@ -149,82 +138,180 @@ function byHand(b) {
   };
 }
 
+// ---- binary-parser, given the same fields in the same order: its best case, without lists, choices or checks
+
+const bytesOf = (name, formatter, length) => (parser) =>
+  parser.buffer(name, { length, clone: false, formatter });
+const macField = (name) => bytesOf(name, (b) => mac(b, 0), 6);
+const ipField = (name) => bytesOf(name, (b) => ip(b, 0), 4);
+const u16Field = (name) => (parser) => parser.uint16be(name);
+const straight = [
+  (parser) => parser.uint8("version").uint8("type").uint16be("length").uint32be("xid"),
+  (parser) => parser.uint64be("cookie").uint64be("cookie_mask").uint8("table_id").uint8("command"),
+  (parser) => parser.uint16be("idle_timeout").uint16be("hard_timeout").uint16be("priority"),
+  (parser) =>
+    parser.uint32be("buffer_id").uint32be("out_port").uint32be("out_group").uint16be("flags").seek(2),
+  (parser) => parser.uint16be("match_type").uint16be("match_length").seek(4).uint32be("in_port").seek(4),
+  macField("eth_dst"),
+  (parser) => macField("eth_src")(parser.seek(4)),
+  (parser) => u16Field("eth_type")(parser.seek(4)).seek(4).uint8("ip_proto").seek(4),
+  ipField("ipv4_src"),
+  (parser) => ipField("ipv4_dst")(parser.seek(4)),
+  (parser) => u16Field("tcp_dst")(parser.seek(4)).seek(7),
+  (parser) => parser.uint16be("instruction_type").uint16be("instruction_length").seek(4),
+  (parser) => macField("set_eth_dst")(parser.seek(8)).seek(2 + 8),
+  (parser) => parser.uint16be("action_type").uint16be("action_length").uint32be("port").uint16be("max_len"),
+].reduce((parser, add) => add(parser), new Parser());
+
+// ---- the peers
+
+const messages = [
+  { name: "flow_mod (8 fields, 3 actions)", bytes: flowMod, byHand: () => byHand(flowMod) },
+  { name: "packet_in (128 bytes)", bytes: packetIn },
+  { name: "packet_out (128 bytes)", bytes: packetOut },
+  { name: "port_status", bytes: portStatus },
+  { name: "flow stats reply (100 flows)", bytes: flowStats },
+];
+
+/** For each hex line: decodes a second, encodes a second. 0 where os-ken has no parser, or no serialiser that gives the
+ *  same bytes again. */
 const OS_KEN = `
 import sys, time
-from os_ken.ofproto import ofproto_parser, ofproto_protocol, ofproto_v1_3, ofproto_v1_3_parser as p
-dp = ofproto_protocol.ProtocolDesc(version=4)
-buf = bytes.fromhex(sys.argv[1])
-def decode():
-    version, kind, length, xid = ofproto_parser.header(buf)
-    return ofproto_parser.msg(dp, version, kind, length, xid, buf)
-message = decode()
-def encode():
-    message.buf = None
-    p.OFPFlowMod(dp, match=message.match, instructions=message.instructions).serialize()
-for call in (decode, encode):
-    end = time.perf_counter() + 0.5
-    start = time.perf_counter(); count = 0
+from os_ken.ofproto import ofproto_parser, ofproto_protocol, ofproto_v1_3_parser as v13
+datapath = ofproto_protocol.ProtocolDesc(version=4)
+seconds = float(sys.argv[1])
+def rate(call):
+    call()
+    start = time.perf_counter(); end = start + seconds; count = 0
     while time.perf_counter() < end:
         call(); count += 1
-    print(count / (time.perf_counter() - start))
+    return count / (time.perf_counter() - start)
+def packet_out(data):
+    # A type that os-ken only writes.
+    port, max_len = int.from_bytes(data[28:32], "big"), int.from_bytes(data[32:34], "big")
+    actions = [v13.OFPActionOutput(port, max_len)]
+    message = v13.OFPPacketOut(datapath, buffer_id=0xffffffff, in_port=1, actions=actions, data=data[40:])
+    message.set_xid(0)
+    return message
+def decode(data):
+    return ofproto_parser.msg(datapath, *ofproto_parser.header(data), data)
+def encode(message):
+    message.buf = None
+    message.serialize()
+    return bytes(message.buf)
+for line in sys.stdin:
+    data = bytes.fromhex(line)
+    message = decode(data)
+    print(rate(lambda: decode(data)) if message is not None else 0)
+    if message is None and data[1] == 13:
+        message = packet_out(data)
+    try:
+        same = message is not None and encode(message) == data
+    except Exception:
+        same = False
+    print(rate(lambda: encode(message)) if same else 0)
 `;
 
-function osKen() {
-  try {
-    const hex = Buffer.from(flowMod).toString("hex");
-    const text = execFileSync("/usr/bin/python3", ["-c", OS_KEN, hex], {
-      encoding: "utf8",
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    return text.trim().split("\n").map(Number);
-  } catch {
-    return undefined;
-  }
+/** `[[decode, encode], …]` a second, or undefined without os-ken. */
+function osKen(seconds) {
+  const input = messages.map(({ bytes }) => `${hexOf(bytes)}\n`).join("");
+  const options = { encoding: "utf8", input, stdio: ["pipe", "pipe", "ignore"] };
+  const { status, stdout } = spawnSync("/usr/bin/python3", ["-c", OS_KEN, String(seconds)], options);
+  if (status !== 0) return undefined;
+  const numbers = stdout.trim().split("\n").map(Number);
+  return messages.map((_, i) => numbers.slice(2 * i, 2 * i + 2));
 }
 
-/** `{ name, unit, value }` rows. */
-export async function run() {
-  const rows = [];
-  const row = (name, value) => rows.push({ name, unit: "messages/s", value: Math.round(value) });
-  const target = new Uint8Array(65_535);
-  const both = (name, bytes) => {
-    const message = decode(bytes);
-    row(
-      `codec decode ${name}`,
-      rate(() => decode(bytes)),
-    );
-    row(
-      `codec encode ${name}, into a buffer`,
-      rate(() => encodeInto(message, target, 0)),
-    );
-    row(
-      `codec encode ${name}, to new bytes`,
-      rate(() => encode(message)),
-    );
+const hexOf = (bytes) => Buffer.from(bytes).toString("hex");
+
+/** Messages that `ovs-ofctl ofp-parse` decodes and prints in a second: the time of many less that of one. */
+function ofpParse(bytes, dir, seconds) {
+  const time = (count) => {
+    const file = join(dir, "messages");
+    writeFileSync(file, Buffer.concat(Array(count).fill(bytes)));
+    const start = performance.now();
+    const { status } = spawnSync("ovs-ofctl", ["ofp-parse", file], { stdio: "ignore" });
+    return status === 0 ? (performance.now() - start) / 1000 : Number.NaN;
   };
-  both("flow_mod (8 fields, 3 actions)", flowMod);
-  both("packet_in (128 bytes)", packetIn);
-  both("packet_out (128 bytes)", packetOut);
-  both("port_status", portStatus);
-  both("flow stats reply (100 flows)", flowStats);
-  row(
-    "hand-written reader, the same flow_mod",
-    rate(() => byHand(flowMod)),
-  );
-  const parser = headParser(FlowMod);
-  const head = flowMod.slice(0, headSize(FlowMod));
-  row(
-    "binary-parser, flow_mod's fixed head alone",
-    rate(() => parser.parse(head)),
-  );
-  const python = osKen();
-  if (python !== undefined) {
-    row("os-ken decode flow_mod", python[0]);
-    row("os-ken encode flow_mod", python[1]);
-  }
-  return rows;
+  const alone = time(1);
+  const some = 2000;
+  const each = Math.max(time(some) - alone, 1e-4) / some;
+  const many = Math.min(200_000, Math.max(some, Math.round(seconds / each)));
+  return many / (time(many) - alone);
 }
 
-if (process.argv[1] === new URL(import.meta.url).pathname) {
-  for (const { name, value } of await run()) console.log(String(value).padStart(10), name);
+/** Calls a second, over about `seconds`. */
+function rate(call, seconds) {
+  const start = performance.now();
+  const end = start + seconds * 1000;
+  let count = 0;
+  while (performance.now() < end) {
+    for (let i = 0; i < 100; i++) call();
+    count += 100;
+  }
+  return (count / (performance.now() - start)) * 1000;
+}
+
+/** Ours, then each peer's, round by round. A sample is a tenth of ctx.seconds. */
+export async function run(ctx) {
+  const dir = mkdtempSync(join(tmpdir(), "sluice-codec-"));
+  ctx.cleanup(() => rmSync(dir, { recursive: true, force: true }));
+  const seconds = ctx.seconds / 10;
+  const target = new Uint8Array(65_535);
+  const head = headParser(FlowMod);
+  const headBytes = flowMod.slice(0, headSize(FlowMod));
+  const works = messages.map(({ bytes, byHand }) => {
+    const message = decode(bytes);
+    return {
+      decode: () => decode(bytes),
+      encodeInto: () => encodeInto(message, target, 0),
+      encode: () => encode(message),
+      print: () => formatMessage(decode(bytes)),
+      ...(byHand && {
+        byHand,
+        straight: () => straight.parse(bytes),
+        head: () => head.parse(headBytes),
+      }),
+    };
+  });
+  const samples = new Map();
+  const sample = (key, value) => samples.set(key, [...(samples.get(key) ?? []), value]);
+  for (const work of works) for (const call of Object.values(work)) rate(call, 0.2);
+  for (let round = 0; round < ctx.rounds; round++) {
+    ctx.log(`round ${round + 1} of ${ctx.rounds}`);
+    works.forEach((work, i) => {
+      for (const [what, call] of Object.entries(work)) sample(`${what} ${i}`, rate(call, seconds));
+    });
+    osKen(seconds)?.forEach(([decodes, encodes], i) => {
+      sample(`os-ken decode ${i}`, decodes);
+      sample(`os-ken encode ${i}`, encodes);
+    });
+    messages.forEach(({ bytes }, i) => {
+      sample(`ofp-parse ${i}`, ofpParse(bytes, dir, seconds));
+    });
+  }
+  const middle = (key) => ctx.median(samples.get(key) ?? []);
+  const against = (ours, peer) =>
+    peer > 0 ? (middle(ours) / peer).toFixed(peer < middle(ours) / 10 ? 0 : 2) : "-";
+  const row = (what, ours, peer, key) => {
+    const value = key === undefined ? Number.NaN : middle(key);
+    ctx.row({
+      what,
+      "messages/s": ctx.figure(middle(ours)),
+      peer: peer ?? "-",
+      "its messages/s": value > 0 ? ctx.figure(value) : "-",
+      ratio: against(ours, value),
+    });
+  };
+  messages.forEach(({ name, byHand }, i) => {
+    row(`decode ${name}`, `decode ${i}`, "os-ken", `os-ken decode ${i}`);
+    if (byHand) {
+      row(`decode ${name}`, `decode ${i}`, "reads written by hand, same checks", `byHand ${i}`);
+      row(`decode ${name}`, `decode ${i}`, "binary-parser, straight line, no checks", `straight ${i}`);
+      row(`decode ${name}`, `decode ${i}`, "binary-parser, the fixed 48 bytes alone", `head ${i}`);
+    }
+    row(`encode ${name}, into a buffer`, `encodeInto ${i}`, "os-ken", `os-ken encode ${i}`);
+    row(`encode ${name}, to new bytes`, `encode ${i}`, "os-ken", `os-ken encode ${i}`);
+    row(`decode and print ${name}`, `print ${i}`, "ovs-ofctl ofp-parse", `ofp-parse ${i}`);
+  });
 }

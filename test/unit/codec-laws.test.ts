@@ -48,16 +48,15 @@ describe.each(FIXTURE_FILES)("%s", (file) => {
   });
 
   test("every change of a byte gives a value or an OfDecodeError, the same from compiled and interpreted", () => {
-    for (const { bytes } of fixtures) {
+    fixtures.forEach(({ bytes }, i) => {
       const changed = Uint8Array.from(bytes);
       for (let at = 0; at < bytes.length; at++) {
-        for (const value of [0xff, bytes[at]! + 1, bytes[at]! - 1]) {
-          changed[at] = value;
-          checkBytes(changed);
-        }
+        // One of three for each byte: the next fixture of the kind gets another.
+        changed[at] = [0xff, bytes[at]! + 1, bytes[at]! - 1][(at + i) % 3]!;
+        checkBytes(changed);
         changed[at] = bytes[at]!;
       }
-    }
+    });
   });
 });
 

@@ -165,3 +165,26 @@ export const hexDump = (b: Uint8Array, from: number, to: number): string => {
   for (let i = from; i < to; i++) text += hexByte(b[i]!);
   return text;
 };
+
+// A new buffer for the bytes of each message would take several times as long as the rest of its decoding. So short
+// copies share one, as node's Buffers do: a copy that is kept keeps this many bytes.
+const SHARED_SIZE = 4096;
+/** V8 keeps typed arrays of so few bytes in its own heap, where they cost nothing. */
+const MAX_IN_HEAP = 64;
+const MAX_SHARED = SHARED_SIZE / 4;
+let shared = new Uint8Array(SHARED_SIZE);
+let sharedUsed = 0;
+
+/** A copy of the bytes [start, end). */
+export function copyBytes(b: Uint8Array, start: number, end: number): Uint8Array {
+  const size = end - start;
+  if (size <= MAX_IN_HEAP || size > MAX_SHARED) return b.slice(start, end);
+  if (size > SHARED_SIZE - sharedUsed) {
+    shared = new Uint8Array(SHARED_SIZE);
+    sharedUsed = 0;
+  }
+  const at = sharedUsed;
+  sharedUsed += size;
+  shared.set(b.subarray(start, end), at);
+  return shared.subarray(at, sharedUsed);
+}

@@ -121,7 +121,7 @@ export function decodeStruct(e: Emitter, struct: StructNode, open: boolean): str
         break;
       }
       case "rest":
-        show(`b.slice(${at()}, end)`);
+        show(`copy_bytes(b, ${at()}, end)`);
         break;
       case "restText":
         show(`readText(b, ${at()}, end - (${at()}))`);
@@ -258,7 +258,7 @@ export function scalar(e: Emitter, field: FieldNode, at: string): string {
     case "ipv6":
       return `readIpv6(b, ${at})`;
     case "bytes":
-      return `b.slice(${at}, ${at} + ${field.size})`;
+      return `copy_bytes(b, ${at}, ${at} + ${field.size})`;
     case "text":
       return `readText(b, ${at}, ${field.size})`;
     default:

@@ -1,5 +1,6 @@
 import { readIpv4, readIpv6, readMac } from "@sluice/wire";
 import {
+  copyBytes,
   read64,
   read128,
   readText,
@@ -141,6 +142,7 @@ export function createRuntime(fields: readonly OxmField[]) {
     bad,
     within,
     named,
+    copy_bytes: copyBytes,
     read64,
     read128,
     write64,
