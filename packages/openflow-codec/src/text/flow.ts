@@ -131,8 +131,9 @@ export function formatDuration(sec: number, nsec: number): string {
 /** A counter that the switch does not keep is all ones. */
 const counter = (value: bigint): string => (value === 0xffff_ffff_ffff_ffffn ? "?" : String(value));
 
-export const formatFlowFlags = (flags: number): string =>
-  [
+export function formatFlowFlags(flags: number): string {
+  if (flags === 0) return "";
+  return [
     ...Object.entries(FLAG_WORDS)
       .filter(([, bit]) => flags & bit)
       .map(([word]) => word),
@@ -140,6 +141,7 @@ export const formatFlowFlags = (flags: number): string =>
   ]
     .map((word) => `${word} `)
     .join("");
+}
 
 /** A line of dump-flows, without the space before it. */
 export function formatFlowStats(

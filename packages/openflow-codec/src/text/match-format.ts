@@ -134,8 +134,7 @@ export function formatMatch(match: Match, ports: PortNames = {}): string {
     parts.push({ rank: RANK.get(text) ?? ORDER.length, text: formatOne(name, value, ports) });
   }
   return parts
-    .map((part, index) => ({ ...part, index }))
-    .sort((a, b) => a.rank - b.rank || a.index - b.index)
+    .sort((a, b) => a.rank - b.rank)
     .map((part) => part.text)
     .join(",");
 }
