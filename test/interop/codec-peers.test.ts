@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { decode } from "@sluice/openflow-codec";
-import { toHex, writeIpv6 } from "@sluice/wire";
+import { decode, encode, experimenterErrors, formatMessage } from "@sluice/openflow-codec";
+import { fromHex, toHex, writeIpv6 } from "@sluice/wire";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { captureOf } from "../support/codec/capture.js";
 import { type Leaf, leavesOf } from "../support/codec/leaves.js";
@@ -85,6 +85,20 @@ describeWith({ programs: ["tshark", "osken-manager"] }, "the codec beside", () =
         ...(json as object),
       });
     });
+  });
+});
+
+describeWith({ programs: ["ovs-ofctl"] }, "experimenters' errors", () => {
+  test("have the names that ovs-ofctl gives them, and the request after them", async () => {
+    const errors = Object.entries(experimenterErrors).flatMap(([experimenter, codes]) =>
+      Object.values(codes).map((error_code) => {
+        const data = fromHex(`${Number(experimenter).toString(16).padStart(8, "0")}0414000800000001`);
+        return encode({ type: "OFPT_ERROR", xid: 1, error_type: "OFPET_EXPERIMENTER", error_code, data });
+      }),
+    );
+    expect(errors.length).toBeGreaterThan(50);
+    const printed = await check(["ovs-ofctl", "ofp-parse", "-"], { input: Buffer.concat(errors) });
+    expect(errors.map((bytes) => `${formatMessage(decode(bytes)).trimEnd()}\n`).join("")).toBe(printed);
   });
 });
 

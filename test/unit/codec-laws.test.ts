@@ -70,7 +70,7 @@ test("ovs-ofctl prints the same text", () => {
       continue;
     if (name === "ask" || NOT_PRINTED.test(name)) continue;
     const message = decode(bytes);
-    // Not ours to print alike: tables of fields, tunnel options, and errors with codes of an experimenter.
+    // Not ours to print alike: tables of fields, tunnel options, and a multipart that has no name here.
     // The frame in it is for the caller to print.
     const head = text.replace(/\nicmp,.*$/m, "");
     if (/TABLE_FEATURES|TLV_TABLE|IPFIX/.test(text)) continue;

@@ -35,6 +35,7 @@ function inSwitch(kind: SupportKind, name: string): string {
     case "message":
       return name in handlers ? "takes" : named.has(name) ? "sends" : "no";
     case "error":
+    case "experimenter error":
       return "";
     default:
       return named.has(name) ? "yes" : "no";
@@ -46,7 +47,7 @@ const HEAD = `# What is supported
 Made by \`npm run docs\` from the declarations of [openflow-codec](../packages/openflow-codec) and the tables of
 [switch](../packages/switch); a test holds it up to date.
 
-Codec: read and written by name, in bytes, JSON and types; what has no name is kept and written again, or refused with
+Codec: read and written by name, in bytes, JSON and types (experimenters' errors: in text); what has no name is kept and written again, or refused with
 the error that is named. Switch: what \`sluice vswitchd\` does with it.
 
 `;

@@ -1,6 +1,7 @@
 export { checkBytes, fuzz } from "./check.js";
 export { codecSource, decode, encode, encodeInto, fromJson, interpret, toJson } from "./codec.js";
 export { errorFor } from "./error-reply.js";
+export { experimenterErrorName, experimenterErrors } from "./ext/errors.js";
 export { OFPFMF } from "./ext/flow-monitor.js";
 export { Framer } from "./framer.js";
 export { encodeMultipart, MultipartJoiner, splitMultipart } from "./multipart.js";

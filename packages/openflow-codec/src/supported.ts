@@ -1,3 +1,4 @@
+import { experimenterErrors } from "./ext/errors.js";
 import type { StructNode, UnionNode } from "./schema/declare.js";
 import { actionUnion } from "./v13/actions.js";
 import { ofErrors } from "./v13/errors.js";
@@ -20,7 +21,8 @@ export type SupportKind =
   | "table feature property"
   | "hello element"
   | "match field"
-  | "error";
+  | "error"
+  | "experimenter error";
 
 /** A column beside the codec's own: what another part does with the thing of that name. */
 export interface SupportColumn {
@@ -135,6 +137,18 @@ function sections(): Section[] {
       about: ["Type", "Number"],
       rows: Object.entries(ofErrors).flatMap(([type, { value, codes }]) =>
         codes.map((name, code) => ({ name, cells: [type, `${value}, ${code}`] })),
+      ),
+      others: "as a number",
+    },
+    {
+      title: "Errors of experimenters",
+      kind: "experimenter error",
+      about: ["Experimenter", "Number"],
+      rows: Object.entries(experimenterErrors).flatMap(([experimenter, codes]) =>
+        Object.entries(codes).map(([name, code]) => ({
+          name,
+          cells: [hex(Number(experimenter)), String(code)],
+        })),
       ),
       others: "as a number",
     },

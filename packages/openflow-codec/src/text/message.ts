@@ -1,5 +1,6 @@
 import { toHex } from "@sluice/wire";
 import { decode, toJson } from "../codec.js";
+import { experimenterErrorName } from "../ext/errors.js";
 import type { MessageOf, OfMessage, OfMessageType } from "../v13/messages.js";
 import { OFP_NO_BUFFER, OFPC, OFPP, OFPTT } from "../v13/numbers.js";
 import { formatActions, formatInstructions } from "./action-format.js";
@@ -145,6 +146,10 @@ const PORT_REASONS: Readonly<Record<string, string>> = {
 };
 
 function errorMessage(message: MessageOf<"OFPT_ERROR">, options: MessageOptions): string {
+  if (message.error_type === "OFPET_EXPERIMENTER" && typeof message.error_code === "number") {
+    const known = experimenterErrorName(message.error_code, message.data);
+    if (known !== undefined) return ` ${known}\n${formatBytes(message.data.subarray(4), options)}`;
+  }
   const name =
     typeof message.error_code === "string"
       ? message.error_code
