@@ -17,7 +17,8 @@ export interface ConnectionHandlers {
   closed(why: string): void;
 }
 
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+/** Lets other connections and the datapath have their turn. */
+export const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** The bytes of one OpenFlow connection: cuts what comes into messages, writes what goes, and keeps both bounded. */
 export class Connection {

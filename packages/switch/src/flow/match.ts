@@ -257,7 +257,7 @@ function macText(key: FlowKey, { lane, shift }: FlowField): string {
 }
 
 /** What of a match is the same for all keys with a mask and the same sort of packet. */
-interface Shown {
+export interface Shown {
   readonly name: string;
   readonly field: FlowField;
   /** undefined: all of the field. */
@@ -303,7 +303,8 @@ function shownFor(mask: FlowMask, sort: ReturnType<typeof sortOf>): readonly Sho
 /** For masks that many keys are shown with: those of a classifier's rules. */
 const shownByMask = new WeakMap<FlowMask, Map<number, readonly Shown[]>>();
 
-function shownAgain(mask: FlowMask, sort: ReturnType<typeof sortOf>): readonly Shown[] {
+/** How matches of a mask that does not change are made up, in order: the same array for all keys of a sort. */
+export function shapeOf(key: FlowKey, mask: FlowMask, sort = sortOf(key, mask)): readonly Shown[] {
   let bySort = shownByMask.get(mask);
   if (!bySort) {
     bySort = new Map();
@@ -328,7 +329,7 @@ export function keyToMatch(
 ): Record<string, NonNullable<FlowMatch[string]>> {
   const sort = sortOf(key, mask);
   const match: Record<string, NonNullable<FlowMatch[string]>> = {};
-  for (const { name, field, mask: bits } of isLasting ? shownAgain(mask, sort) : shownFor(mask, sort)) {
+  for (const { name, field, mask: bits } of isLasting ? shapeOf(key, mask, sort) : shownFor(mask, sort)) {
     const value = fieldValue(key, field);
     match[name] = bits === undefined ? value : { value, mask: bits };
   }

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "@sluice/runtime";
 import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
+import { InstructionPool } from "./instruction-pool.js";
 import type { TableChange } from "./lookup-index.js";
 import { formatRuleKey, parseMatch } from "./match.js";
 import type { FlowMod, Match } from "./of.js";
@@ -55,6 +56,7 @@ export class FlowStore {
   readonly #hooks: FlowStoreHooks;
   readonly #removals: Removals;
   readonly #wheel = new TimerWheel<Rule>(EXPIRY_TICK_MS);
+  readonly #pool = new InstructionPool();
   /** The match at hand: that of a request, and that of a rule. */
   readonly #asked = { key: newFlowKey(), mask: newFlowKey() };
   readonly #ruleKey = newFlowKey();
@@ -111,7 +113,7 @@ export class FlowStore {
         idle_timeout: message.idle_timeout ?? 0,
         hard_timeout: message.hard_timeout ?? 0,
         flags,
-        instructions,
+        instructions: this.#pool.shared(instructions),
         hidden: priority > MAX_PRIORITY,
       },
       this.#clock.now(),

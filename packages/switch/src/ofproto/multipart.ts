@@ -1,5 +1,6 @@
 import type { Clock } from "@sluice/runtime";
 import { OfpError, refuse } from "./error.js";
+import { FlowStatsWriter, LASTING_FLAGS } from "./flow-stats.js";
 import type { FlowSelection } from "./flow-store.js";
 import type { Group } from "./group.js";
 import { MAX_GROUPS } from "./group-table.js";
@@ -26,8 +27,6 @@ type Answers = {
 const OFPQ_ALL = 0xffff_ffff;
 /** Counters that are not kept read as all ones (1.3.5 §5.8). */
 const NOT_KEPT = 0xffff_ffff_ffff_ffffn;
-/** Flags of a flow_mod that are about the flow and not about the request. */
-const LASTING_FLAGS = OFPFF.SEND_FLOW_REM | OFPFF.NO_PKT_COUNTS | OFPFF.NO_BYT_COUNTS;
 /** Bits of the actions that buckets may hold, by number (1.3.5 §7.3.5.11). */
 const GROUP_ACTIONS = 0x0fff_9801;
 
@@ -47,6 +46,24 @@ export async function answerMultipart(
   if (!answer) throw refuse("OFPBRC_BAD_MULTIPART", `${body.type} is not supported`);
   if (COUNTED.has(body.type)) await bridge.backer.syncStats();
   return answer(bridge, body, clock.now());
+}
+
+/** Answers OFPMP_FLOW in parts as they fill. Flows that go meanwhile are left out. */
+export async function* flowStatsParts(
+  bridge: Ofproto,
+  clock: Clock,
+  body: RequestOf<"OFPMP_FLOW">,
+  xid: number,
+): AsyncGenerator<Uint8Array> {
+  await bridge.backer.syncStats();
+  const rules = select(bridge, body);
+  const writer = new FlowStatsWriter(xid, clock.now());
+  for (const rule of rules) {
+    if (rule.subtable === undefined) continue;
+    const full = writer.add(bridge.tables[rule.table_id]!, rule);
+    if (full) yield full;
+  }
+  yield writer.end();
 }
 
 const COUNTED: ReadonlySet<string> = new Set([

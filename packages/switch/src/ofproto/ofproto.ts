@@ -13,7 +13,7 @@ import { GroupTable } from "./group-table.js";
 import { isPinned, type LearnedMac, MacLearning } from "./mac-learning.js";
 import { formatKey } from "./match.js";
 import { MeterTable } from "./meter-table.js";
-import { answerMultipart } from "./multipart.js";
+import { answerMultipart, flowStatsParts } from "./multipart.js";
 import type {
   FlowMod,
   GroupMod,
@@ -305,6 +305,14 @@ export class Ofproto implements BackedBridge {
     checkActionList(message.actions ?? [], this.#check, "unknown", true);
     if ((message.data?.length ?? 0) < ETHERNET_HEADER)
       throw refuse("OFPBRC_BAD_LEN", `a frame of ${message.data?.length ?? 0} bytes`);
+  }
+
+  /** Answers OFPMP_FLOW as messages, which may be many. */
+  flowStats(
+    body: Extract<MultipartRequestBody, { type: "OFPMP_FLOW" }>,
+    xid: number,
+  ): AsyncIterable<Uint8Array> {
+    return flowStatsParts(this, this.#clock, body, xid);
   }
 
   /** Whole; the connection splits it. */

@@ -7,6 +7,7 @@ import {
 } from "@sluice/openflow-codec";
 import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
+import { nextTurn } from "../connection.js";
 import type { HandlerTable } from "./handler.js";
 import { startMonitors } from "./monitor.js";
 
@@ -27,6 +28,18 @@ function join(agent: Agent, message: MultipartRequest): MultipartRequest | undef
   return joiner.push(message) as MultipartRequest | undefined;
 }
 
+type FlowRequest = Extract<MultipartRequest["body"], { type: "OFPMP_FLOW" }>;
+
+/** A long answer leaves others their turn between its parts. */
+async function sendFlowStats(agent: Agent, body: FlowRequest, xid: number): Promise<void> {
+  for await (const part of agent.state.ofproto.flowStats(body, xid)) {
+    agent.connection.send(part);
+    if (agent.connection.isCongested) await agent.connection.drained();
+    if (agent.connection.isClosed) return;
+    await nextTurn();
+  }
+}
+
 /** Statistics and descriptions, whole or in as many messages as they need. */
 export const multipart: HandlerTable = {
   OFPT_MULTIPART_REQUEST: async (agent, message) => {
@@ -42,6 +55,7 @@ export const multipart: HandlerTable = {
         `a multipart of experimenter 0x${experimenter.toString(16)}`,
       );
     }
+    if (request.body.type === "OFPMP_FLOW") return sendFlowStats(agent, request.body, message.xid);
     const body = await agent.state.ofproto.multipart(request.body);
     const reply = {
       type: "OFPT_MULTIPART_REPLY",
