@@ -158,6 +158,19 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     } else if (subtable.maxPriority !== before) this.#sort();
   }
 
+  /** Takes every rule out. */
+  clear(): void {
+    for (const subtable of this.#subtables) {
+      for (const rule of subtable) {
+        rule.subtable = undefined;
+        rule.slot = -1;
+      }
+    }
+    this.#subtables = [];
+    this.#byMask.clear();
+    this.#size = 0;
+  }
+
   /** Puts `rule` in the place of `old`, which has the same match and priority. */
   replace(old: R, rule: R): void {
     (old.subtable as unknown as Subtable<R>).replace(old, rule);

@@ -43,6 +43,8 @@ export interface FlowStoreHooks extends CheckContext {
 
 type Command = (store: FlowStore, message: FlowMod, owner: unknown, transaction: Transaction) => void;
 
+const NOTHING = newFlowKey();
+
 /** ms between looks for rules that are due. */
 const EXPIRY_TICK_MS = 250;
 const KNOWN_FLAGS = 0x1f;
@@ -185,8 +187,33 @@ export class FlowStore {
 
   /** Removes what is selected. */
   delete(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
+    if (!strict) for (const table of this.#wholeTables(message, transaction)) this.#clear(table);
     for (const rule of this.select(selectionOf(message, strict, true)))
       this.remove(rule, "OFPRR_DELETE", owner, transaction);
+  }
+
+  /** The tables that a request deletes all flows of, where nobody wants to hear of one or have it back. */
+  #wholeTables(message: FlowMod, { canUndo }: Transaction): OfTable[] {
+    const isAll =
+      Object.keys(message.match ?? {}).length === 0 &&
+      (message.cookie_mask ?? 0n) === 0n &&
+      (message.out_port ?? OFPP.ANY) === OFPP.ANY &&
+      (message.out_group ?? OFPG.ANY) === OFPG.ANY;
+    if (!isAll || canUndo || this.#hooks.isMonitored()) return [];
+    return this.tables.filter(
+      (table) =>
+        (message.table_id === OFPTT.ALL || message.table_id === table.table_id) &&
+        [...table.rules].every(({ hidden, flags }) => !hidden && (flags & OFPFF.SEND_FLOW_REM) === 0),
+    );
+  }
+
+  #clear(table: OfTable): void {
+    if (table.rules.size === 0) return;
+    if (this.#wheel.size > 0) for (const rule of table.rules) this.#forget(rule);
+    this.counters.removed += table.rules.size;
+    table.rules.clear();
+    // Every lookup in the table may find something else now.
+    this.#hooks.ruleChanged({ table, key: NOTHING, mask: NOTHING, priority: Number.MAX_SAFE_INTEGER });
   }
 
   /** Removes one rule and, on commit, tells whom it concerns. */
