@@ -1,10 +1,11 @@
 import type { MessageInitOf } from "./v13/messages.js";
 
-/** The OFPT_ERROR that answers a request: the error's type and code, the request's xid, and its first 64 bytes
- *  (OpenFlow 1.3.5 §7.5.4). Takes any error that has the two names, OfDecodeError among them. */
+/** The OFPT_ERROR that answers a request: the error's type and code, the request's xid, and its first 64 bytes, or
+ *  more (OpenFlow 1.3.5 §7.5.4). Takes any error that has the two names, OfDecodeError among them. */
 export function errorFor(
   error: { readonly error_type: string; readonly error_code: string },
   request: Uint8Array,
+  dataBytes = ERROR_DATA,
 ): MessageInitOf<"OFPT_ERROR"> {
   const xid =
     request.length < 8
@@ -15,7 +16,7 @@ export function errorFor(
     xid,
     error_type: error.error_type as MessageInitOf<"OFPT_ERROR">["error_type"],
     error_code: error.error_code as MessageInitOf<"OFPT_ERROR">["error_code"],
-    data: Uint8Array.from(request.subarray(0, ERROR_DATA)),
+    data: Uint8Array.from(request.subarray(0, dataBytes)),
   };
 }
 

@@ -42,6 +42,7 @@ export class SwitchDatabase implements ConfigDatabase {
         Controller: true,
         QoS: true,
         Queue: true,
+        Flow_Table: true,
         SSL: true,
       },
       lock: LOCK,
@@ -87,6 +88,7 @@ export class SwitchDatabase implements ConfigDatabase {
       controllers: this.#table("Controller"),
       qos: this.#table("QoS"),
       queues: this.#table("Queue"),
+      flowTables: this.#table("Flow_Table"),
       ssl: this.#table("SSL"),
     };
   }

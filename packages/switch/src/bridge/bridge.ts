@@ -35,6 +35,8 @@ const SETTERS: Readonly<
   failMode: ({ ofproto }, { failMode }) => ofproto.setFailMode(failMode),
   macTable: ({ ofproto }, { macTable }) => ofproto.setMacTable(macTable),
   floodVlans: ({ ofproto }, { floodVlans }) => ofproto.setFloodVlans(floodVlans),
+  flowTables: ({ ofproto }, { flowTables }) => ofproto.setFlowTables(flowTables),
+  forwardBpdu: ({ ofproto }, { forwardBpdu }) => ofproto.setForwardBpdu(forwardBpdu),
   controllers: ({ connmgr }, { controllers }) => connmgr.setControllers(controllers),
 };
 

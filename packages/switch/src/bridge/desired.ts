@@ -2,7 +2,8 @@ import type { OvsRow } from "@sluice/ovsdb";
 import type { TlsOptions } from "@sluice/runtime";
 import type { ControllerConfig } from "../connmgr/controller.js";
 import { DEFAULT_LIMITS } from "../connmgr/packet-in-queue.js";
-import type { FailMode, MacTableConfig, QueueSpec, VlanConfig } from "../ofproto/types.js";
+import { parseSubfield } from "../ofproto/eviction.js";
+import type { FailMode, FlowTableConfig, MacTableConfig, QueueSpec, VlanConfig } from "../ofproto/types.js";
 import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
 import { number } from "./other-config.js";
 import { desiredQos } from "./qos.js";
@@ -24,8 +25,10 @@ export interface ConfigRows {
       | "fail_mode"
       | "other_config"
       | "flood_vlans"
+      | "flow_tables"
     >
   >;
+  flowTables: Rows<Pick<OvsRow<"Flow_Table">, "name" | "flow_limit" | "overflow_policy" | "groups">>;
   ports: Rows<
     Pick<
       OvsRow<"Port">,
@@ -78,6 +81,8 @@ export interface DesiredBridge {
   readonly failMode: FailMode;
   readonly macTable: MacTableConfig;
   readonly floodVlans: readonly number[];
+  readonly flowTables: readonly FlowTableConfig[];
+  readonly forwardBpdu: boolean;
   readonly dpDesc: string;
   readonly serial: string;
   readonly controllers: readonly DesiredController[];
@@ -169,11 +174,31 @@ function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): De
       size: number(row.other_config, "mac-table-size", 10, 1_000_000) ?? 8192,
     },
     floodVlans: row.flood_vlans,
+    flowTables: [...row.flow_tables].flatMap(([table_id, id]) => flowTable(table_id, id, rows, complain)),
+    forwardBpdu: row.other_config.get("forward-bpdu") === "true",
     dpDesc: row.other_config.get("dp-desc") ?? row.name,
     serial: row.other_config.get("dp-sn") ?? "None",
     controllers: row.controller.flatMap((id) => desiredController(id, rows)),
     ports,
   };
+}
+
+function flowTable(
+  table_id: number,
+  uuid: string,
+  rows: ConfigRows,
+  complain: (text: string) => void,
+): FlowTableConfig[] {
+  const row = rows.flowTables.get(uuid);
+  if (!row) return [];
+  const groups = row.groups.flatMap((text) => {
+    const subfield = parseSubfield(text);
+    if (!subfield) complain(`flow table ${table_id}: groups: ${JSON.stringify(text)} is no part of a field`);
+    return subfield ? [subfield] : [];
+  });
+  return [
+    { table_id, name: row.name, flowLimit: row.flow_limit, evicts: row.overflow_policy === "evict", groups },
+  ];
 }
 
 const localPort = (name: string, mac: string): DesiredPort => ({

@@ -41,6 +41,8 @@ describe("the difference between what runs and what is desired", () => {
       "set br0 failMode",
       "set br0 macTable",
       "set br0 floodVlans",
+      "set br0 flowTables",
+      "set br0 forwardBpdu",
       "set br0 controllers",
     ]);
   });

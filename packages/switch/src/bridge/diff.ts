@@ -8,7 +8,14 @@ export interface RunningBridge {
 }
 
 /** Settings of a bridge that change while it lives. */
-export type BridgeSetting = "datapathId" | "failMode" | "macTable" | "floodVlans" | "controllers";
+export type BridgeSetting =
+  | "datapathId"
+  | "failMode"
+  | "macTable"
+  | "floodVlans"
+  | "flowTables"
+  | "forwardBpdu"
+  | "controllers";
 
 /** One change; they are carried out in the order given. */
 export type Step =
@@ -26,6 +33,8 @@ const SETTINGS: readonly BridgeSetting[] = [
   "failMode",
   "macTable",
   "floodVlans",
+  "flowTables",
+  "forwardBpdu",
   "controllers",
 ];
 

@@ -36,6 +36,7 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
     controllers: new Map(),
     qos: new Map(),
     queues: new Map(),
+    flowTables: new Map(),
   };
   for (const [name, bridge] of Object.entries(sketch)) {
     const ports = Object.entries(bridge.ports ?? {});
@@ -48,6 +49,7 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
       fail_mode: bridge.fail_mode,
       other_config: new Map(Object.entries(bridge.other_config ?? {})),
       flood_vlans: [],
+      flow_tables: new Map(),
     });
     for (const target of bridge.controllers ?? []) {
       rows.controllers.set(`c-${target}`, { target, other_config: new Map() });

@@ -14,7 +14,7 @@ import type { PacketInEvent } from "../ofproto/types.js";
 import { type AsyncKind, wants } from "./async.js";
 import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
-import { BundleError, niciraError } from "./experimenter-error.js";
+import { BundleError, ERROR_DATA, niciraError } from "./experimenter-error.js";
 import { FlowMonitors } from "./flow-monitor.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
@@ -248,14 +248,14 @@ export class Agent {
         this.send(
           error instanceof OfpError && error.error_type === "OFPET_EXPERIMENTER"
             ? niciraError(error, request)
-            : errorFor(error, request),
+            : errorFor(error, request, ERROR_DATA),
         );
     } else if (error instanceof BundleError) {
       log.dbg(`${this.name}: ${error.message}`);
       this.send(error.toMessage(request));
     } else {
       log.err(`${this.name}: request failed: ${error instanceof Error ? error.stack : String(error)}`);
-      if (isAnswered) this.send(errorFor(refuse("OFPBRC_EPERM"), request));
+      if (isAnswered) this.send(errorFor(refuse("OFPBRC_EPERM"), request, ERROR_DATA));
     }
   }
 }

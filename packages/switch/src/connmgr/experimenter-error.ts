@@ -1,6 +1,10 @@
 import type { OfMessageInit } from "@sluice/openflow-codec";
 import type { OfpError } from "../ofproto/error.js";
 
+/** Bytes of a refused request that the error shows: all, as far as one message holds them, so that tools can say
+ *  which flow was refused. */
+export const ERROR_DATA = 0xffff - 12;
+
 const ONF_EXPERIMENTER = 0x4f4e4600;
 const NICIRA_EXPERIMENTER = 0x2320;
 
@@ -46,7 +50,7 @@ export class BundleError extends Error {
 
 /** The OFPT_ERROR that answers `request`: the experimenter's number goes before the request's bytes (§7.4.4). */
 function experimenterError(experimenter: number, error_code: number, request: Uint8Array): OfMessageInit {
-  const start = request.subarray(0, 64);
+  const start = request.subarray(0, ERROR_DATA - 4);
   const data = new Uint8Array(4 + start.length);
   const view = new DataView(data.buffer);
   view.setUint32(0, experimenter);

@@ -2,16 +2,17 @@ import type { Clock, Timer } from "@sluice/runtime";
 import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
+import { Eviction } from "./eviction.js";
 import { InstructionPool } from "./instruction-pool.js";
 import type { TableChange } from "./lookup-index.js";
 import { formatRuleKey, parseMatch } from "./match.js";
 import type { FlowMod, Match } from "./of.js";
-import { N_TABLES, OfTable } from "./oftable.js";
+import { DEFAULT_TABLE_LIMIT, N_TABLES, OfTable } from "./oftable.js";
 import { Removals } from "./removals.js";
 import { duration, outputsOf, Rule } from "./rule.js";
 import { TimerWheel } from "./timer-wheel.js";
 import { type Transaction, transact } from "./transaction.js";
-import type { FlowRemovedEvent, FlowUpdateEvent } from "./types.js";
+import type { FlowRemovedEvent, FlowTableConfig, FlowUpdateEvent } from "./types.js";
 import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
 /** Which rules a request is about (1.3.5 §6.4). */
@@ -105,8 +106,11 @@ export class FlowStore {
       if (other) throw refuse("OFPFMFC_OVERLAP", `a flow of priority ${priority} overlaps`);
     }
     const old = table.rules.find(key, mask, priority);
-    if (!old && table.rules.size >= table.limit)
-      throw refuse("OFPFMFC_TABLE_FULL", `table ${table.table_id} holds ${table.limit} flows`);
+    if (!old && table.rules.size >= table.limit) {
+      const victim = table.eviction?.victim();
+      if (!victim) throw refuse("OFPFMFC_TABLE_FULL", `table ${table.table_id} holds ${table.limit} flows`);
+      this.remove(victim, "OFPRR_DELETE", owner, transaction);
+    }
     const rule = new Rule(
       {
         table_id: table.table_id,
@@ -260,6 +264,28 @@ export class FlowStore {
     return rules;
   }
 
+  /** Names and bounds tables as the database says, and drops what is over a bound where that may be. */
+  configure(configs: readonly FlowTableConfig[]): void {
+    for (const table of this.tables) {
+      const config = configs.find(({ table_id }) => table_id === table.table_id);
+      if (!config && !table.isConfigured) continue;
+      table.isConfigured = config !== undefined;
+      table.name = config?.name ?? "";
+      table.limit = config?.flowLimit ?? DEFAULT_TABLE_LIMIT;
+      table.eviction = config?.evicts ? new Eviction(config.groups) : undefined;
+      if (!table.eviction) continue;
+      for (const rule of table.rules)
+        if (rule.deadline() !== Infinity) table.eviction.add(rule, table.rules.keyOf(rule, this.#ruleKey));
+      transact((transaction) => {
+        for (let over = table.rules.size - table.limit; over > 0; over--) {
+          const victim = table.eviction?.victim();
+          if (!victim) return;
+          this.remove(victim, "OFPRR_DELETE", undefined, transaction);
+        }
+      }, false);
+    }
+  }
+
   matchOf(rule: Rule): Match {
     const key = this.tables[rule.table_id]!.rules.keyOf(rule, this.#ruleKey);
     return formatRuleKey(key, rule.subtable!.mask);
@@ -323,12 +349,15 @@ export class FlowStore {
     const deadline = rule.deadline();
     if (deadline === Infinity) return;
     this.#wheel.set(rule, deadline);
+    const { eviction, rules } = this.tables[rule.table_id]!;
+    eviction?.add(rule, rules.keyOf(rule, this.#ruleKey));
     this.#timer ??= this.#clock.setInterval(() => void this.expire(), EXPIRY_TICK_MS);
   }
 
   #forget(rule: Rule): void {
     if (this.#wheel.size === 0) return;
     this.#wheel.delete(rule);
+    this.tables[rule.table_id]!.eviction?.delete(rule);
     if (this.#wheel.size > 0 || !this.#timer) return;
     this.#timer.cancel();
     this.#timer = undefined;

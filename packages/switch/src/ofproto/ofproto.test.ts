@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { frame, output, TestBench } from "./bench.testkit.js";
 import type { OfpError } from "./error.js";
+import { parseSubfield } from "./eviction.js";
 import type { FlowMod } from "./of.js";
 import { OFPP } from "./xlate/reserved.js";
 
@@ -435,4 +436,61 @@ test("§7.4.2: a flow that is deleted is told of with what cached flows have cou
   bench.bridge.flowMod({ command: "OFPFC_DELETE" });
   await bench.bridge.barrier();
   expect(bench.flowsRemoved).toMatchObject([{ reason: "OFPRR_DELETE", packet_count: 5n, byte_count: 300n }]);
+});
+
+describe("ovs-vswitchd.conf.db(5), Flow_Table: a full table", () => {
+  const add = (bench: TestBench, in_port: number, udp_dst: number, idle_timeout: number): string =>
+    refusal(() =>
+      bench.flow({ in_port, eth_type: 0x0800, ip_proto: 17, udp_dst }, [output(2)], {
+        idle_timeout,
+        cookie: BigInt(udp_dst),
+        flags: 1,
+      }),
+    );
+  const cookies = async (bench: TestBench): Promise<number[]> =>
+    (await bench.dump()).map(({ cookie }) => Number(cookie)).sort((a, b) => a - b);
+
+  test("refuses flows, or drops the one of the largest group that would expire first", async () => {
+    const bench = await TestBench.open(2);
+    const table = { table_id: 0, name: "acl", flowLimit: 4 };
+    bench.bridge.setFlowTables([{ ...table, evicts: false, groups: [] }]);
+    expect([1, 2, 3, 4].map((n) => add(bench, n === 4 ? 2 : 1, n, n === 2 ? 10 : 100))).toEqual(
+      Array(4).fill("accepted"),
+    );
+    expect(add(bench, 1, 5, 100)).toBe("OFPFMFC_TABLE_FULL");
+    expect(bench.bridge.tables[0]!.name).toBe("acl");
+    bench.bridge.setFlowTables([{ ...table, evicts: true, groups: [parseSubfield("NXM_OF_IN_PORT[]")!] }]);
+    // Flow 4 would go later than none of its own group, which is the smaller one.
+    expect(add(bench, 1, 5, 100)).toBe("accepted");
+    expect(await cookies(bench)).toEqual([1, 3, 4, 5]);
+    expect(bench.flowsRemoved).toMatchObject([{ cookie: 2n, reason: "OFPRR_DELETE" }]);
+    // Adding the same flow again needs no room.
+    expect(add(bench, 1, 5, 100)).toBe("accepted");
+    expect(await cookies(bench)).toEqual([1, 3, 4, 5]);
+  });
+
+  test("keeps flows without timeouts, and comes down to a lower limit at once", async () => {
+    const bench = await TestBench.open(2);
+    for (const n of [1, 2, 3]) add(bench, 1, n, n === 1 ? 0 : 100 * n);
+    const config = (flowLimit: number) => [
+      { table_id: 0, name: undefined, flowLimit, evicts: true, groups: [] },
+    ];
+    bench.bridge.setFlowTables(config(2));
+    expect(await cookies(bench)).toEqual([1, 3]);
+    bench.bridge.setFlowTables(config(0));
+    expect(await cookies(bench)).toEqual([1]);
+    expect(add(bench, 1, 4, 1)).toBe("OFPFMFC_TABLE_FULL");
+    bench.bridge.setFlowTables([]);
+    expect(add(bench, 1, 4, 1)).toBe("accepted");
+  });
+});
+
+test.each([
+  ["NXM_OF_VLAN_TCI[0..11]", { field: "nxm_of_vlan_tci", offset: 0, n_bits: 12 }],
+  ["in_port", { field: "in_port", offset: 0, n_bits: 32 }],
+  ["NXM_NX_REG3[4]", { field: "reg3", offset: 4, n_bits: 1 }],
+  ["NXM_OF_IN_PORT[0..99]", undefined],
+  ["nonsense[]", undefined],
+])("%s is a part of a field, or none", (text, subfield) => {
+  expect(parseSubfield(text)).toEqual(subfield);
 });

@@ -35,6 +35,7 @@ import { outputsOf } from "./rule.js";
 import { type Transaction, transact } from "./transaction.js";
 import type {
   FailMode,
+  FlowTableConfig,
   MacEntry,
   MacTableConfig,
   OfprotoCommon,
@@ -476,6 +477,10 @@ export class Ofproto implements BackedBridge {
     if (config.ageing !== undefined) this.macLearning.ageingMs = config.ageing * 1000;
     if (config.size !== undefined) this.macLearning.size = config.size;
     this.age();
+  }
+
+  setFlowTables(configs: readonly FlowTableConfig[]): void {
+    this.#flows.configure(configs);
   }
 
   setFloodVlans(vlans: readonly number[]): void {

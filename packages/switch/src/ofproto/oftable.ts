@@ -1,6 +1,7 @@
 import { Classifier } from "../classifier/classifier.js";
 import { DP_LANES, FLOW_LANES, flowField } from "../flow/flow-key.js";
 import { LANE_CONJ_ID } from "../flow/lanes.js";
+import type { Eviction } from "./eviction.js";
 import type { Rule } from "./rule.js";
 import { Counter } from "./sink.js";
 import type { XTable } from "./xlate/world.js";
@@ -32,6 +33,8 @@ export class OfTable implements XTable {
   /** OFPTC_*. */
   config = 0;
   limit = DEFAULT_TABLE_LIMIT;
+  /** What makes room in a full table; undefined: nothing does, and flows are refused. */
+  eviction: Eviction | undefined = undefined;
 
   constructor(table_id: number) {
     this.table_id = table_id;
@@ -45,4 +48,6 @@ export class OfTable implements XTable {
   }
 
   hidden = 0;
+  /** Whether the database says something about it. */
+  isConfigured = false;
 }

@@ -1,4 +1,5 @@
 import type { Clock } from "@sluice/runtime";
+import type { Subfield } from "./eviction.js";
 import type { Match, Port } from "./of.js";
 
 /** What an OpenFlow packet-in is made of, before a connection cuts it to size and numbers it. */
@@ -134,6 +135,16 @@ export interface QueueStatistics {
   tx_errors: number;
   duration_sec: number;
   duration_nsec: number;
+}
+
+/** What the database says of a flow table (Flow_Table). */
+export interface FlowTableConfig {
+  readonly table_id: number;
+  readonly name: string | undefined;
+  readonly flowLimit: number | undefined;
+  /** Whether a full table drops a flow for a new one, and by which parts of fields flows are grouped for that. */
+  readonly evicts: boolean;
+  readonly groups: readonly Subfield[];
 }
 
 export type FailMode = "standalone" | "secure";
