@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { type Clock, ControlServer, type Log, type LogRegistry } from "@sluice/runtime";
 import { registerSwitchCommands } from "./appctl/commands.js";
+import { CoverageHistory, eventCounters } from "./appctl/coverage.js";
 import { DATAPATH_TYPES, INTERFACE_TYPES } from "./bridge/desired.js";
 import { Bridges } from "./bridge/reconfigure.js";
 import type { DatapathInfo } from "./bridge/status.js";
@@ -39,6 +40,7 @@ export class Vswitchd {
   readonly #options: VswitchdOptions;
   readonly #log: Log;
   readonly #sync: ConfigSync;
+  readonly #coverage: CoverageHistory;
   readonly #backers = new Map<string, Promise<DpBacker>>();
   readonly #noted = new Set<string>();
 
@@ -77,10 +79,12 @@ export class Vswitchd {
       },
     });
     this.control = new ControlServer(`sluice vswitchd ${version}`);
+    this.#coverage = new CoverageHistory(clock, () => eventCounters(this.bridges, logs));
     registerSwitchCommands(this.control, {
       bridges: this.bridges,
       logs,
       clock,
+      coverage: this.#coverage,
       exit: () => this.#exit(),
     });
   }
@@ -89,6 +93,7 @@ export class Vswitchd {
   async start(): Promise<void> {
     if (this.#options.unixctl !== undefined) await this.control.listen(this.#options.unixctl);
     this.database.start();
+    this.#coverage.start();
   }
 
   /** Resolves when everything that the database is known to say is in force. */
@@ -98,6 +103,7 @@ export class Vswitchd {
 
   /** Takes all bridges down, with their devices and sockets. The configuration stays in the database. */
   async stop(): Promise<void> {
+    this.#coverage.stop();
     await this.#sync.stop();
     await this.bridges.close();
     await this.database.close();

@@ -7,7 +7,7 @@ const HELP = `usage: sluice appctl [OPTION...] COMMAND [ARG...]
 Runs COMMAND in a running daemon; "list-commands" shows those it has.
   -t, --target=TARGET   a daemon's name, or the path of its control socket (default: ovs-vswitchd)
   -T, --timeout=SECS    give up after SECS seconds
-      --json            print {"result": TEXT} or {"error": TEXT}
+      --json            print {"result": TEXT} or {"error": TEXT}; of ofproto/trace, the trace as a document
 `;
 
 const OPTIONS = {
@@ -39,6 +39,9 @@ interface Call {
   json?: boolean | undefined;
 }
 
+/** Commands that answer with a JSON document when they are asked to. */
+const WITH_JSON: ReadonlySet<string> = new Set(["ofproto/trace", "ofproto/trace-packet-out"]);
+
 /** Asks a daemon one command and prints the answer as ovs-appctl does: an error goes to standard error and the exit
  *  code is 2. */
 export async function call(
@@ -46,8 +49,11 @@ export async function call(
   io: Io,
 ): Promise<number> {
   const path = controlPath(target, runDir(io.env));
-  const { result, error } = await withTimeout(controlCall(path, command, args), timeout, realClock);
-  if (json) await write(io.stdout, `${JSON.stringify(error === null ? { result } : { error })}\n`);
+  const isDocument = json === true && WITH_JSON.has(command);
+  const asked = isDocument ? [...args, "--json"] : args;
+  const { result, error } = await withTimeout(controlCall(path, command, asked), timeout, realClock);
+  if (json && !(isDocument && error === null))
+    await write(io.stdout, `${JSON.stringify(error === null ? { result } : { error })}\n`);
   else if (error === null) await write(io.stdout, result ?? "");
   else io.stderr.write(`${error}sluice appctl: ${target}: server returned an error\n`);
   return error === null ? 0 : 2;

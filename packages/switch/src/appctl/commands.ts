@@ -1,11 +1,12 @@
 import { type Clock, type ControlServer, type LogRegistry, registerLogCommands } from "@sluice/runtime";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
-import { coverage, memory } from "./counters.js";
+import type { CoverageHistory } from "./coverage.js";
 import { bridgesByDatapath, datapathDetails, datapathNames, datapaths } from "./datapaths.js";
 import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
+import { memory } from "./memory.js";
 import { pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
 import { type TraceOptions, traceFlow, tracePacketOut } from "./trace.js";
 
@@ -14,6 +15,7 @@ export interface Inspected {
   bridges: Bridges;
   logs: LogRegistry;
   clock: Clock;
+  coverage: CoverageHistory;
   /** Ends the daemon. */
   exit: () => void;
 }
@@ -186,7 +188,13 @@ const COMMANDS: readonly Command[] = [
     args: [0, 0],
     run: ({ bridges }) => pmdStatsClear(bridges),
   },
-  { name: "coverage/show", usage: "", args: [0, 0], run: ({ bridges, logs }) => coverage(bridges, logs) },
+  { name: "coverage/show", usage: "", args: [0, 0], run: ({ coverage }) => coverage.show() },
+  {
+    name: "coverage/read-counter",
+    usage: "counter",
+    args: [1, 1],
+    run: async ({ coverage }, [name]) => `${await coverage.total(name!)}\n`,
+  },
   { name: "memory/show", usage: "", args: [0, 0], run: ({ bridges }) => memory(bridges) },
 ];
 

@@ -29,12 +29,8 @@ export async function dumpFlows(bridge: Bridge, nowMs: number): Promise<string> 
 function line(flow: FlowStats): string {
   const table = flow.table_id === 0 ? "" : `table_id=${flow.table_id}, `;
   const counts = `duration=${flow.duration_sec}s, n_packets=${count(flow.packet_count)}, n_bytes=${count(flow.byte_count)}`;
-  // The priority is written always, also the one that is left out elsewhere.
-  const text = formatPriorityAndMatch(flow.priority, flow.match);
-  const match = text.startsWith("priority=")
-    ? text
-    : [`priority=${flow.priority}`, text].filter(Boolean).join(",");
-  return `${table}${counts}, ${match},actions=${formatInstructions(flow.instructions)}\n`;
+  const match = formatPriorityAndMatch(flow.priority, flow.match);
+  return `${table}${counts}, ${match === "" ? "" : `${match},`}actions=${formatInstructions(flow.instructions)}\n`;
 }
 
 function hiddenFlows({ ofproto }: Bridge, nowMs: number): FlowStats[] {

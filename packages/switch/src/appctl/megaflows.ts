@@ -29,8 +29,10 @@ async function dump(
 /** Those of all datapaths. */
 export async function dumpDatapathFlows(bridges: Bridges, nowMs: number): Promise<string> {
   let text = "";
-  for (const backer of bridges.backers())
-    text += `flow-dump from the main thread:\n${await dump(backer, nowMs, () => true)}`;
+  for (const backer of bridges.backers()) {
+    const flows = await dump(backer, nowMs, () => true);
+    if (flows !== "") text += `flow-dump from the main thread:\n${flows}`;
+  }
   return text;
 }
 

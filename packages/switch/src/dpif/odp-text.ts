@@ -153,6 +153,7 @@ function fieldWords(field: string, { eth_type, ip_proto = 0 }: OdpSubject): read
   const ip = eth_type === 0x86dd ? "ipv6" : "ipv4";
   if (field === "nw_ttl") return [ip, ip === "ipv6" ? "hlimit" : "ttl"];
   if (/^(nw_tos|ip_dscp|ip_ecn)$/.test(field)) return [ip, ip === "ipv6" ? "tclass" : "tos"];
+  if (field === "vlan_vid" || field === "vlan_pcp") return ["vlan", field.slice(5)];
   for (const { word, members } of [ETHERNET, ...UPPER]) {
     const found = Object.hasOwn(members, field) ? members[field] : undefined;
     if (found && isOf(word, String(eth_type ?? ETHERNET_TYPES[word] ?? "")))
@@ -180,7 +181,8 @@ function setText({ field, value, mask }: Extract<OdpAction, { type: "set_field" 
     return `${ADDRESSES[value.length]!(value)}${mask ? `/${ADDRESSES[value.length]!(mask)}` : ""}`;
   const tos = IN_TOS[field];
   if (tos) return `0x${(number << BigInt(tos[0])).toString(16)}${tos[1]}`;
-  return /^(nw_ttl|tp_|mpls_|ip_proto|arp_op)/.test(field)
+  if (field === "vlan_vid") return `${number & 0xfffn}`;
+  return /^(nw_ttl|vlan_pcp|mpls_|ip_proto|arp_op)|_(src|dst|type|code)$/.test(field)
     ? `${number}${masked}`
     : `0x${number.toString(16)}${masked}`;
 }

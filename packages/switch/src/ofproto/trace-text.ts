@@ -2,7 +2,7 @@ import { formatActions, formatInstructions, formatMatch, toJson } from "@sluice/
 import { toHex } from "@sluice/wire";
 import { formatOdpActions, type OdpSubject } from "../dpif/odp-text.js";
 import type { Action, Match } from "./of.js";
-import type { Trace, TracedRule } from "./trace.js";
+import { hasActions, type Trace, type TracedRule } from "./trace.js";
 import type { TraceEvent } from "./xlate/context.js";
 
 /** A trace as `ovs-appctl ofproto/trace` prints one, and as one JSON document. */
@@ -61,7 +61,7 @@ function* layOut(
     const inner: Level = inBucket
       ? { heading: heading + 2, step: step + 2 }
       : !isPlace
-        ? { heading: heading + 1, step: step + 1 }
+        ? { heading, step }
         : isLast
           ? { heading, step }
           : { heading: heading + 1, step: step + 2 };
@@ -81,6 +81,10 @@ function* lines(event: TraceEvent, heading: number, step: number): Generator<str
     }
     case "table":
       yield outer + tableText(event);
+      if (event.subject !== undefined && !hasActions(event.subject as TracedRule)) yield `${indent}drop`;
+      return;
+    case "action_set":
+      yield `${outer}--. ${event.text}`;
       return;
     case "conjunction": {
       const { match, priority } = event.subject as TracedRule;

@@ -54,7 +54,10 @@ export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly
     finalFlow: formatKey(final, everyBitOf(final)),
     events,
     result,
-    megaflow: keyToMatch(shown, result.mask) as Match,
+    megaflow: keyToMatch(
+      shown.map((value, lane) => value & result.mask[lane]!),
+      result.mask,
+    ) as Match,
     dropped: sends(result.actions) ? undefined : reasonOfDrop(result, events),
   };
 }
@@ -69,17 +72,14 @@ function reasonOfDrop({ error }: XlateResult, events: readonly TraceEvent[]): st
   const told =
     events.findLast(({ kind }) => kind === "drop") ?? events.findLast(({ kind }) => kind === "note");
   if (told) return told.text;
-  const didAnything = events.some(
-    ({ kind, subject }) => kind === "action" && !isHolder(subject as { type: string }),
-  );
-  return last !== undefined && !didAnything
+  return last !== undefined && !hasActions(last.subject as TracedRule)
     ? `the flow in ${last.text} has no actions`
     : "no action sends it anywhere";
 }
 
-/** Steps that only hold others. */
-const isHolder = ({ type }: { type: string }): boolean =>
-  type === "OFPIT_APPLY_ACTIONS" || type === "action_set";
+/** Whether a flow does anything with the packets that it matches. */
+export const hasActions = ({ instructions }: TracedRule): boolean =>
+  instructions.some((one) => one.type !== "OFPIT_APPLY_ACTIONS" || (one.actions ?? []).length > 0);
 
 function fromMatch(match: Match): { key: FlowKey; in_port: number } {
   const { key } = parseMatch(match);

@@ -38,7 +38,7 @@ export type Recorder = (event: TraceEvent) => void;
 
 export interface TraceEvent {
   readonly depth: number;
-  readonly kind: "bridge" | "table" | "conjunction" | "action" | "bucket" | "note" | "drop";
+  readonly kind: "bridge" | "table" | "conjunction" | "action" | "action_set" | "bucket" | "note" | "drop";
   readonly text: string;
   /** The rule or action that the event is about. */
   readonly subject?: unknown;

@@ -217,6 +217,7 @@ function executeActionSet(ctx: Context): void {
   ctx.actionSet = [];
   ctx.tableMiss = false;
   ctx.cookie = NO_COOKIE;
+  if (actions.length > 0) note(ctx, "action_set", "Executing action set:");
   run(ctx, actions);
 }
 

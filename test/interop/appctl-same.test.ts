@@ -1,0 +1,265 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { sluice } from "../../packages/cli/src/testing.js";
+import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.js";
+import { Topology } from "../support/netns.js";
+import { type RunResult, run, until } from "../support/process.js";
+import { describeWith } from "../support/requirements.js";
+
+/** Control commands by ovs-appctl and by sluice appctl, on Open vSwitch and on our switch: the tools say the same, and the
+ *  switches lay their answers out in the same way. */
+
+const FLOWS = [
+  "table=0,priority=10,cookie=0xab,in_port=1,ip,actions=set_field:5->reg0,resubmit(,1)",
+  "table=0,priority=10,in_port=2,arp,actions=NORMAL",
+  "table=0,priority=5,in_port=1,arp,actions=group:1",
+  "table=0,priority=5,in_port=2,ip,actions=dec_ttl,goto_table:2",
+  "table=0,priority=5,in_port=2,ipv6,actions=resubmit(,1),output:1",
+  "table=0,priority=5,in_port=LOCAL,tcp,actions=push_mpls:0x8847,set_field:99->mpls_label,output:2",
+  "table=0,priority=5,in_port=LOCAL,udp,actions=write_actions(set_field:10.0.0.9->ip_dst,output:1)",
+  "table=0,priority=5,in_port=LOCAL,icmp,actions=drop",
+  "table=1,priority=7,ip,nw_dst=10.0.0.0/24,actions=mod_dl_dst:00:00:00:00:00:05,output:2",
+  "table=1,priority=3,actions=drop",
+  "table=1,priority=4,ipv6,actions=output:LOCAL",
+  "table=2,udp,actions=set_field:9->udp_dst,LOCAL",
+  "table=2,tcp,actions=output:1,output:2,IN_PORT",
+];
+const GROUP = "group_id=1,type=all,bucket=output:2,bucket=set_field:00:00:00:00:00:01->eth_dst,output:LOCAL";
+const ARP = "ffffffffffff0000000000010806000108000604000100000000000100000000000000000000000000000000";
+
+const TRACES: readonly (readonly string[])[] = [
+  ["in_port=1,tcp,nw_dst=10.0.0.5"],
+  ["in_port=1,tcp,nw_dst=10.1.0.5"],
+  ["in_port=1,arp"],
+  ["in_port=2,arp,dl_src=00:00:00:00:00:09,dl_dst=ff:ff:ff:ff:ff:ff"],
+  ["in_port=2,udp,nw_ttl=64"],
+  ["in_port=2,tcp,nw_ttl=64"],
+  ["in_port=2,ipv6"],
+  ["in_port=LOCAL,udp"],
+  ["in_port=LOCAL,icmp"],
+  ["in_port=7,icmp"],
+  ["in_port=p1,tcp,nw_dst=10.0.0.5", "-generate"],
+  ["in_port=1", ARP],
+];
+
+/** What both switches have: `isSame` where all that they say is the same but for `settled`. */
+const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
+  ...TRACES.map((args) => ({ args: ["ofproto/trace", "br0", ...args], isSame: true })),
+  { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "2"], isSame: true },
+  { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "resubmit(,1),LOCAL"], isSame: true },
+  { args: ["ofproto/trace", "br0", "in_port=2,icmp,nw_ttl=64"] },
+  { args: ["ofproto/trace", "br0", "in_port=LOCAL,tcp"] },
+  { args: ["ofproto/trace", "br0", "in_port=1", "zz"] },
+  { args: ["ofproto/trace", "br0", "foo=1"] },
+  { args: ["ofproto/trace", "nobr", "in_port=1"] },
+  { args: ["ofproto/trace", "br0"] },
+  { args: ["ofproto/list"], isSame: true },
+  { args: ["bridge/dump-flows", "br0"], isSame: true },
+  { args: ["bridge/dump-flows", "nobr"] },
+  { args: ["fdb/show", "br0"], isSame: true },
+  { args: ["fdb/add", "br0", "p1", "0", "00:00:00:00:00:07"], isSame: true },
+  { args: ["fdb/show", "br0"], isSame: true },
+  { args: ["fdb/flush", "br0"], isSame: true },
+  { args: ["fdb/stats-show", "br0"], isSame: true },
+  { args: ["fdb/add", "br0", "p2", "0", "00:00:00:00:00:07"], isSame: true },
+  { args: ["fdb/add", "br0", "p2", "0", "zz"] },
+  { args: ["fdb/del", "br0", "0", "00:00:00:00:00:07"], isSame: true },
+  { args: ["fdb/del", "br0", "0", "00:00:00:00:00:07"], isSame: true },
+  { args: ["fdb/stats-clear", "br0"], isSame: true },
+  { args: ["fdb/stats-show", "br0"], isSame: true },
+  { args: ["fdb/flush"], isSame: true },
+  { args: ["fdb/show"], isSame: true },
+  { args: ["fdb/show", "nobr"] },
+  { args: ["dpif/show"] },
+  { args: ["dpif/dump-dps"], isSame: true },
+  { args: ["dpif/dump-flows"], isSame: true },
+  { args: ["dpctl/dump-dps"] },
+  { args: ["dpctl/show"] },
+  { args: ["dpctl/show", "-s"] },
+  { args: ["memory/show"] },
+  { args: ["coverage/show"], isSame: true },
+  { args: ["vlog/list"] },
+  { args: ["vlog/set", "ofproto:console:info"], isSame: true },
+  { args: ["vlog/set", "nomodule:dbg"], isSame: true },
+  { args: ["version"] },
+  { args: ["nosuch"], isSame: true },
+];
+
+const SWITCHES = ["Open vSwitch", "our switch"] as const;
+type SwitchName = (typeof SWITCHES)[number];
+
+/** Words of one switch only, times, and how the daemon was called. */
+const settled = (text: string): string =>
+  text
+    .replace(
+      /^\S+: server returned an error\n|^(ovs-appctl|sluice appctl): .*: (server returned an error)$/gm,
+      "$2",
+    )
+    .replace(/duration=\d+s/g, "duration=_")
+    .replace(/^table_id=254, .*\n/gm, "")
+    .replace(/(rss-kB|heap-kB|datapath_\w+ns|total|\/sec):? *[\d.]+/g, "$1 _")
+    .replace(/[\d.]+\/sec/g, "_/sec")
+    .replace(/hash=[0-9a-f]+/g, "hash=_")
+    .replace(/^ {2}counters: .*\n/gm, "")
+    .replace(/^\w+ +_\/sec.*\n|^\d+ events never hit\n/gm, "");
+
+/** A trace without what may differ from switch to switch: which bits the megaflow needs, Open vSwitch's fields of a second
+ *  tag, and our line on why the packet is dropped. Datapath ports by their names. */
+function comparable(text: string, ports: ReadonlyMap<string, string>): string {
+  const named = (line: string): string =>
+    line.replace(/(?<=[ ,])\d+(?=,|$)/g, (port) => ports.get(port) ?? port);
+  return settled(text)
+    .replace(/^Megaflow: .*\n/gm, "")
+    .replace(/^Dropped: .*\n/gm, "")
+    .replace(/^ +(->|>>) .*\n/gm, "")
+    .replace(/,ipv6_exthdr=0|,vlan_tci1=0x0000/g, "")
+    .replace(/^Datapath actions: .*$/gm, (line) =>
+      // Floods go to the ports in no order.
+      /: [\d,]+$/.test(line) ? named(line).split(/[ ,]/).sort().join() : named(line),
+    );
+}
+
+const needs = {
+  root: true,
+  programs: ["ovs-appctl", "ovs-ofctl", "ovs-vsctl", "ovs-vswitchd", "ip", "ping"],
+};
+
+describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
+  const topology = new Topology();
+  const suts = new Map<SwitchName, SwitchUnderTest>();
+  const theirs = new Map<SwitchName, RunResult[]>();
+  const ours = new Map<SwitchName, RunResult[]>();
+  const ports = new Map<SwitchName, ReadonlyMap<string, string>>();
+
+  const socketOf = ({ rundir }: SwitchUnderTest): string =>
+    join(rundir, readdirSync(rundir).find((name) => /^ovs-vswitchd\.\d+\.ctl$/.test(name))!);
+  const byOvs = (sut: SwitchUnderTest, args: readonly string[]): Promise<RunResult> =>
+    run(["ovs-appctl", "-t", socketOf(sut), ...args]);
+  const bySluice = (sut: SwitchUnderTest, args: readonly string[]): Promise<RunResult> =>
+    sluice(["appctl", "-t", socketOf(sut), ...args]);
+
+  beforeAll(async () => {
+    for (const [name, start, ns] of [
+      ["Open vSwitch", startOvs, "ovs"],
+      ["our switch", startSluice, "ours"],
+    ] as const) {
+      const sut = await start({ netns: await topology.add(ns) });
+      suts.set(name, sut);
+      const port = (n: number): string[] => {
+        const set = ["type=internal", `ofport_request=${n}`];
+        return ["--", "add-port", "br0", `p${n}`, "--", "set", "interface", `p${n}`, ...set];
+      };
+      const set = ["datapath_type=netdev", "fail_mode=secure"];
+      await sut.vsctl("add-br", "br0", "--", "set", "bridge", "br0", ...set, ...port(1), ...port(2));
+      await sut.ofctl("add-group", "br0", GROUP);
+      for (const flow of FLOWS) await sut.ofctl("add-flow", "br0", flow);
+      const { stdout } = await byOvs(sut, ["dpif/show"]);
+      ports.set(
+        name,
+        new Map([...stdout.matchAll(/^ +(\w+) \d+\/(\d+):/gm)].map(([, port, odp]) => [odp!, port!])),
+      );
+      const [ofOvs, ofSluice]: [RunResult[], RunResult[]] = [[], []];
+      for (const { args } of COMMANDS) ofOvs.push(await byOvs(sut, args));
+      for (const { args } of COMMANDS) ofSluice.push(await bySluice(sut, args));
+      theirs.set(name, ofOvs);
+      ours.set(name, ofSluice);
+    }
+  }, 120_000);
+
+  afterAll(async () => {
+    for (const sut of suts.values()) await sut.stop();
+    await topology.destroy();
+  });
+
+  for (const [i, { args, isSame }] of COMMANDS.entries()) {
+    const line = `${i}. ${args.join(" ")}`;
+    for (const name of SWITCHES)
+      test(`both tools on ${name}: ${line}`, () => {
+        const [our, their] = [ours.get(name)![i]!, theirs.get(name)![i]!];
+        const of = ({ code, stdout, stderr }: RunResult) => ({
+          code,
+          stdout: settled(stdout),
+          stderr: settled(stderr),
+        });
+        expect(of(our)).toEqual(of(their));
+      });
+    test(`${isSame ? "the same" : "an answer"} on both switches: ${line}`, () => {
+      const [ovs, own] = SWITCHES.map((name) => theirs.get(name)![i]!);
+      expect(own!.code).toBe(ovs!.code);
+      expect(own!.stderr === "").toBe(ovs!.stderr === "");
+      if (!isSame) return;
+      const [theirPorts, ourPorts] = SWITCHES.map((name) => ports.get(name)!);
+      expect(comparable(own!.stdout, ourPorts!)).toBe(comparable(ovs!.stdout, theirPorts!));
+      expect(settled(own!.stderr)).toBe(settled(ovs!.stderr));
+    });
+  }
+
+  test("list-commands of our switch has what is asked for here", async () => {
+    const { stdout } = await byOvs(suts.get("our switch")!, ["list-commands"]);
+    const commands = new Set(stdout.split("\n").map((line) => line.trim().split(/\s/)[0]));
+    const asked = new Set(COMMANDS.map(({ args }) => args[0]!).filter((name) => name !== "nosuch"));
+    expect([...asked].filter((name) => !commands.has(name))).toEqual([]);
+  });
+
+  test("ofproto/trace --json says the same as the text", async () => {
+    const sut = suts.get("our switch")!;
+    const trace = ["ofproto/trace", "br0", "in_port=1,tcp,nw_dst=10.0.0.5"];
+    const { stdout } = await byOvs(sut, [...trace, "--json"]);
+    const json = JSON.parse(stdout) as Record<string, unknown>;
+    expect(json).toMatchObject({
+      bridge: "br0",
+      flow: { in_port: 1, ipv4_dst: "10.0.0.5" },
+      steps: [
+        { kind: "bridge", bridge: "br0" },
+        { kind: "table", table_id: 0, rule: { priority: 10, cookie: "0xab" } },
+        { kind: "action", text: "set_field:0x5->reg0" },
+        { kind: "action", text: "resubmit(,1)" },
+        { kind: "table", table_id: 1, rule: { priority: 7 } },
+        { kind: "action" },
+        { kind: "action", text: "output:2" },
+      ],
+      final_flow: { eth_dst: "00:00:00:00:00:05" },
+      dropped: null,
+    });
+    const { stdout: text } = await byOvs(sut, trace);
+    expect(text).toContain(`Datapath actions: ${String(json.datapath_actions)}\n`);
+    const dropped = await byOvs(sut, ["ofproto/trace", "--json", "br0", "in_port=LOCAL,icmp"]);
+    expect(JSON.parse(dropped.stdout)).toMatchObject({
+      actions: [],
+      datapath_actions: "drop",
+      dropped: "the flow in table 0 has no actions",
+    });
+    // sluice appctl --json puts any command's text into a document; a trace's own document stands for itself.
+    const own = await bySluice(sut, ["--json", ...trace]);
+    expect(JSON.parse(own.stdout)).toEqual(json);
+  });
+
+  test("datapath flows are told in the same syntax", async () => {
+    const line =
+      /^recirc_id\(0\),in_port\(\d+\),packet_type\(ns=0,id=0\),.*, packets:\d+, bytes:\d+, used:\S+, (flags:\S+, )?actions:\S+$/;
+    for (const [name, ns] of [
+      ["Open vSwitch", "ovs"],
+      ["our switch", "ours"],
+    ] as const) {
+      const sut = suts.get(name)!;
+      for (const command of [
+        ["ip", "link", "set", "p1", "up"],
+        ["ip", "address", "add", "10.0.0.1/24", "dev", "p1"],
+        ["ip", "neigh", "add", "10.0.0.5", "lladdr", "02:00:00:00:00:05", "dev", "p1"],
+      ])
+        await topology.check(ns, command);
+      let flows: string[] = [];
+      await until(async () => {
+        await topology.run(ns, ["ping", "-c", "1", "-W", "1", "10.0.0.5"]);
+        flows = (await byOvs(sut, ["dpctl/dump-flows"])).stdout.trim().split("\n");
+        return flows.some((flow) => flow.includes("eth_type(0x0800)"));
+      }, "a datapath flow of IP packets");
+      expect(flows[0]).toBe("flow-dump from the main thread:");
+      for (const flow of flows.slice(1)) expect(flow).toMatch(line);
+      const ip = flows.find((flow) => flow.includes("eth_type(0x0800)"))!;
+      expect(ip).toMatch(/eth_type\(0x0800\),ipv4\(dst=10\.0\.0\.[05]\/255\.255\.255\.0/);
+      expect(ip).toMatch(/actions:set\(eth\(dst=00:00:00:00:00:05\)\),\d+$/);
+    }
+  });
+});
