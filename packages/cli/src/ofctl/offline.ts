@@ -100,8 +100,9 @@ export const offlineCommands: CommandTable = {
     min: 1,
     max: 1,
     run: async (context, [flow]) => {
+      const message = flowOf(flow!, "any", undefined);
       await announce(context);
-      await printParsed(context, flowOf(flow!, "any", undefined));
+      await printParsed(context, message);
     },
   },
 
@@ -110,9 +111,9 @@ export const offlineCommands: CommandTable = {
     min: 1,
     max: 1,
     run: async (context, [file]) => {
+      const flows = await flowsOf(context, file!, "any", undefined);
       await announce(context);
-      for (const { message } of await flowsOf(context, file!, "any", undefined))
-        await printParsed(context, message);
+      for (const { message } of flows) await printParsed(context, message);
     },
   },
 
@@ -121,8 +122,9 @@ export const offlineCommands: CommandTable = {
     min: 1,
     max: 1,
     run: async (context, [group]) => {
+      const message = parseGroup(group!);
       await announce(context, "chosen version: OpenFlow13");
-      await printParsed(context, parseGroup(group!));
+      await printParsed(context, message);
     },
   },
 };

@@ -3,7 +3,7 @@ import type { ActionInit } from "../v13/actions.js";
 import type { InstructionInit } from "../v13/instructions.js";
 import type { Match } from "../v13/match.js";
 import { OFPCML, OFPP } from "../v13/numbers.js";
-import { refuse } from "./error.js";
+import { named, refuse } from "./error.js";
 import {
   fieldBits,
   fromBits,
@@ -46,7 +46,8 @@ const ofsNbits = (ofs: number, nBits: number): number => (ofs << 6) | (nBits - 1
 function output(value: string, context: Context, word: Word): ActionInit {
   if (word.delimiter === "(") {
     const of = new Map(scan(value).map((part) => [part.key, part.value]));
-    const port = parsePort(of.get("port") ?? refuse("output: port is missing"), context);
+    const text = of.get("port") ?? refuse("output: port is missing");
+    const port = named("output", () => parsePort(text, context));
     return {
       type: "NXAST_OUTPUT_TRUNC",
       port: port32To10(port),
@@ -64,7 +65,7 @@ function output(value: string, context: Context, word: Word): ActionInit {
       ? { type: "NXAST_OUTPUT_REG", ofs_nbits: bits, src: sub.field.nxm.name, max_len: U16 }
       : { type: "NXAST_OUTPUT_REG2", ofs_nbits: bits, src: sub.field.nxm.name, max_len: U16 };
   }
-  return outputPort(parsePort(value, context));
+  return outputPort(named("output", () => parsePort(value, context)));
 }
 
 const outputPort = (port: number): ActionInit => ({
@@ -239,10 +240,14 @@ const stack =
 
 function resubmit(value: string, context: Context, word: Word): ActionInit {
   if (word.delimiter !== "(") {
-    return { type: "NXAST_RESUBMIT_TABLE", in_port: port32To10(parsePort(value, context)), table: 255 };
+    return {
+      type: "NXAST_RESUBMIT_TABLE",
+      in_port: port32To10(named("resubmit", () => parsePort(value, context))),
+      table: 255,
+    };
   }
   const [port = "", table = "", more = ""] = value.split(",").map((part) => part.trim());
-  const inPort = port === "" ? 0xfff8 : port32To10(parsePort(port, context));
+  const inPort = port === "" ? 0xfff8 : port32To10(named("resubmit", () => parsePort(port, context)));
   const tableId = table === "" ? 255 : integer(table, "resubmit table", 255);
   if (port === "" && table === "")
     return refuse('at least one "in_port" or "table" must be specified on resubmit');

@@ -1,7 +1,7 @@
 import { parseMac, readIpv6, readMac, toHex, writeIpv4, writeIpv6 } from "@sluice/wire";
 import type { Masked, OxmField } from "../schema/oxm-field.js";
 import { oxmFields } from "../v13/match.js";
-import { refuse } from "./error.js";
+import { named, refuse } from "./error.js";
 import { formatPort, type PortNames, parsePort, port10To32, port32To10 } from "./ports.js";
 import { bigInteger, hexText } from "./scan.js";
 
@@ -189,7 +189,7 @@ export function parseFieldValue(
 ): Masked<unknown> | undefined {
   if (text === "") return refuse(`field ${field.text} missing value`);
   if (text === "*" || text === "ANY") return undefined;
-  const value = parseAny(field, text, ports);
+  const value = named(field.text, () => parseAny(field, text, ports));
   if (isMasked(value) && bitsOf(field, value.mask) === 0n) return undefined;
   if (isMasked(value) && !field.maskable) return refuse(`${field.text}: the field takes no mask`);
   return value as Masked<unknown>;

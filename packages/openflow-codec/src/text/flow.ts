@@ -5,7 +5,7 @@ import type { FlowStats } from "../v13/multipart.js";
 import { OFP_DEFAULT_PRIORITY, OFPFF, OFPG, OFPTT } from "../v13/numbers.js";
 import { formatInstructions } from "./action-format.js";
 import { parseInstructions } from "./action-parse.js";
-import { refuse } from "./error.js";
+import { named, refuse } from "./error.js";
 import { formatMatch } from "./match-format.js";
 import { isMatchWord, type MatchOptions, matchFromWords } from "./match-parse.js";
 import { type PortNames, parsePort } from "./ports.js";
@@ -84,7 +84,7 @@ export function parseFlow(
     } else if (key === "importance" && command === "add") {
       integer(value, key, 0xffff); // OpenFlow 1.4: has no place in a message of 1.3
     } else if (key === "out_port" && removes) {
-      flow.out_port = parsePort(value, options);
+      flow.out_port = named("out_port", () => parsePort(value, options));
     } else if (key === "out_group" && removes) {
       flow.out_group = value.toLowerCase() === "any" ? OFPG.ANY : integer(value, key, 0xffffffff);
     } else if (key === "cookie") {

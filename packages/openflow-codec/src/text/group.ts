@@ -4,7 +4,7 @@ import { OFPG, OFPP } from "../v13/numbers.js";
 import type { Bucket, BucketInit } from "../v13/structs.js";
 import { formatActions } from "./action-format.js";
 import { parseActions } from "./action-parse.js";
-import { refuse } from "./error.js";
+import { named, refuse } from "./error.js";
 import { formatPort, type PortNames, parsePort } from "./ports.js";
 import { integer, scan } from "./scan.js";
 
@@ -75,7 +75,7 @@ function parseBucket(text: string, type: GroupType, ports: PortNames): BucketIni
         bucket.weight = integer(value, key, 0xffff);
         break;
       case "watch_port":
-        bucket.watch_port = parsePort(value, ports);
+        bucket.watch_port = named("watch_port", () => parsePort(value, ports));
         break;
       case "watch_group":
         bucket.watch_group = integer(value, key, U32);

@@ -117,3 +117,19 @@ test("durations have the decimals that they need", () => {
     "0.0015s",
   ]);
 });
+
+test.each([
+  ["ip,nw_src=1.2.3.400,actions=2", "nw_src: 1.2.3.400: invalid IP address"],
+  ["dl_src=zz,actions=2", "dl_src: zz: invalid Ethernet address"],
+  ["in_port=nosuch,actions=2", "in_port: nosuch is not a port"],
+  ["tcp,tp_dst=70000,actions=2", "tp_dst: 70000 is more than 65535"],
+  ["priority=x,actions=2", 'priority: "x" is not an integer'],
+  ["ip,actions=set_field:zz->ip_dst", "nw_dst: zz: invalid IP address"],
+  ["actions=output:nosuch", "output: nosuch is not a port"],
+  ["actions=resubmit(nosuch,1)", "resubmit: nosuch is not a port"],
+  ["actions=group:x", 'group: "x" is not an integer'],
+  ["foo=1,actions=2", "unknown keyword foo"],
+  ["actions=foo", "unknown action foo"],
+])("%s is refused by the name of what is wrong", (flow, message) => {
+  expect(() => parseFlow(flow, "add")).toThrow(message);
+});
