@@ -114,7 +114,7 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
   test("ovs-appctl asks it for its switches, and turns its log up while it runs", async () => {
     const appctl = (...args: string[]) => check(["ovs-appctl", "-t", `${sut.rundir}/c.ctl`, ...args]);
     expect(await appctl("controller/show")).toMatch(
-      /^[0-9a-f]{16} tcp:127\.0\.0\.1:\d+: 4 ports, .*malformed 0, dropped 0/,
+      /^[0-9a-f]{16} tcp:127\.0\.0\.1:\d+: equal, 4 ports, .*malformed 0, dropped 0/,
     );
     await appctl("vlog/set", "controller:console:dbg");
     expect(await appctl("vlog/list")).toMatch(/controller +DBG +INFO/);

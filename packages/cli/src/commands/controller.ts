@@ -1,6 +1,6 @@
 import { Controller, type ControllerOptions } from "@sluice/controller";
 import { ControlServer, createLog, type LogRegistry, registerLogCommands } from "@sluice/runtime";
-import { HELP, type Invocation, readInvocation } from "../controller/options.js";
+import { HELP, type Invocation, isRole, readInvocation } from "../controller/options.js";
 import { RunningApps } from "../controller/running-apps.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
@@ -20,6 +20,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     log,
     tls: invocation.tls,
     mute: options.mute ?? false,
+    ...(invocation.role !== undefined && { role: invocation.role }),
+    ...(options["standby-for"] !== undefined && { standbyFor: options["standby-for"] }),
     ...(invocation.probeIntervalMs !== undefined && { probeIntervalMs: invocation.probeIntervalMs }),
   };
   const controller = new Controller(controllerOptions);
@@ -62,13 +64,18 @@ function controlServer(controller: Controller, apps: RunningApps, log: LogRegist
   registerLogCommands(server, log);
   server.register("controller/show", "", 0, 0, () =>
     [...controller.datapaths.values()]
-      .map(({ id, peer, ports, counters, queuedBytes }) => {
+      .map(({ id, peer, role, ports, counters, queuedBytes }) => {
         const { rx, tx, malformed, dropped } = counters;
         const counts = `received ${rx}, sent ${tx}, malformed ${malformed}, dropped ${dropped}, queued ${queuedBytes} bytes`;
-        return `${id} ${peer}: ${ports.size} ports, ${counts}`;
+        return `${id} ${peer}: ${role}, ${ports.size} ports, ${counts}`;
       })
       .join("\n"),
   );
+  server.register("controller/set-role", "{master | slave | equal}", 1, 1, async ([role]) => {
+    if (!isRole(role!)) throw new Error(`"${role}" is not master, slave or equal`);
+    await controller.setRole(role);
+    return "";
+  });
   server.register("app/list", "", 0, 0, () =>
     apps.composed
       .map(({ definition, settings }) => `${definition.name} ${JSON.stringify(settings)}`)

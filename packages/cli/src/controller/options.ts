@@ -1,4 +1,4 @@
-import { bundledApps, type SettingSchema } from "@sluice/controller";
+import { bundledApps, type Role, type SettingSchema } from "@sluice/controller";
 import { parseTarget, type TlsOptions } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { type OptionSpecs, type Options, parseOptions } from "../options.js";
@@ -21,6 +21,8 @@ const FILE_OPTIONS = {
   queue: { short: "q", value: true },
   "port-queue": { short: "Q", value: true, many: true },
   "with-flows": { value: true, many: true },
+  role: { value: true },
+  "standby-for": { value: true },
   "probe-interval": { value: true },
   "private-key": { short: "p", value: true },
   certificate: { short: "c", value: true },
@@ -49,6 +51,7 @@ export interface Invocation {
   readonly apps: readonly AppItem[];
   readonly tls: TlsOptions;
   readonly probeIntervalMs: number | undefined;
+  readonly role: Role | undefined;
 }
 
 /** Reads a command line, and the file that `--config` names: an option on the command line stands in place of the
@@ -56,7 +59,15 @@ export interface Invocation {
 export function readInvocation(argv: readonly string[]): Invocation {
   const { options, args } = parseOptions(argv, OPTIONS);
   if (options.help || options.version) {
-    return { options, listens: [], connects: [], apps: [], tls: {}, probeIntervalMs: undefined };
+    return {
+      options,
+      listens: [],
+      connects: [],
+      apps: [],
+      tls: {},
+      probeIntervalMs: undefined,
+      role: undefined,
+    };
   }
   const file = options.config === undefined ? undefined : readConfigFile(options.config, FILE_OPTIONS);
   const fromFile = parseOptions(
@@ -74,10 +85,16 @@ export function readInvocation(argv: readonly string[]): Invocation {
   if (listens.length + connects.length === 0) listens.push(listenTarget(DEFAULT_LISTEN));
 
   const probe = merged["probe-interval"];
+  const { role, "standby-for": primary } = merged;
+  if (role !== undefined && !isRole(role))
+    throw new CliError(`--role: "${role}" is not master, slave or equal`);
+  if (primary !== undefined && parseTarget(primary).passive)
+    throw new CliError(`--standby-for: ${primary} is a target to listen on`);
   return {
     options: merged,
     listens,
     connects,
+    role,
     apps: appItems(merged, options.app === undefined ? file?.apps : undefined),
     tls: {
       private_key: merged["private-key"],
@@ -88,6 +105,8 @@ export function readInvocation(argv: readonly string[]): Invocation {
       probe === undefined ? undefined : wholeNumber("probe-interval", probe, 86_400, "seconds") * 1000,
   };
 }
+
+export const isRole = (text: string): text is Role => /^(master|slave|equal)$/.test(text);
 
 /** The apps in their order, with the settings that options make of them. */
 function appItems(options: ControllerCommandOptions, listed: readonly AppItem[] | undefined): AppItem[] {
@@ -207,12 +226,15 @@ usage: sluice controller [OPTION...] [TARGET...]
                          of these by its long name}; an option here stands in place of the file's
   --watch                take up changes of that file and of apps' modules; SIGHUP does so once. Switches stay
                          connected, and an app that has not changed keeps what it knows
+  --role ROLE            master, slave or equal: what this controller is to its switches (default equal)
+  --standby-for TARGET   be slave until the controller that listens at TARGET is gone, and then master
   --probe-interval SECS  silence of a switch before it is asked for an echo; 0 never asks (default 5)
   -p, --private-key FILE, -c, --certificate FILE, -C, --ca-cert FILE
                          for ssl: and pssl:, PEM; a ca-cert of "none" takes any switch
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL (destinations console and file)
   --log-file FILE        log to this file, too
-  --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show, app/list, app/reload, vlog/set …
+  --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show,
+                         controller/set-role, app/list, app/reload, vlog/set …
   -V, --version          print the release
 
 As ovs-testcontroller has them, of the learning switch (and the hub, where they apply):

@@ -17,6 +17,8 @@ import type { App } from "./app.js";
 import { Datapath } from "./datapath.js";
 import { type ControllerEvents, Dispatcher } from "./dispatch.js";
 import { Outbox } from "./outbox.js";
+import { PeerWatch } from "./peer-watch.js";
+import { type Role, takeRole } from "./roles.js";
 
 export interface ControllerOptions {
   /** Asked in this order. */
@@ -33,7 +35,15 @@ export interface ControllerOptions {
   /** Answer nothing that switches send, after HELLO: for tests of what a switch does then. */
   mute?: boolean;
   tls?: TlsOptions;
+  /** What this controller is to its switches. While it is a slave the apps do not see them: they get `datapath_up` when it
+   *  becomes master or equal, and `datapath_down` when another controller takes its place. `equal` unless given. */
+  role?: Role;
+  /** Where another controller listens that this one stands by for: a slave until that one does not answer any more, and
+   *  then master. */
+  standbyFor?: string;
 }
+
+const DEFAULT_PROBE_MS = 5000;
 
 /** Which event of the apps a message is. */
 const EVENT = {
@@ -54,12 +64,65 @@ export class Controller {
   readonly #all = new Set<Datapath>();
   readonly #listeners: Listener[] = [];
   readonly #active: Reconnect[] = [];
+  readonly #watch: PeerWatch | undefined;
+  #role: Role;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
     this.#clock = options.clock ?? realClock;
     this.#log = (options.log ?? createLog({ clock: this.#clock })).module("controller");
     this.#dispatcher = new Dispatcher(options.apps, this.#log);
+    this.#role = options.role ?? (options.standbyFor === undefined ? "equal" : "slave");
+    if (options.standbyFor !== undefined) this.#watch = this.#standBy(options.standbyFor);
+  }
+
+  /** What this controller means to be to its switches; what it is to one, `datapaths` tells. */
+  get role(): Role {
+    return this.#role;
+  }
+
+  /** Takes a role at every switch, those that connect later too. Resolves when all have answered. */
+  async setRole(role: Role): Promise<void> {
+    this.#role = role;
+    await Promise.all([...this.#datapaths.values()].map((dp) => this.#takeRole(dp, role)));
+  }
+
+  #standBy(target: string): PeerWatch {
+    return new PeerWatch({
+      ...{ target, clock: this.#clock, log: this.#log, outbox: this.#outbox, tls: this.#options.tls },
+      probeIntervalMs: this.#options.probeIntervalMs ?? DEFAULT_PROBE_MS,
+      gone: (why) => {
+        this.#log.warn(`the controller at ${target} is gone (${why}): this one takes over`);
+        void this.setRole("master");
+      },
+    });
+  }
+
+  async #takeRole(dp: Datapath, role: Role): Promise<void> {
+    try {
+      await takeRole(dp, role, BigInt(this.#clock.wallNow()));
+      this.#log.info(`${role} of switch ${dp.id}`);
+      this.#becomes(dp, role);
+    } catch (error) {
+      this.#log.err(`cannot be ${role} of switch ${dp.id}: ${(error as Error).message}`);
+    }
+  }
+
+  /** The apps see the switches that this controller may write to. */
+  #becomes(dp: Datapath, role: Role): void {
+    if (this.#datapaths.get(dp.dpid) !== dp || dp.role === role) return;
+    const [could, can] = [dp.role !== "slave", role !== "slave"];
+    dp.role = role;
+    if (can && !could) this.#dispatcher.dispatch("datapath_up", dp);
+    if (could && !can) this.#dispatcher.dispatch("datapath_down", dp, "another controller is its master");
+  }
+
+  /** Another controller is the switch's master now. */
+  #deposed(dp: Datapath): void {
+    if (dp.role === "slave") return;
+    this.#log.warn(`another controller is master of switch ${dp.id}`);
+    if (this.#watch !== undefined) this.#role = "slave";
+    this.#becomes(dp, "slave");
   }
 
   /** The switches that are up, by dpid. */
@@ -75,7 +138,10 @@ export class Controller {
   /** Goes on with another list of apps. No switch is let go: each is released by the apps that are not in the list any
    *  more (`datapath_release`, then `stop`), and introduced to the new ones (`datapath_up`). */
   setApps(apps: readonly App[]): void {
-    this.#dispatcher.replaceApps(apps, [...this.#datapaths.values()]);
+    this.#dispatcher.replaceApps(
+      apps,
+      [...this.#datapaths.values()].filter(({ role }) => role !== "slave"),
+    );
   }
 
   /** The apps' events, for who only watches. */
@@ -146,7 +212,7 @@ export class Controller {
       clock: this.#clock,
       log: this.#log,
       outbox: this.#outbox,
-      probeIntervalMs: this.#options.probeIntervalMs ?? 5000,
+      probeIntervalMs: this.#options.probeIntervalMs ?? DEFAULT_PROBE_MS,
       timeoutMs: this.#options.timeoutMs ?? 10_000,
       mute: this.#options.mute ?? false,
       handlers: {
@@ -164,6 +230,7 @@ export class Controller {
 
   /** Lets go of all switches and stops listening. */
   async stop(): Promise<void> {
+    this.#watch?.stop();
     for (const reconnect of this.#active.splice(0)) reconnect.disable();
     for (const dp of [...this.#all]) dp.close("controller stops");
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
@@ -182,11 +249,17 @@ export class Controller {
     }
     this.#datapaths.set(dp.dpid, dp);
     this.#log.info(`switch ${dp.id} connected from ${dp.peer}, ${dp.ports.size} ports`);
-    this.#dispatcher.dispatch("datapath_up", dp);
+    if (this.#role === "equal") this.#dispatcher.dispatch("datapath_up", dp);
+    else {
+      dp.role = "slave";
+      void this.#takeRole(dp, this.#role);
+    }
   };
 
   readonly #onMessage = (dp: Datapath, message: OfMessage): void => {
     if (this.#datapaths.get(dp.dpid) !== dp) return;
+    if (isDeposing(message)) this.#deposed(dp);
+    if (dp.role === "slave") return;
     const event =
       (EVENT as Readonly<Record<string, (typeof EVENT)[keyof typeof EVENT]>>)[message.type] ?? "other";
     this.#dispatcher.dispatch(event, dp, message as never);
@@ -197,6 +270,11 @@ export class Controller {
     const wasUp = this.#datapaths.get(dp.dpid) === dp;
     if (wasUp) this.#datapaths.delete(dp.dpid);
     this.#log.info(`${wasUp ? `switch ${dp.id}` : dp.peer} disconnected: ${why}`);
-    if (wasUp) this.#dispatcher.dispatch("datapath_down", dp, why);
+    if (wasUp && dp.role !== "slave") this.#dispatcher.dispatch("datapath_down", dp, why);
   };
 }
+
+/** Whether a message says that its controller is a slave now. */
+const isDeposing = (message: OfMessage): boolean =>
+  (message.type === "OFPT_ERROR" && message.error_code === "OFPBRC_IS_SLAVE") ||
+  (message.type === "ONFT_ROLE_STATUS" && message.role === "OFPCR_ROLE_SLAVE");

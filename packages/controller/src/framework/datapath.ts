@@ -8,7 +8,8 @@ import {
 import type { Log } from "@sluice/runtime";
 import type { Switch } from "./app.js";
 import { Connection, type ConnectionCounters, type ConnectionOptions } from "./connection.js";
-import { REPLY_TYPE, type ReplyTo, Requests } from "./requests.js";
+import { OfpRequestError, REPLY_TYPE, type ReplyTo, Requests } from "./requests.js";
+import type { Role } from "./roles.js";
 
 export interface DatapathHandlers {
   /** Features and ports are known. */
@@ -35,6 +36,8 @@ export class Datapath implements Switch {
   readonly #handlers: DatapathHandlers;
   readonly #ports = new Map<number, Port>();
   readonly #handshakeTimer;
+  /** What this controller is to the switch; kept by the controller. */
+  role: Role = "equal";
   #features: Features | undefined;
   #isUp = false;
 
@@ -145,7 +148,16 @@ export class Datapath implements Switch {
       this.#isUp = true;
       this.#handlers.up(this);
     } catch (error) {
-      this.close(`handshake failed: ${(error as Error).message}`);
+      // What speaks OpenFlow and is no switch is another controller, which watches whether this one lives.
+      const isController =
+        error instanceof OfpRequestError &&
+        error.request.type === "OFPT_FEATURES_REQUEST" &&
+        error.error_code === "OFPBRC_BAD_TYPE";
+      if (!isController) this.close(`handshake failed: ${(error as Error).message}`);
+      else {
+        this.#handshakeTimer.cancel();
+        this.log.info(`${this.peer} is another controller, which watches this one`);
+      }
     }
   }
 
