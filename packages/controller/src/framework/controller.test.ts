@@ -38,7 +38,7 @@ async function switchUp(dpid = 1n): Promise<[SwitchPeer, Switch]> {
   return [peer, (await up)[0]];
 }
 
-const event = (name: "datapath_down" | "packet_in" | "port_status" | "error") =>
+const event = (name: "datapath_up" | "datapath_down" | "packet_in" | "port_status" | "error") =>
   once(controller.events as never, name) as Promise<[Switch, never]>;
 
 beforeEach(() => {
@@ -476,5 +476,86 @@ describe("apps", () => {
       true,
       2,
     ]);
+  });
+});
+
+describe("roles", () => {
+  const updown = (heard: string[]): App => ({
+    name: "a",
+    events: { datapath_up: () => void heard.push("up"), datapath_down: (_dp, why) => void heard.push(why) },
+  });
+  const isSlave = {
+    type: "OFPT_ERROR",
+    xid: 99,
+    error_type: "OFPET_BAD_REQUEST",
+    error_code: "OFPBRC_IS_SLAVE",
+  } as const;
+
+  /** A switch that answers a request for a role. */
+  async function granted(peer: SwitchPeer): Promise<{ role: string | number; generation_id: bigint }> {
+    const { xid, role, generation_id } = await peer.next("OFPT_ROLE_REQUEST");
+    peer.send({ type: "OFPT_ROLE_REPLY", xid, role, generation_id });
+    return { role, generation_id };
+  }
+
+  test("a master claims its switches before the apps see them; one deposed lets the apps go", async () => {
+    const heard: string[] = [];
+    await start([updown(heard)], { role: "master" });
+    const up = event("datapath_up");
+    const peer = await connect();
+    await peer.handshake(1n, [port(1)]);
+    expect((await granted(peer)).role).toBe("OFPCR_ROLE_MASTER");
+    const [dp] = await up;
+    const down = event("datapath_down");
+    peer.send(isSlave);
+    await down;
+    expect([heard, controller.datapaths.get(1n) === dp]).toEqual([
+      ["up", "another controller is its master"],
+      true,
+    ]);
+    expect(lines).toContain("WARN|another controller is master of switch 0000000000000001");
+    const again = event("datapath_up");
+    const set = controller.setRole("master");
+    await granted(peer);
+    await Promise.all([again, set]);
+    expect(heard).toHaveLength(3);
+  });
+
+  test("a slave's apps see nothing until it is made master, by a generation above the last", async () => {
+    const heard: string[] = [];
+    await start([updown(heard)], { role: "slave" });
+    const peer = await connect();
+    await peer.handshake(1n, [port(1)]);
+    expect((await granted(peer)).role).toBe("OFPCR_ROLE_SLAVE");
+    const set = controller.setRole("master");
+    const stale = { error_type: "OFPET_ROLE_REQUEST_FAILED", error_code: "OFPRRFC_STALE" } as const;
+    peer.send({ type: "OFPT_ERROR", xid: (await peer.next("OFPT_ROLE_REQUEST")).xid, ...stale });
+    const { xid } = await peer.next("OFPT_ROLE_REQUEST");
+    peer.send({ type: "OFPT_ROLE_REPLY", xid, role: "OFPCR_ROLE_SLAVE", generation_id: 0xffffn });
+    expect(await granted(peer)).toEqual({ role: "OFPCR_ROLE_MASTER", generation_id: 0x10000n });
+    await set;
+    expect(heard).toEqual(["up"]);
+  });
+
+  test("one that stands by watches the other over OpenFlow, and takes over when it is gone", async () => {
+    await start([], { role: "master" });
+    const [primary, primaryTarget] = [controller, target];
+    await start([], {
+      standbyFor: primaryTarget.replace("ptcp:", "tcp:127.0.0.1:").replace(/:127[.0-9]+$/, ""),
+    });
+    try {
+      while (!lines.some((line) => line.includes("is another controller, which watches this one")))
+        await clock.advanceAsync(0);
+      // Longer than a switch is given for its handshake: what watches is let be.
+      for (let i = 0; i < 4; i++) await clock.advanceAsync(4000);
+      const peer = await connect();
+      await peer.handshake(1n, [port(1)]);
+      expect((await granted(peer)).role).toBe("OFPCR_ROLE_SLAVE");
+      await primary.stop();
+      expect((await granted(peer)).role).toBe("OFPCR_ROLE_MASTER");
+      expect(lines.join()).toMatch(/is gone \(.*connection refused\): this one takes over/);
+    } finally {
+      await primary.stop();
+    }
   });
 });
