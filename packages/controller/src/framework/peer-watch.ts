@@ -44,10 +44,12 @@ export class PeerWatch {
     const limit = clock.setTimeout(() => attempt.abort(), Math.max(probeIntervalMs, RETRY_MS));
     try {
       const socket = await openStream(target, { ...tls, signal: AbortSignal.any([signal, attempt.signal]) });
+      let isAlive = false;
       const connection = new Connection({
         ...{ socket, peer: target, clock, log, outbox, probeIntervalMs },
         handlers: {
           ready: () => {
+            isAlive = true;
             this.#isGone = false;
             log.info(`watching the controller at ${target}`);
           },
@@ -57,20 +59,28 @@ export class PeerWatch {
           },
           malformed: () => {},
           // It may only have been that connection: whether the other lives is seen by the next.
-          closed: () => void this.#connect(),
+          closed: (why) => {
+            if (isAlive) void this.#connect();
+            else this.#failed(why);
+          },
         },
       });
       this.#connection = connection;
     } catch (error) {
-      if (signal.aborted) return;
-      if (!this.#isGone) {
-        this.#isGone = true;
-        this.#options.gone((error as Error).message);
-      }
-      clock.setTimeout(() => void this.#connect(), RETRY_MS);
+      this.#failed((error as Error).message);
     } finally {
       limit.cancel();
     }
+  }
+
+  /** No connection, or one on which nothing was said: the kernel takes connections for a program that hangs. */
+  #failed(why: string): void {
+    if (this.#abort.signal.aborted) return;
+    if (!this.#isGone) {
+      this.#isGone = true;
+      this.#options.gone(why);
+    }
+    this.#options.clock.setTimeout(() => void this.#connect(), RETRY_MS);
   }
 }
 
