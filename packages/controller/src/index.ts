@@ -15,6 +15,7 @@ export type { ControllerEvents } from "./framework/dispatch.js";
 export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
 export type { Role } from "./framework/roles.js";
+export * from "./record/index.js";
 export * from "./rest/index.js";
 export * from "./tables/index.js";
 export * from "./testing/fake-switch.js";

@@ -1,6 +1,7 @@
-import { Controller, type ControllerOptions } from "@sluice/controller";
-import { ControlServer, createLog, type LogRegistry, registerLogCommands } from "@sluice/runtime";
+import { Controller, type ControllerOptions, Recorder } from "@sluice/controller";
+import { ControlServer, createLog, type LogRegistry, realClock, registerLogCommands } from "@sluice/runtime";
 import { HELP, type Invocation, isRole, readInvocation } from "../controller/options.js";
+import { runReplay } from "../controller/replay.js";
 import { RunningApps } from "../controller/running-apps.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
@@ -14,12 +15,15 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   const log = logOf(invocation, io);
+  if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
+  const recorder = recorderOf(invocation, log);
   const apps = await RunningApps.create(invocation, argv, log);
   const controllerOptions: ControllerOptions = {
     apps: apps.apps,
     log,
     tls: invocation.tls,
     mute: options.mute ?? false,
+    ...(recorder !== undefined && { tap: (socket) => recorder.tap(socket) }),
     ...(invocation.role !== undefined && { role: invocation.role }),
     ...(options["standby-for"] !== undefined && { standbyFor: options["standby-for"] }),
     ...(invocation.probeIntervalMs !== undefined && { probeIntervalMs: invocation.probeIntervalMs }),
@@ -40,8 +44,22 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   } finally {
     apps.close();
     await Promise.all([controller.stop(), control.close()]);
+    await recorder?.close();
   }
   return 0;
+}
+
+function recorderOf({ options, recordLimitBytes }: Invocation, log: LogRegistry): Recorder | undefined {
+  if (options.record === undefined) return undefined;
+  try {
+    return new Recorder(options.record, {
+      clock: realClock,
+      log: log.module("record"),
+      limitBytes: recordLimitBytes,
+    });
+  } catch (error) {
+    throw new CliError(`--record: ${(error as Error).message}`);
+  }
 }
 
 function logOf({ options }: Invocation, io: Io): LogRegistry {

@@ -21,6 +21,8 @@ const FILE_OPTIONS = {
   queue: { short: "q", value: true },
   "port-queue": { short: "Q", value: true, many: true },
   "with-flows": { value: true, many: true },
+  record: { value: true },
+  "record-limit": { value: true },
   role: { value: true },
   "standby-for": { value: true },
   "probe-interval": { value: true },
@@ -36,6 +38,7 @@ const FILE_OPTIONS = {
 const OPTIONS = {
   ...FILE_OPTIONS,
   config: { value: true },
+  replay: { value: true },
   protocols: { short: "O", value: true },
   help: { short: "h" },
   version: { short: "V" },
@@ -52,6 +55,7 @@ export interface Invocation {
   readonly tls: TlsOptions;
   readonly probeIntervalMs: number | undefined;
   readonly role: Role | undefined;
+  readonly recordLimitBytes: number;
 }
 
 /** Reads a command line, and the file that `--config` names: an option on the command line stands in place of the
@@ -59,15 +63,8 @@ export interface Invocation {
 export function readInvocation(argv: readonly string[]): Invocation {
   const { options, args } = parseOptions(argv, OPTIONS);
   if (options.help || options.version) {
-    return {
-      options,
-      listens: [],
-      connects: [],
-      apps: [],
-      tls: {},
-      probeIntervalMs: undefined,
-      role: undefined,
-    };
+    const nothing = { listens: [], connects: [], apps: [], tls: {}, recordLimitBytes: 0 };
+    return { options, ...nothing, probeIntervalMs: undefined, role: undefined };
   }
   const file = options.config === undefined ? undefined : readConfigFile(options.config, FILE_OPTIONS);
   const fromFile = parseOptions(
@@ -95,6 +92,7 @@ export function readInvocation(argv: readonly string[]): Invocation {
     listens,
     connects,
     role,
+    recordLimitBytes: wholeNumber("record-limit", merged["record-limit"] ?? "1024", 2 ** 20, "MiB") * 2 ** 20,
     apps: appItems(merged, options.app === undefined ? file?.apps : undefined),
     tls: {
       private_key: merged["private-key"],
@@ -226,6 +224,10 @@ usage: sluice controller [OPTION...] [TARGET...]
                          of these by its long name}; an option here stands in place of the file's
   --watch                take up changes of that file and of apps' modules; SIGHUP does so once. Switches stay
                          connected, and an app that has not changed keeps what it knows
+  --record FILE          keep every conversation as pcapng, which Wireshark opens (TLS as plain text), until the file
+                         has --record-limit MiB (default 1024)
+  --replay FILE          connect to nobody: run the apps against what switches sent in that capture, and show where
+                         their answers differ from the ones in it (exit code 2)
   --role ROLE            master, slave or equal: what this controller is to its switches (default equal)
   --standby-for TARGET   be slave until the controller that listens at TARGET is gone, and then master
   --probe-interval SECS  silence of a switch before it is asked for an echo; 0 never asks (default 5)

@@ -81,7 +81,10 @@ function shownHex(digits: string, line: number, format: "json" | "text"): string
 }
 
 /** The OpenFlow messages of a capture file, as they are completed. Frames that are not understood are told of. */
-export async function* capturedMessages({ io }: Context, file: string): AsyncGenerator<CapturedMessage> {
+export async function* capturedMessages(
+  { io }: Pick<Context, "io">,
+  file: string,
+): AsyncGenerator<CapturedMessage> {
   const conversations = new Conversations();
   const strangeLinks = new Set<number>();
   let time = 0n;

@@ -33,6 +33,13 @@ export interface ConnectionHandlers {
   closed(why: string): void;
 }
 
+/** Sees what goes over a connection. */
+export interface Tap {
+  received(bytes: Uint8Array): void;
+  sent(bytes: Uint8Array): void;
+  closed(): void;
+}
+
 export interface ConnectionOptions {
   socket: Socket;
   peer: string;
@@ -42,6 +49,7 @@ export interface ConnectionOptions {
   probeIntervalMs: number;
   /** Say HELLO and nothing more. */
   mute?: boolean;
+  tap?: Tap | undefined;
   handlers: ConnectionHandlers;
 }
 
@@ -65,6 +73,7 @@ export class Connection implements Sink {
   readonly #handlers: ConnectionHandlers;
   readonly #framer = new Framer();
   readonly #idle: IdleProbe;
+  readonly #tap: Tap | undefined;
   #xid = 0;
   #isNegotiated = false;
   #isClosed = false;
@@ -79,6 +88,7 @@ export class Connection implements Sink {
     this.#log = options.log;
     this.#outbox = options.outbox;
     this.#handlers = options.handlers;
+    this.#tap = options.tap;
     this.#idle = new IdleProbe({
       clock: options.clock,
       intervalMs: options.probeIntervalMs,
@@ -127,6 +137,7 @@ export class Connection implements Sink {
   /** Only for the outbox. */
   write(batch: Uint8Array): void {
     if (this.#isClosed) return;
+    this.#tap?.sent(batch);
     this.#socket.write(batch);
     // Requests make answers: a switch that does not read gets no further ones out of us.
     if (this.#socket.writableLength > CONGESTED_BYTES) this.#socket.pause();
@@ -152,6 +163,7 @@ export class Connection implements Sink {
 
   readonly #onData = (chunk: Uint8Array): void => {
     this.#idle.activity();
+    this.#tap?.received(chunk);
     try {
       this.#framer.push(chunk);
       for (let bytes = this.#framer.next(); bytes !== undefined; bytes = this.#framer.next()) {
@@ -233,6 +245,7 @@ export class Connection implements Sink {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#idle.stop();
+    this.#tap?.closed();
     this.#handlers.closed(this.#why);
   };
 }

@@ -14,6 +14,7 @@ import {
 } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
 import type { App } from "./app.js";
+import type { Tap } from "./connection.js";
 import { Datapath } from "./datapath.js";
 import { type ControllerEvents, Dispatcher } from "./dispatch.js";
 import { Outbox } from "./outbox.js";
@@ -38,6 +39,8 @@ export interface ControllerOptions {
   /** What this controller is to its switches. While it is a slave the apps do not see them: they get `datapath_up` when it
    *  becomes master or equal, and `datapath_down` when another controller takes its place. `equal` unless given. */
   role?: Role;
+  /** Sees every conversation with a switch, from its first byte. */
+  tap?: (socket: Socket) => Tap;
   /** Where another controller listens that this one stands by for: a slave until that one does not answer any more, and
    *  then master. */
   standbyFor?: string;
@@ -215,6 +218,7 @@ export class Controller {
       probeIntervalMs: this.#options.probeIntervalMs ?? DEFAULT_PROBE_MS,
       timeoutMs: this.#options.timeoutMs ?? 10_000,
       mute: this.#options.mute ?? false,
+      tap: this.#options.tap?.(socket),
       handlers: {
         up: this.#onUp,
         message: this.#onMessage,

@@ -1,0 +1,8 @@
+export { Recorder, type RecorderOptions } from "./recorder.js";
+export {
+  type Difference,
+  type RecordedMessage,
+  type ReplayOptions,
+  type ReplayResult,
+  replay,
+} from "./replay.js";

@@ -1,0 +1,181 @@
+import { createWriteStream, openSync, type WriteStream } from "node:fs";
+import type { Socket } from "node:net";
+import type { Clock, Log } from "@sluice/runtime";
+import { ethernet, ipv4, ipv6, TCP_FLAGS, tcp } from "@sluice/wire";
+import type { Tap } from "../framework/connection.js";
+
+export interface RecorderOptions {
+  clock: Clock;
+  log: Log;
+  /** The file gets no larger: with it full, recording ends. 1 GiB unless given. */
+  limitBytes?: number;
+}
+
+/** What waits to be written at most; beyond it packets are left out and counted. */
+const MAX_QUEUED = 64 << 20;
+const MAX_PAYLOAD = 60_000;
+/** The controller's port in the file, whatever it is: by it Wireshark knows what is spoken. */
+const OPENFLOW = 6653;
+const CONTROLLER_MAC = "02:00:00:00:00:01";
+const SWITCH_MAC = "02:00:00:00:00:02";
+
+/** Keeps every conversation with switches in a pcapng file that Wireshark opens: TCP as it would have been seen on a wire
+ *  without loss, the plain text of TLS. Throws where the file cannot be made. */
+export class Recorder {
+  readonly #path: string;
+  readonly #options: RecorderOptions;
+  readonly #stream: WriteStream;
+  readonly #limit: number;
+  #size = 0;
+  #dropped = 0;
+  #isFull = false;
+  #unnamed = 0;
+
+  constructor(path: string, options: RecorderOptions) {
+    this.#path = path;
+    this.#options = options;
+    this.#limit = options.limitBytes ?? 2 ** 30;
+    this.#stream = createWriteStream(path, { fd: openSync(path, "w", 0o640) });
+    this.#stream.on("error", (error) => {
+      if (!this.#isFull) options.log.err(`recording to ${path} ends: ${error.message}`);
+      this.#isFull = true;
+    });
+    this.#write(sectionHeader());
+    this.#write(interfaceDescription());
+  }
+
+  /** Packets left out because the disk was too slow, or the file full. */
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  /** A new connection begins. Addresses that it does not have (a unix socket) are made up. */
+  tap(socket: Socket): Tap {
+    const controller = { ip: address(socket.localAddress), port: OPENFLOW };
+    const { remotePort = 20_000 + (this.#unnamed++ % 40_000) } = socket;
+    const other = { ip: address(socket.remoteAddress), port: remotePort };
+    if (other.ip.includes(":") !== controller.ip.includes(":")) controller.ip = other.ip;
+    return new Conversation(other, controller, this.#packet);
+  }
+
+  /** Resolves when everything is in the file. */
+  close(): Promise<void> {
+    return new Promise((resolve) => this.#stream.end(resolve));
+  }
+
+  readonly #packet = (frame: Uint8Array): void => {
+    if (this.#isFull || this.#stream.writableLength > MAX_QUEUED) {
+      this.#dropped++;
+      return;
+    }
+    if (this.#size + frame.length + 40 > this.#limit) {
+      this.#isFull = true;
+      this.#options.log.warn(`recording to ${this.#path} ends: the file has ${this.#limit} bytes, its limit`);
+      return;
+    }
+    this.#write(enhancedPacket(frame, this.#options.clock.wallNow()));
+  };
+
+  #write(block: Uint8Array): void {
+    this.#size += block.length;
+    this.#stream.write(block);
+  }
+}
+
+interface End {
+  ip: string;
+  port: number;
+}
+
+/** One TCP connection as packets: what is sent is acknowledged by what is sent next. */
+class Conversation implements Tap {
+  readonly #ends: readonly [End, End];
+  readonly #seq: [number, number] = [1, 1];
+  readonly #put: (frame: Uint8Array) => void;
+  readonly #macs = [SWITCH_MAC, CONTROLLER_MAC] as const;
+
+  constructor(peer: End, controller: End, put: (frame: Uint8Array) => void) {
+    this.#ends = [peer, controller];
+    this.#put = put;
+    this.#segment(0, TCP_FLAGS.SYN);
+    this.#segment(1, TCP_FLAGS.SYN | TCP_FLAGS.ACK);
+    this.#segment(0, TCP_FLAGS.ACK);
+  }
+
+  received(bytes: Uint8Array): void {
+    this.#data(0, bytes);
+  }
+
+  sent(bytes: Uint8Array): void {
+    this.#data(1, bytes);
+  }
+
+  closed(): void {
+    this.#segment(0, TCP_FLAGS.FIN | TCP_FLAGS.ACK);
+    this.#segment(1, TCP_FLAGS.FIN | TCP_FLAGS.ACK);
+  }
+
+  #data(from: 0 | 1, bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; at += MAX_PAYLOAD)
+      this.#segment(from, TCP_FLAGS.PSH | TCP_FLAGS.ACK, bytes.subarray(at, at + MAX_PAYLOAD));
+  }
+
+  #segment(from: 0 | 1, flags: number, payload?: Uint8Array): void {
+    const to = from === 0 ? 1 : 0;
+    const [src, dst] = [this.#ends[from], this.#ends[to]];
+    const ack = (flags & TCP_FLAGS.ACK) === 0 ? 0 : this.#seq[to];
+    const segment = tcp(
+      { src_port: src.port, dst_port: dst.port, seq: this.#seq[from], ack, flags },
+      payload ?? new Uint8Array(),
+    );
+    const addresses = { src: src.ip, dst: dst.ip };
+    const packet = src.ip.includes(":") ? ipv6(addresses, segment) : ipv4(addresses, segment);
+    this.#put(ethernet({ src: this.#macs[from], dst: this.#macs[to] }, packet));
+    const isCounted = (flags & (TCP_FLAGS.SYN | TCP_FLAGS.FIN)) !== 0;
+    this.#seq[from] = (this.#seq[from] + (payload?.length ?? 0) + Number(isCounted)) >>> 0;
+  }
+}
+
+/** An address as packets have it. */
+const address = (text: string | undefined): string =>
+  text === undefined || text === "" ? "127.0.0.1" : text.replace(/^::ffff:(?=\d+\.)/, "").replace(/%.*$/, "");
+
+// draft-ietf-opsawg-pcapng: blocks of (type, total length, body, total length).
+
+function block(type: number, body: Uint8Array): Uint8Array {
+  const padded = (body.length + 3) & ~3;
+  const bytes = Buffer.alloc(12 + padded);
+  bytes.writeUInt32LE(type, 0);
+  bytes.writeUInt32LE(bytes.length, 4);
+  bytes.set(body, 8);
+  bytes.writeUInt32LE(bytes.length, 8 + padded);
+  return bytes;
+}
+
+function sectionHeader(): Uint8Array {
+  const body = Buffer.alloc(16, 0xff);
+  body.writeUInt32LE(0x1a2b3c4d, 0);
+  body.writeUInt16LE(1, 4);
+  body.writeUInt16LE(0, 6);
+  return block(0x0a0d0d0a, body);
+}
+
+const LINKTYPE_ETHERNET = 1;
+
+function interfaceDescription(): Uint8Array {
+  const body = Buffer.alloc(8);
+  body.writeUInt16LE(LINKTYPE_ETHERNET, 0);
+  return block(1, body);
+}
+
+/** Time in microseconds since 1970. */
+function enhancedPacket(frame: Uint8Array, wallMs: number): Uint8Array {
+  const body = Buffer.alloc(20 + frame.length);
+  const micros = Math.round(wallMs * 1000);
+  body.writeUInt32LE(Math.floor(micros / 2 ** 32), 4);
+  body.writeUInt32LE(micros % 2 ** 32, 8);
+  body.writeUInt32LE(frame.length, 12);
+  body.writeUInt32LE(frame.length, 16);
+  body.set(frame, 20);
+  return block(6, body);
+}
