@@ -9,7 +9,7 @@ import {
   type OfMessageInit,
 } from "@sluice/openflow-codec";
 import { type Clock, IdleProbe, type Log } from "@sluice/runtime";
-import { readHello } from "./hello.js";
+import { readHello, strangeStart } from "./hello.js";
 import type { Outbox, Sink } from "./outbox.js";
 
 const OFP_VERSION = 4;
@@ -164,6 +164,14 @@ export class Connection implements Sink {
   readonly #onData = (chunk: Uint8Array): void => {
     this.#idle.activity();
     this.#tap?.received(chunk);
+    if (this.counters.rx === 0 && !this.#isNegotiated) {
+      const strange = strangeStart(chunk);
+      if (strange !== undefined) {
+        this.counters.malformed++;
+        this.close(strange);
+        return;
+      }
+    }
     try {
       this.#framer.push(chunk);
       for (let bytes = this.#framer.next(); bytes !== undefined; bytes = this.#framer.next()) {

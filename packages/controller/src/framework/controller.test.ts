@@ -92,6 +92,30 @@ describe("the handshake", () => {
     expect(lines.at(-1)).toMatch(/no handshake in 10 s|no response/);
   });
 
+  test.each([
+    ["GET / HTTP/1.1\r\n", 'no OpenFlow: it begins with "GET / HTTP/1.1"'],
+    ["\x16\x03\x01\x02\0", "it speaks TLS, and this port takes plain OpenFlow (ptcp: where pssl: is meant?)"],
+  ])("a peer that speaks something else is let go at once, and named: %j", async (text, why) => {
+    await start();
+    const peer = await connect();
+    peer.sendBytes(Buffer.from(text, "latin1"));
+    await peer.closed();
+    expect(lines.at(-1)).toMatch(/^INFO\|tcp:127\.0\.0\.1:\d+ disconnected: /);
+    expect(lines.at(-1)).toContain(why);
+  });
+
+  test("of many that say nothing the oldest go, and a switch gets in all the same", async () => {
+    await start();
+    const silent: SwitchPeer[] = [];
+    for (let i = 0; i < 1030; i++) silent.push(await connect());
+    await switchUp();
+    expect([controller.halfOpenDropped >= 6, silent[1029]!.isClosed]).toEqual([true, false]);
+    await silent[0]!.closed();
+    expect(lines.join()).toMatch(
+      /127\.0\.0\.1:\d+ disconnected: no handshake, and 1024 connections came after it/,
+    );
+  });
+
   test("a peer that stops half way is let go, too", async () => {
     await start([], { probeIntervalMs: 0 });
     const peer = await connect();

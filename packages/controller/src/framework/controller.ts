@@ -47,6 +47,7 @@ export interface ControllerOptions {
 }
 
 const DEFAULT_PROBE_MS = 5000;
+const MAX_HALF_OPEN = 1024;
 
 /** Which event of the apps a message is. */
 const EVENT = {
@@ -65,10 +66,13 @@ export class Controller {
   readonly #outbox = new Outbox();
   readonly #datapaths = new Map<bigint, Datapath>();
   readonly #all = new Set<Datapath>();
+  /** Those without a handshake yet, the oldest first. */
+  readonly #halfOpen = new Set<Datapath>();
   readonly #listeners: Listener[] = [];
   readonly #active: Reconnect[] = [];
   readonly #watch: PeerWatch | undefined;
   #role: Role;
+  #dropped = 0;
 
   constructor(options: ControllerOptions) {
     this.#options = options;
@@ -229,7 +233,24 @@ export class Controller {
       },
     });
     this.#all.add(dp);
+    this.#halfOpen.add(dp);
+    if (this.#halfOpen.size > MAX_HALF_OPEN) this.#dropOldest();
     return dp;
+  }
+
+  /** Of connections without a handshake there may be so many; for one more the one that had the most time for it goes, so
+   *  that a flood of them keeps no switch out. */
+  #dropOldest(): void {
+    for (const oldest of this.#halfOpen) {
+      this.#dropped++;
+      oldest.close(`no handshake, and ${MAX_HALF_OPEN} connections came after it`);
+      return;
+    }
+  }
+
+  /** Connections ended since too many were without a handshake. */
+  get halfOpenDropped(): number {
+    return this.#dropped;
   }
 
   /** Lets go of all switches and stops listening. */
@@ -242,6 +263,7 @@ export class Controller {
   }
 
   readonly #onUp = (dp: Datapath): void => {
+    this.#halfOpen.delete(dp);
     const other = this.#datapaths.get(dp.dpid);
     if (other) {
       const both = `two connections with dpid ${dp.id}, from ${other.peer} and ${dp.peer}`;
@@ -271,6 +293,7 @@ export class Controller {
 
   readonly #onDown = (dp: Datapath, why: string): void => {
     this.#all.delete(dp);
+    this.#halfOpen.delete(dp);
     const wasUp = this.#datapaths.get(dp.dpid) === dp;
     if (wasUp) this.#datapaths.delete(dp.dpid);
     this.#log.info(`${wasUp ? `switch ${dp.id}` : dp.peer} disconnected: ${why}`);

@@ -29,6 +29,18 @@ export function readHello(bytes: Uint8Array): HelloVerdict {
   };
 }
 
+/** What the first bytes of a peer are where they cannot be OpenFlow; its length field would have us wait for more. */
+export function strangeStart(bytes: Uint8Array): string | undefined {
+  if (bytes[0] === 0x16 && bytes[1] === 0x03)
+    return "it speaks TLS, and this port takes plain OpenFlow (ptcp: where pssl: is meant?)";
+  if (!isText(bytes[0]) || !isText(bytes[1])) return undefined;
+  const end = bytes.findIndex((byte) => !isText(byte));
+  const text = Buffer.from(bytes.subarray(0, Math.min(end < 0 ? bytes.length : end, 40))).toString("latin1");
+  return `no OpenFlow: it begins with "${text}"`;
+}
+
+const isText = (byte: number | undefined): boolean => byte !== undefined && byte >= 0x20 && byte < 0x7f;
+
 /** The first word of the versions bitmap (versions 0 to 31), undefined where there is none. */
 function versionBitmap(view: DataView): number | undefined {
   for (let at = 8; at + 4 <= view.byteLength; ) {
