@@ -9,6 +9,7 @@ import { isObject, OvsdbError, syntaxError } from "../schema/error.js";
 import { DatabaseSchema } from "../schema/schema.js";
 import { isComposite } from "../schema/types.js";
 import { newUuid } from "../schema/uuid.js";
+import { QuickReader } from "./quick-record.js";
 import { DatabaseFileError, type LogContents, readLog } from "./record.js";
 
 /** Members of a transaction record that are not tables. */
@@ -27,21 +28,43 @@ export const loadDatabase = (
 ): LoadedFile => {
   let database: Database | undefined;
   let transactions = 0;
-  const contents = readLog(path, (json, index) => {
+  const quick = new QuickReader((table, column) => database?.tables.get(table)?.schema.find(column));
+  const version = newUuid();
+  const guarded = <T>(index: number, work: () => T): T => {
     try {
-      if (!database) {
-        const schema = DatabaseSchema.fromJson(json);
-        database = new Database(schema, options(schema));
-      } else {
-        replay(database, json);
-        transactions++;
-      }
+      return work();
     } catch (error) {
       if (!(error instanceof OvsdbError)) throw error;
       const what = index === 0 ? "its schema" : `transaction ${index}`;
       throw new DatabaseFileError(path, `${what} cannot be used: ${error.message}`);
     }
-  });
+  };
+  const contents = readLog(
+    path,
+    (json, index) =>
+      guarded(index, () => {
+        if (!database) {
+          const schema = DatabaseSchema.fromJson(json);
+          database = new Database(schema, options(schema));
+        } else {
+          replay(database, json);
+          transactions++;
+        }
+      }),
+    (bytes, index) =>
+      guarded(index, () => {
+        if (!database) return false;
+        const { tables } = database;
+        const made = quick.read(bytes, (table, uuid) => tables.get(table)?.rows.has(uuid) ?? true);
+        if (!made) return false;
+        const table = tables.get(made.table)!;
+        const row = new Row(made.uuid, version, defaultCols(table.schema));
+        for (let i = 0; i < made.columns.length; i++) row.cols[made.columns[i].index] = made.data[i];
+        table.rows.set(made.uuid, row);
+        transactions++;
+        return true;
+      }),
+  );
   try {
     settle(database!);
   } catch (error) {

@@ -39,7 +39,8 @@ export const encodeLine = (text: string): Buffer => {
 };
 
 export interface FileRecord {
-  readonly json: unknown;
+  /** JSON text, its checksum true; good until the next is read. */
+  readonly body: Buffer;
   /** Where the record ends in the file. */
   readonly end: number;
 }
@@ -51,9 +52,13 @@ export interface LogContents {
   readonly torn: string | undefined;
 }
 
-/** Calls `take` with each record. Throws DatabaseFileError where the file is none of ours, or is damaged anywhere but
- *  at its end. */
-export const readLog = (path: string, take: (json: unknown, index: number) => void): LogContents => {
+/** Calls `take` with each record, unless `takeBytes` has had it as JSON text and wants no more of it. Throws
+ *  DatabaseFileError where the file is none of ours, or is damaged anywhere but at its end. */
+export const readLog = (
+  path: string,
+  take: (json: unknown, index: number) => void,
+  takeBytes: (text: Buffer, index: number) => boolean = () => false,
+): LogContents => {
   const fd = openForReading(path);
   try {
     const { size } = fstatSync(fd);
@@ -61,14 +66,18 @@ export const readLog = (path: string, take: (json: unknown, index: number) => vo
     if (size === 0) throw new DatabaseFileError(path, "the file is empty, not a database");
     let at = 0;
     for (let index = 0; at < size; index++) {
-      const record = readRecord(file, path, at, size, index === 0);
+      let record = readRecord(file, path, at, size, index === 0);
+      if (typeof record !== "string" && !takeBytes(record.body, index)) {
+        const json = jsonOf(record.body);
+        if (typeof json === "string") record = json;
+        else take(json.value, index);
+      }
       if (typeof record === "string") {
         if (index === 0) throw new DatabaseFileError(path, `not a database: ${record}`);
         if (hasRecordAfter(file, at + 1, size))
           throw new DatabaseFileError(path, `damaged at byte ${at}: ${record}, and whole records follow`);
         return { end: at, torn: `${record} at byte ${at}; ${size - at} bytes at the end are dropped` };
       }
-      take(record.json, index);
       at = record.end;
     }
     return { end: at, torn: undefined };
@@ -119,8 +128,13 @@ const readRecord = (
   if (start + length > size) return `a record of ${length} bytes ends after ${size - start}`;
   const body = file.read(start, length);
   if (hash("sha1", body) !== header[3]) return "the record's contents do not have its checksum";
+  return { body, end: start + length };
+};
+
+/** What the record's text says, or what is wrong with it. */
+const jsonOf = (body: Buffer): { value: unknown } | string => {
   try {
-    return { json: parseJson(body.toString("utf8")), end: start + length };
+    return { value: parseJson(body.toString("utf8")) };
   } catch (error) {
     return `the record is ${(error as Error).message}`;
   }
@@ -167,7 +181,7 @@ const hasRecordAfter = (file: Reader, at: number, size: number): boolean => {
     const window = Buffer.from(file.read(from, Math.min(SCAN_SIZE + HEADER_MAX, size - from)));
     for (let i = window.indexOf(MAGIC); i >= 0 && i < SCAN_SIZE; i = window.indexOf(MAGIC, i + 1)) {
       const record = readRecord(file, "", from + i, size, false);
-      if (typeof record !== "string") return true;
+      if (typeof record !== "string" && typeof jsonOf(record.body) !== "string") return true;
     }
   }
   return false;

@@ -1,10 +1,12 @@
 import {
   appendFileSync,
   existsSync,
+  lstatSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -131,6 +133,66 @@ test("contents that break the schema are refused", async () => {
     ),
   );
   await expect(open()).rejects.toThrow(/inconsistent/);
+});
+
+test("a record is read alike whether it is plain JSON or not", async () => {
+  const uuid = "00000000-0000-4000-8000-00000000000";
+  const rows = [
+    // Plain; then the same with spaces, escapes, what is beyond ASCII, and elements out of order.
+    `{"QoS":{"${uuid}1":{"type":"a","other_config":["map",[["k","v"],["l",""]]]}},"_date":1,"_comment":"x","_is_diff":true}`,
+    `{ "QoS": {"${uuid}2": {"type": "a", "other_config": ["map", [["l", ""], ["k", "v"]]]}}, "_date": 1}`,
+    `{"QoS":{"${uuid}3":{"other_config":["map",[["\\u006b","\\u0076"],["l",""]]],"type":"\\u0061"}},"_date":1}`,
+    `{"QoS":{"${uuid}4":{"type":"\u00e9"}},"_date":1}`,
+    // Changes a row that is there, twice; makes two at once; one with nothing in it.
+    `{"QoS":{"${uuid}4":{"type":"a","other_config":["map",[["k","v"]]]}},"_date":1}`,
+    `{"QoS":{"${uuid}4":{"other_config":["map",[["l",""]]]}},"_date":1,"_is_diff":true}`,
+    `{"QoS":{"${uuid}5":{},"${uuid}6":{}},"_date":1}`,
+    `{"QoS":{"${uuid}5":null,"${uuid}6":null}}`,
+    `{"Queue":{"${uuid}7":{"dscp":63}},"_date":1}`,
+    `{"QoS":{"${uuid}8":{"queues":["map",[[0,["uuid","${uuid}7"]]]]}},"_date":1}`,
+  ];
+  writeFileSync(
+    path,
+    Buffer.concat([JSON.stringify(OpenVSwitch.toJson()), ...rows].flatMap((text) => encodeRecord(text))),
+  );
+  const database = await open();
+  const cells = (name: string, ...columns: string[]) =>
+    [...database.table(name).rows.values()].map((row) => [
+      row.uuid.at(-1),
+      ...columns.map((column) => row.get(database.schema.table(name).column(column))),
+    ]);
+  const a = { keys: ["a"], values: null };
+  const config = { keys: ["k", "l"], values: ["v", ""] };
+  expect(cells("QoS", "type", "other_config").filter(([end]) => end !== "8")).toEqual(
+    ["1", "2", "3", "4"].map((end) => [end, a, config]),
+  );
+  expect(cells("QoS", "queues").at(-1)).toEqual(["8", { keys: [0], values: [`${uuid}7`] }]);
+  expect(cells("Queue", "dscp")).toEqual([["7", { keys: [63], values: null }]]);
+  await database.storage.close();
+  for (const [bad, why] of [
+    [`{"Queue":{"${uuid}9":{"dscp":64}},"_date":1}`, /constraint violation/],
+    [`{"Queue":{"${uuid}9":{"nope":1}},"_date":1}`, /No column nope/],
+    [`{"Nope":{"${uuid}9":{}},"_date":1}`, /No table named Nope/],
+    [`{"QoS":{"${uuid}9":{"other_config":["map",[["k","a"],["k","b"]]]}}}`, /duplicate/],
+    [`{"QoS":{"${uuid}9":{"queues":["map",[[0,["uuid","${uuid}0"]]]]}},"_date":1}`, /inconsistent/],
+  ] as const) {
+    const before = readFileSync(path);
+    appendFileSync(path, Buffer.concat(encodeRecord(bad)));
+    await expect(open()).rejects.toThrow(why);
+    writeFileSync(path, before);
+  }
+});
+
+test("a link to a file stays one when the file is compacted", async () => {
+  const link = join(folder, "link.db");
+  await (await open()).storage.close();
+  symlinkSync(path, link);
+  const database = await openDatabase(link);
+  run(database, insert({ type: "a" }));
+  await database.storage.compact(database);
+  await database.storage.close();
+  expect(lstatSync(link).isSymbolicLink()).toBe(true);
+  expect(types(await open())).toEqual(["a"]);
 });
 
 test("a second server is kept out; a lock whose holder is gone is taken over", async () => {
