@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sluice } from "../../packages/cli/src/testing.js";
@@ -115,6 +115,22 @@ describeWith({ programs }, "the OVSDB tools beside Open vSwitch's", () => {
     expect(await play(CLIENT_LINES, on(their, ours), false)).toEqual(reference);
     expect(await play(CLIENT_LINES, on(our, ours), true)).toEqual(reference);
   }, 120_000);
+
+  test("a server that connects out serves the client that waits for it", async () => {
+    const target = file("out.sock");
+    for (const ctl of ["ours.ctl", "theirs.ctl"]) {
+      const waiting = run(["ovsdb-client", "list-dbs", `punix:${target}`]);
+      await until(() => existsSync(target), "ovsdb-client to listen");
+      await check(["ovs-appctl", "-t", file(ctl), "ovsdb-server/add-remote", `unix:${target}`]);
+      const theirs = (await waiting).stdout;
+      rmSync(target, { force: true });
+      // The server tries again until our client is there.
+      const ours = await sluice(["ovsdb-client", "-t", "20", "list-dbs", `punix:${target}`]);
+      expect(ours).toEqual({ code: 0, stdout: theirs, stderr: "" });
+      await check(["ovs-appctl", "-t", file(ctl), "ovsdb-server/remove-remote", `unix:${target}`]);
+      rmSync(target, { force: true });
+    }
+  }, 60_000);
 
   test("ovsdb-tool", async () => {
     const on =

@@ -30,7 +30,8 @@ usage: sluice ovsdb-client [OPTION...] COMMAND [ARG...]
 
 Commands:
 ${rows.join("\n")}
-SERVER is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT] (default unix:RUNDIR/db.sock)
+SERVER is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT] (default unix:RUNDIR/db.sock), or punix:PATH,
+ptcp:[PORT][:IP] or pssl:[PORT][:IP] to wait for a server that connects
 
 Options:
   -f, --format=FORMAT    table (default), list, html, csv or json
@@ -42,7 +43,7 @@ Options:
                          for ssl:, PEM
 `;
 
-const TARGET = /^(unix|tcp|ssl):/;
+const TARGET = /^p?(unix|tcp|ssl):/;
 
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const { options, args } = parseOptions(argv, OPTIONS);

@@ -5,8 +5,10 @@ import {
   JsonFramer,
   type JsonFramerOptions,
   JsonFramingError,
+  listen,
   OVSDB_PORT,
   openStream,
+  parseTarget,
   realClock,
   type StreamOptions,
   stringifyJson,
@@ -78,13 +80,33 @@ export class OvsdbClient {
     stream.on("close", () => this.close("connection closed by peer"));
   }
 
-  /** Connects to `tcp:HOST[:PORT]`, `unix:PATH` or `ssl:HOST[:PORT]`. Rejects with StreamError. */
+  /** Connects to `tcp:HOST[:PORT]`, `unix:PATH` or `ssl:HOST[:PORT]`; on `ptcp:`, `punix:` or `pssl:` waits for a
+   *  server to connect. Rejects with StreamError. */
   static async connect(
     target: string,
     options: OvsdbClientOptions & StreamOptions = {},
   ): Promise<OvsdbClient> {
+    if (parseTarget(target, OVSDB_PORT).passive) return OvsdbClient.#accept(target, options);
     const stream = await openStream(target, { ...options, defaultPort: OVSDB_PORT });
     return new OvsdbClient(stream, options);
+  }
+
+  /** The first to connect is the server; the listener lasts as long as that connection. */
+  static async #accept(target: string, options: OvsdbClientOptions & StreamOptions): Promise<OvsdbClient> {
+    let take!: (stream: Duplex) => void;
+    const first = new Promise<Duplex>((resolve) => {
+      take = resolve;
+    });
+    let isTaken = false;
+    const onConnection = (stream: Duplex): void => {
+      if (isTaken) stream.destroy();
+      isTaken = true;
+      take(stream);
+    };
+    const listener = await listen(target, onConnection, { ...options, defaultPort: OVSDB_PORT });
+    const client = new OvsdbClient(await first, options);
+    client.events.once("close", () => void listener.close());
+    return client;
   }
 
   get isClosed(): boolean {

@@ -126,7 +126,7 @@ export class QuickReader {
     if (keys.length < min || keys.length > max) throw NOT_PLAIN;
     for (let i = 1; i < keys.length; i++) if (compareAtoms(keys[i - 1], keys[i]) >= 0) throw NOT_PLAIN;
     // Of the right length: an array that grew keeps room for more, in each row.
-    return { keys: keys.slice(), values: values && values.slice() };
+    return { keys: keys.slice(), values: values === null ? null : values.slice() };
   }
 
   #atom(base: BaseType): Atom {
