@@ -248,7 +248,7 @@ As ovs-testcontroller has them, of the learning switch (and the hub, where they 
   -N, --normal           learned flows say NORMAL, so that the switch itself forwards
   -q, --queue ID         send through this queue; -Q, --port-queue PORT-NAME:ID for what came by that port
   --with-flows FILE      give each switch these flows (ovs-ofctl's syntax, a line each); may be repeated
-  --mute                 answer nothing that switches send
+  --mute                 answer no packet-in or other message of switches, echoes excepted
   -O, --protocols LIST   must have OpenFlow13 in it
 
 Apps and their settings:

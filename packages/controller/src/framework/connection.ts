@@ -47,8 +47,6 @@ export interface ConnectionOptions {
   log: Log;
   outbox: Outbox;
   probeIntervalMs: number;
-  /** Say HELLO and nothing more. */
-  mute?: boolean;
   tap?: Tap | undefined;
   handlers: ConnectionHandlers;
 }
@@ -77,7 +75,6 @@ export class Connection implements Sink {
   #xid = 0;
   #isNegotiated = false;
   #isClosed = false;
-  #isMute = false;
   #unreadAtProbe = 0;
   #why = "connection closed by peer";
 
@@ -107,7 +104,6 @@ export class Connection implements Sink {
       type: "OFPT_HELLO",
       elements: [{ type: "OFPHET_VERSIONBITMAP", bitmaps: [1 << OFP_VERSION] }],
     });
-    this.#isMute = options.mute ?? false;
   }
 
   get isClosed(): boolean {
@@ -155,7 +151,7 @@ export class Connection implements Sink {
   }
 
   #canSend(): boolean {
-    if (this.#isClosed || this.#isMute) return false;
+    if (this.#isClosed) return false;
     if (this.#socket.writableLength < FULL_BYTES) return true;
     this.counters.dropped++;
     return false;

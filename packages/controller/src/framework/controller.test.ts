@@ -454,6 +454,20 @@ describe("apps", () => {
     expect(lines.join()).toMatch(/app bad failed at packet_in/);
   });
 
+  test("of a mute controller set switches up, and hear nothing else", async () => {
+    const heard: string[] = [];
+    const app: App = {
+      name: "a",
+      events: { datapath_up: () => [flow(1)], packet_in: () => void heard.push("packet_in") },
+    };
+    await start([app], { mute: true });
+    const [peer] = await switchUp();
+    await peer.next("OFPT_FLOW_MOD");
+    peer.send(packet, { type: "OFPT_ECHO_REQUEST", xid: 5 });
+    expect((await peer.next("OFPT_ECHO_REPLY")).xid).toBe(5);
+    expect(heard).toEqual([]);
+  });
+
   test("hear of a message that the switch refused", async () => {
     await start([{ name: "a", events: { datapath_up: () => [flow(1)] } }]);
     const [peer] = await switchUp();

@@ -33,7 +33,8 @@ export interface ControllerOptions {
   /** A second connection with the dpid of a first: `replace` (unless given) ends the first, which is what a switch
    *  that restarted needs; `refuse` ends the second. */
   duplicate?: "replace" | "refuse";
-  /** Answer nothing that switches send, after HELLO: for tests of what a switch does then. */
+  /** Set switches up and answer their echoes, but let no app hear what else they send: for tests of what a switch does
+   *  then, as ovs-testcontroller's. */
   mute?: boolean;
   tls?: TlsOptions;
   /** What this controller is to its switches. While it is a slave the apps do not see them: they get `datapath_up` when it
@@ -221,7 +222,6 @@ export class Controller {
       outbox: this.#outbox,
       probeIntervalMs: this.#options.probeIntervalMs ?? DEFAULT_PROBE_MS,
       timeoutMs: this.#options.timeoutMs ?? 10_000,
-      mute: this.#options.mute ?? false,
       tap: this.#options.tap?.(socket),
       handlers: {
         up: this.#onUp,
@@ -285,7 +285,7 @@ export class Controller {
   readonly #onMessage = (dp: Datapath, message: OfMessage): void => {
     if (this.#datapaths.get(dp.dpid) !== dp) return;
     if (isDeposing(message)) this.#deposed(dp);
-    if (dp.role === "slave") return;
+    if (dp.role === "slave" || this.#options.mute) return;
     const event =
       (EVENT as Readonly<Record<string, (typeof EVENT)[keyof typeof EVENT]>>)[message.type] ?? "other";
     this.#dispatcher.dispatch(event, dp, message as never);

@@ -45,15 +45,14 @@ export class Datapath implements Switch {
     this.log = options.log;
     this.#handlers = options.handlers;
     this.#requests = new Requests(options.clock, options.timeoutMs);
-    this.#handshakeTimer = options.clock.setTimeout(() => {
-      if (!options.mute) this.close(`no handshake in ${options.timeoutMs / 1000} s`);
-    }, options.timeoutMs);
+    this.#handshakeTimer = options.clock.setTimeout(
+      () => this.close(`no handshake in ${options.timeoutMs / 1000} s`),
+      options.timeoutMs,
+    );
     this.#connection = new Connection({
       ...options,
       handlers: {
-        ready: () => {
-          if (!options.mute) void this.#handshake();
-        },
+        ready: () => void this.#handshake(),
         message: this.#onMessage,
         malformed: (xid, error) => void this.#requests.fail(xid, error),
         closed: this.#onClosed,
