@@ -1,10 +1,12 @@
 export * from "./apps/behind.js";
-export { type FirewallOptions, firewall } from "./apps/firewall/firewall.js";
+export { firewall } from "./apps/firewall/firewall.js";
 export * from "./apps/hub.js";
 export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";
 export * from "./apps/mac-table.js";
+export { type QosApp, qos } from "./apps/qos/qos.js";
 export type { OpenQueues, PortQueues, QueueStore } from "./apps/qos/queues.js";
+export { type RouterOptions, router } from "./apps/router/router.js";
 export * from "./apps/static-flows.js";
 export * from "./apps/topology/index.js";
 export * from "./composition/index.js";

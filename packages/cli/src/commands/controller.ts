@@ -2,7 +2,8 @@ import { Controller, type ControllerOptions, Recorder } from "@sluice/controller
 import { ControlServer, createLog, type LogRegistry, realClock, registerLogCommands } from "@sluice/runtime";
 import { HELP, type Invocation, isRole, readInvocation } from "../controller/options.js";
 import { runReplay } from "../controller/replay.js";
-import { RunningApps } from "../controller/running-apps.js";
+import { startRest } from "../controller/rest.js";
+import { type AppsOwner, RunningApps } from "../controller/running-apps.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../main.js";
 
@@ -29,9 +30,18 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     ...(invocation.probeIntervalMs !== undefined && { probeIntervalMs: invocation.probeIntervalMs }),
   };
   const controller = new Controller(controllerOptions);
-  const control = controlServer(controller, apps, log);
+  let rest: Awaited<ReturnType<typeof startRest>>;
+  const owner: AppsOwner = {
+    setApps: (list) => {
+      controller.setApps(list);
+      rest?.server.setApps(list);
+    },
+  };
+  const control = controlServer(controller, apps, owner, log);
   const names = apps.apps.map((app) => app.name).join(", ");
   try {
+    rest = await startRest(options, controller, controllerOptions.apps, log.module("rest"));
+    if (rest !== undefined) io.stdout.write(`controller: ${rest.line}\n`);
     for (const target of invocation.listens)
       io.stdout.write(`controller: ${names}, ${await listenOn(controller, target)}\n`);
     if (options.unixctl !== undefined) await control.listen(options.unixctl);
@@ -39,10 +49,11 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       controller.connect(target);
       io.stdout.write(`controller: ${names}, connecting to ${target}\n`);
     }
-    apps.keepUp(controller);
+    apps.keepUp(owner);
     await stopSignal();
   } finally {
     apps.close();
+    await rest?.server.close();
     await Promise.all([controller.stop(), control.close()]);
     await recorder?.close();
   }
@@ -77,7 +88,12 @@ function logOf({ options }: Invocation, io: Io): LogRegistry {
 }
 
 /** What can be asked of a running controller. */
-function controlServer(controller: Controller, apps: RunningApps, log: LogRegistry): ControlServer {
+function controlServer(
+  controller: Controller,
+  apps: RunningApps,
+  owner: AppsOwner,
+  log: LogRegistry,
+): ControlServer {
   const server = new ControlServer(`sluice ${version()}`);
   registerLogCommands(server, log);
   server.register("controller/show", "", 0, 0, () =>
@@ -99,7 +115,7 @@ function controlServer(controller: Controller, apps: RunningApps, log: LogRegist
       .map(({ definition, settings }) => `${definition.name} ${JSON.stringify(settings)}`)
       .join("\n"),
   );
-  server.register("app/reload", "", 0, 0, () => apps.reload(controller));
+  server.register("app/reload", "", 0, 0, () => apps.reload(owner));
   return server;
 }
 

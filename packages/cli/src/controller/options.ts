@@ -3,6 +3,7 @@ import { parseTarget, type TlsOptions } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { type OptionSpecs, type Options, parseOptions } from "../options.js";
 import { type AppItem, readConfigFile } from "./config-file.js";
+import { REST_HELP, REST_OPTIONS } from "./rest.js";
 
 const DEFAULT_LISTEN = "127.0.0.1:6653";
 
@@ -33,6 +34,7 @@ const FILE_OPTIONS = {
   "log-file": { value: true },
   unixctl: { value: true },
   watch: {},
+  ...REST_OPTIONS,
 } as const satisfies OptionSpecs;
 
 const OPTIONS = {
@@ -237,7 +239,7 @@ usage: sluice controller [OPTION...] [TARGET...]
   --log-file FILE        log to this file, too
   --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show,
                          controller/set-role, app/list, app/reload, vlog/set …
-  -V, --version          print the release
+${REST_HELP}  -V, --version          print the release
 
 As ovs-testcontroller has them, of the learning switch (and the hub, where they apply):
   -H, --hub              the same as --app hub

@@ -1,7 +1,8 @@
 import { readFileSync } from "node:fs";
-import { type App, type Controller, type RestServer, serveRest, type Topology } from "@sluice/controller";
+import { type App, type Controller, type QosApp, type RestServer, serveRest } from "@sluice/controller";
 import { type Log, streamError } from "@sluice/runtime";
 import { CliError } from "../io.js";
+import { openQueues } from "./ovsdb-queues.js";
 
 /** The options of `sluice controller` that serve its REST interface. */
 
@@ -60,6 +61,11 @@ function tlsOf(options: RestArguments) {
 const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 
+/** Gives apps what the controller by itself does not have: databases. */
+export function equip(apps: readonly App[]): void {
+  for (const app of apps) if ("useQueues" in app) (app as QosApp).useQueues(openQueues);
+}
+
 /** Undefined where nobody asked for it; else it listens, and `line` says where. Throws CliError. */
 export async function startRest(
   options: RestArguments,
@@ -77,14 +83,12 @@ export async function startRest(
   const { host, port } = addressOf(options.rest);
   const tls = tlsOf(options);
   const token = options["rest-token"] === undefined ? undefined : tokenIn(options["rest-token"]);
-  const topology = apps.map((app) => (app as { topology?: Topology }).topology).find(Boolean);
   try {
     const { server, address } = await serveRest({
       switches: controller.datapaths,
       watchers: controller.events,
       hosts: options["rest-host"],
       apps,
-      topology,
       token,
       tls,
       log,

@@ -1,20 +1,19 @@
 import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
-import {
-  type App,
-  AppFiles,
-  bundledApps,
-  type ComposedApp,
-  type Controller,
-  composeApps,
-} from "@sluice/controller";
+import { type App, AppFiles, bundledApps, type ComposedApp, composeApps, stack } from "@sluice/controller";
 import { type Log, type LogRegistry, realClock, type Timer } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { resolveApps } from "./apps.js";
 import { type Invocation, readInvocation } from "./options.js";
+import { equip } from "./rest.js";
 
 /** Editors write a file in several steps: what happens within this time is one change. */
 const SETTLE_MS = 100;
+
+/** What goes on with another list of apps. */
+export interface AppsOwner {
+  setApps(apps: readonly App[]): void;
+}
 
 /** The apps of a running controller, and how they follow their configuration. */
 export class RunningApps {
@@ -57,11 +56,13 @@ export class RunningApps {
   }
 
   get apps(): App[] {
-    return this.#composed.map(({ app }) => app);
+    const apps = stack(this.#composed.map(({ app }) => app));
+    equip(apps);
+    return apps;
   }
 
   /** Reads configuration and modules again at SIGHUP, and, where the options say so, whenever they change. */
-  keepUp(controller: Controller): void {
+  keepUp(controller: AppsOwner): void {
     const { config, watch: follow } = this.#invocation.options;
     // Without anything to read again SIGHUP keeps its usual meaning: the terminal is gone.
     if (config === undefined && this.#paths.length === 0 && !this.#composed.some(({ app }) => app.reload))
@@ -80,13 +81,13 @@ export class RunningApps {
 
   /** Reads everything again; gives one line of what changed. What is wrong is told in one line (and logged), and the
    *  apps go on as they were. */
-  reload(controller: Controller): Promise<string> {
+  reload(controller: AppsOwner): Promise<string> {
     const next = this.#reloading.then(() => this.#reload(controller));
     this.#reloading = next.catch(() => {});
     return next;
   }
 
-  async #reload(controller: Controller): Promise<string> {
+  async #reload(controller: AppsOwner): Promise<string> {
     const before = this.#composed;
     try {
       const invocation = readInvocation(this.#argv);
@@ -145,7 +146,7 @@ export class RunningApps {
   }
 
   /** Directories are watched, not files, since editors put a new file in the place of the old. */
-  #follow(controller: Controller): void {
+  #follow(controller: AppsOwner): void {
     const { config } = this.#invocation.options;
     const files = [...(config === undefined ? [] : [config]), ...this.#paths];
     const wanted = new Map(files.map((file) => [file, dirname(file)]));

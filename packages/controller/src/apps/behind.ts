@@ -5,18 +5,34 @@ type InstructionInit = NonNullable<MessageInitOf<"OFPT_FLOW_MOD">["instructions"
 
 /** An app that lets packets through to the tables of those behind it, by a goto to its table 1. */
 export interface Gate extends App {
-  readonly isGate: true;
+  /** Told whether other apps stand behind. Without any, it forwards by itself what it lets through, if it can. */
+  stand(hasNext: boolean): void;
 }
-export const isGate = (app: App): app is Gate => "isGate" in app;
+const isGate = (app: App): app is Gate => "stand" in app;
+
+/** Each app where it was put last: so an app that stays is the same app to the controller. */
+const placed = new WeakMap<App, { tables: number; app: App }>();
+
+function place(app: App, tables: number): App {
+  if (tables === 0) return app;
+  const before = placed.get(app);
+  if (before?.tables === tables) return before.app;
+  const shifted = behind(app, tables);
+  placed.set(app, { tables, app: shifted });
+  return shifted;
+}
 
 /** Gives each app the tables behind those of the gates that stand before it: what is table 0 to the app is a later one
  *  to the switch. */
 export function stack(apps: readonly App[]): App[] {
   let tables = 0;
-  return apps.map((app) => {
-    const placed = tables === 0 ? app : behind(app, tables);
-    if (isGate(app)) tables++;
-    return placed;
+  return apps.map((app, i) => {
+    const shifted = place(app, tables);
+    if (isGate(app)) {
+      app.stand(i < apps.length - 1);
+      tables++;
+    }
+    return shifted;
   });
 }
 
@@ -42,7 +58,11 @@ export function behind<A extends App>(app: A, tables: number): A {
         shiftAll((handle as (dp: Switch, detail: never) => unknown)(seen(dp), detail)),
     ]),
   ) as Partial<AppEvents>;
-  return Object.create(app, { events: { value: events, enumerable: true } }) as A;
+  return Object.create(app, {
+    events: { value: events, enumerable: true },
+    stop: { value: app.stop && (() => app.stop?.()) },
+    reload: { value: app.reload && (() => app.reload?.()) },
+  }) as A;
 }
 
 /** As the switch, but its first table is a later one. */

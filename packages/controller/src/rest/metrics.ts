@@ -13,7 +13,7 @@ import type { Switches } from "./route.js";
 export interface MetricsOptions {
   readonly switches: Switches;
   readonly watchers: EventEmitter<ControllerEvents> | undefined;
-  readonly topology: Topology | undefined;
+  readonly topology: () => Topology | undefined;
   readonly log: EventLog;
   readonly stream: StreamCounters;
   readonly clock: Clock;
@@ -106,14 +106,16 @@ export class Metrics {
         }
       },
     });
-    if (topology !== undefined) {
-      value(
-        "sluice_controller_links",
-        "Links between switches, each direction.",
-        () => topology.links().length,
-      );
-      value("sluice_controller_hosts", "Hosts that were seen.", () => topology.hosts().length);
-    }
+    value(
+      "sluice_controller_links",
+      "Links between switches, each direction; 0 without the topology app.",
+      () => topology()?.links().length ?? 0,
+    );
+    value(
+      "sluice_controller_hosts",
+      "Hosts that were seen; 0 without the topology app.",
+      () => topology()?.hosts().length ?? 0,
+    );
     value("sluice_controller_events_total", "Events written down.", () => log.last);
     value("sluice_controller_event_readers", "WebSockets that read events.", () => stream.readers);
     value(

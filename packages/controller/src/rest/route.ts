@@ -31,7 +31,8 @@ export interface RestApp extends App {
   readonly routes: readonly Route[];
 }
 
-export const isRestApp = (app: App): app is RestApp => "routes" in app;
+const isRestApp = (app: App): app is RestApp => "routes" in app;
+export const routesOf = (app: App): readonly Route[] => (isRestApp(app) ? app.routes : []);
 
 /** The switches that are up. */
 export type Switches = ReadonlyMap<bigint, Switch>;

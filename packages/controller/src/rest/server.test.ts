@@ -11,7 +11,7 @@ import {
 import { nullLog } from "@sluice/runtime";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { Topology } from "../apps/topology/model.js";
-import type { Switch } from "../framework/app.js";
+import type { App, Switch } from "../framework/app.js";
 import { OfpRequestError } from "../framework/requests.js";
 import { serveRest } from "./index.js";
 import type { RestServer } from "./server.js";
@@ -52,7 +52,12 @@ let base: string;
 const switches = new Map<bigint, Switch>();
 const topology = new Topology();
 beforeAll(async () => {
-  const started = await serveRest({ switches, log: nullLog, topology, port: 0 });
+  const started = await serveRest({
+    switches,
+    log: nullLog,
+    apps: [{ name: "topology", events: {}, topology } as App],
+    port: 0,
+  });
   server = started.server;
   base = `http://${started.address}`;
 });

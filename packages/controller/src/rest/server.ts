@@ -6,7 +6,7 @@ import type { Duplex } from "node:stream";
 import { type Clock, type Log, realClock } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
-import type { Topology } from "../apps/topology/index.js";
+import type { Topology, TopologyApp } from "../apps/topology/index.js";
 import type { App } from "../framework/app.js";
 import type { ControllerEvents } from "../framework/dispatch.js";
 import { EVENT_TYPES, EventLog } from "./events/event-log.js";
@@ -20,7 +20,7 @@ import { statsRoutes } from "./ofctl/stats.js";
 import { type Described, openApi } from "./openapi.js";
 import { page } from "./page.js";
 import { badField, Problem, problemOf, schemaProblem, switchProblem } from "./problem.js";
-import { isRestApp, type Route, type Switches } from "./route.js";
+import { type Route, routesOf, type Switches } from "./route.js";
 import { topologyRoutes } from "./topology-routes.js";
 
 /** PEM files. With a `ca_cert`, clients must show a certificate of it. */
@@ -35,10 +35,8 @@ export interface RestOptions extends GuardOptions {
   readonly log: Log;
   /** The events of the controller, for the stream and the metrics. */
   readonly watchers?: EventEmitter<ControllerEvents> | undefined;
-  /** Those with routes of their own have them served. */
+  /** Those with routes of their own have them served; the topology app's is shown by `/v1.0/topology`. */
   readonly apps?: readonly App[] | undefined;
-  /** Shown by `/v1.0/topology`. */
-  readonly topology?: Topology | undefined;
   readonly tls?: RestTls | undefined;
   readonly clock?: Clock | undefined;
 }
@@ -52,24 +50,31 @@ const PUBLIC: ReadonlySet<string> = new Set(["/openapi.json", "/docs"]);
 /** The REST interface on its address. */
 export class RestServer {
   readonly #app: FastifyInstance;
+  readonly #options: RestOptions;
+  readonly #log: EventLog;
   readonly #stream: EventStream;
-  readonly #endRecording: () => void;
+  /** Of the apps that run now, by method and path. */
+  readonly #appRoutes = new Map<string, Route>();
+  #topology: Topology | undefined;
+  #endRecording = (): void => {};
 
   constructor(options: RestOptions) {
-    const { switches, watchers, topology, apps = [], clock = realClock } = options;
+    const { switches, watchers, apps = [], clock = realClock } = options;
+    this.#options = options;
     const log = new EventLog({ clock });
+    this.#log = log;
     this.#stream = new EventStream({
       log,
       clock,
       recordPacketIns: () => (watchers === undefined ? () => {} : recordPacketIns(watchers, log)),
     });
-    this.#endRecording = watchers === undefined ? () => {} : recordEvents(watchers, topology, log);
+    const topology = (): Topology | undefined => this.#topology;
     const metrics = new Metrics({ switches, watchers, topology, log, stream: this.#stream.counters, clock });
+    this.setApps(apps);
     const routes = [
       ...statsRoutes(switches),
       ...entryRoutes(switches, log),
-      ...(topology === undefined ? [] : topologyRoutes(topology)),
-      ...apps.filter(isRestApp).flatMap((app) => app.routes),
+      ...[...this.#appRoutes].map(([key, route]) => ({ ...route, handle: this.#handlerOf(key) })),
     ];
     this.#app = createApp(options, metrics);
     for (const route of routes) addRoute(this.#app, route);
@@ -80,6 +85,28 @@ export class RestServer {
     this.#app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#upgrade(request, socket, head, options),
     );
+  }
+
+  /** Goes on with another list of apps. Routes that no app had before are served from the next start on. */
+  setApps(apps: readonly App[]): void {
+    const { watchers } = this.#options;
+    this.#topology = apps.map(topologyOf).find((topology) => topology !== undefined);
+    const routes = [
+      ...(this.#topology === undefined ? [] : topologyRoutes(this.#topology)),
+      ...apps.flatMap(routesOf),
+    ];
+    this.#appRoutes.clear();
+    for (const route of routes) this.#appRoutes.set(`${route.method} ${route.path}`, route);
+    this.#endRecording();
+    if (watchers !== undefined) this.#endRecording = recordEvents(watchers, this.#topology, this.#log);
+  }
+
+  #handlerOf(key: string): Route["handle"] {
+    return (request) => {
+      const route = this.#appRoutes.get(key);
+      if (route === undefined) throw new Problem(404, "the app of this route does not run any more");
+      return route.handle(request);
+    };
   }
 
   /** Where it listens: "127.0.0.1:8080". Rejects where it cannot. */
@@ -109,6 +136,10 @@ export class RestServer {
     }
   }
 }
+
+/** Of the topology app. */
+const topologyOf = (app: App): Topology | undefined =>
+  "topology" in app ? (app as TopologyApp).topology : undefined;
 
 type Handler = Parameters<typeof createServer>[1];
 

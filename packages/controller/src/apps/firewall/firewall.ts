@@ -5,6 +5,7 @@ import {
   type MessageInitOf,
   OFPP,
 } from "@sluice/openflow-codec";
+import { defineApp } from "../../composition/definition.js";
 import type { Switch } from "../../framework/app.js";
 import { type Body, readInt, readName } from "../../rest/ofctl/read.js";
 import { badField } from "../../rest/problem.js";
@@ -15,12 +16,6 @@ import { readRuleMatch, showRuleMatch } from "../rest/rule-match.js";
 import { byVlan, deletionOf, idOf, meantBy, onlyIf, RuleTable, requestAll } from "../rest/rule-table.js";
 import { SwitchSet } from "../rest/switch-set.js";
 import { firewallRoutes } from "./routes.js";
-
-export interface FirewallOptions {
-  /** Other apps stand behind: what is allowed goes on to the next table, which is theirs, instead of being
-   *  forwarded as by a learning switch. */
-  readonly hasNext?: boolean | undefined;
-}
 
 type FlowMod = MessageInitOf<"OFPT_FLOW_MOD">;
 
@@ -39,23 +34,27 @@ const isRule = ({ priority }: FlowStats): boolean => priority >= RULE_MIN && pri
 const apply = (...actions: ActionInit[]): InstructionInit[] => [{ type: "OFPIT_APPLY_ACTIONS", actions }];
 const toController = apply({ type: "OFPAT_OUTPUT", port: OFPP.CONTROLLER, max_len: LOGGED_BYTES });
 
-/** Lets pass what rules allow, and tells in the log what it blocks. Its routes are those of Ryu's rest_firewall. A switch
- *  new to it lets nothing pass but ARP until it is enabled; one that has its flows keeps them. */
-export function firewall({ hasNext = false }: FirewallOptions = {}): RestApp & Partial<Gate> {
+/** Lets pass what rules allow, and tells in the log what it blocks. What is allowed goes on to the tables of the apps
+ *  behind; where there are none it is forwarded as by a learning switch. Its routes are those of Ryu's rest_firewall. A
+ *  switch new to it lets nothing pass but ARP until it is enabled; one that has its flows keeps them. */
+export function firewall(): RestApp & Gate {
   const switches = new SwitchSet<Firewall>("firewall sw");
+  let hasNext = false;
   return {
     name: "firewall",
-    ...(hasNext && { isGate: true }),
     routes: firewallRoutes(switches),
+    stand: (isFollowed) => {
+      if (isFollowed === hasNext) return;
+      hasNext = isFollowed;
+      switches.onAll("firewall", (dp, state) => state.begin(dp));
+    },
     events: {
       datapath_up: (dp) => {
-        const state = new Firewall(hasNext);
-        switches.add(dp, state);
-        void switches
-          .do(dp.dpid, (dp) => state.begin(dp))
-          .catch((error: Error) => dp.log.warn(`firewall: switch ${dp.id}: ${error.message}`));
+        const state = new Firewall(() => hasNext);
+        switches.add(dp, state, "firewall", (dp) => state.begin(dp));
       },
       datapath_down: (dp) => switches.remove(dp.dpid),
+      datapath_release: () => [new RuleTable(TAG).removal],
       packet_in: (dp, { cookie, match, data }) => {
         if (!switches.get(dp.dpid)?.rules.isOurs(cookie)) return undefined;
         dp.log.info(`firewall: switch ${dp.id} port ${match.in_port}: blocked ${describeFrame(data)}`);
@@ -65,25 +64,55 @@ export function firewall({ hasNext = false }: FirewallOptions = {}): RestApp & P
   };
 }
 
+export const firewallApp = defineApp({
+  name: "firewall",
+  summary: "lets pass what rules allow; rules by REST, as Ryu's rest_firewall",
+  settings: { type: "object" },
+  create: firewall,
+});
+
 /** The firewall of one switch. All that it knows stands in the switch's flows. */
 export class Firewall {
   readonly rules = new RuleTable(TAG);
-  readonly #pass: InstructionInit[];
+  readonly #hasNext: () => boolean;
 
-  constructor(hasNext: boolean) {
-    this.#pass = hasNext
+  constructor(hasNext: () => boolean) {
+    this.#hasNext = hasNext;
+  }
+
+  /** What is done with packets that may pass. */
+  get #pass(): InstructionInit[] {
+    return this.#hasNext()
       ? [{ type: "OFPIT_GOTO_TABLE", table_id: 1 }]
       : apply({ type: "OFPAT_OUTPUT", port: OFPP.NORMAL, max_len: 0 });
   }
 
   async begin(dp: Switch): Promise<void> {
     const flows = await this.rules.flows(dp);
-    if (flows.length > 0) return;
+    if (flows.length > 0) {
+      await this.#redirect(dp, flows);
+      return;
+    }
     await requestAll(dp, [
       this.#flow(STOPPED, []),
       { ...this.#flow(ARP, this.#pass), match: { eth_type: ETH_ARP } },
       this.#flow(REST, toController),
     ]);
+  }
+
+  /** Flows of a time when the list of apps was another lead where they do now. */
+  async #redirect(dp: Switch, flows: readonly FlowStats[]): Promise<void> {
+    const leadsOn = ({ instructions }: FlowStats): boolean =>
+      instructions.some(({ type }) => type === "OFPIT_GOTO_TABLE");
+    const astray = flows.filter((flow) => this.#passes(flow) && leadsOn(flow) !== this.#hasNext());
+    await requestAll(
+      dp,
+      astray.map(({ cookie, priority, match }) => ({
+        ...this.#flow(priority, this.#pass),
+        cookie,
+        match,
+      })),
+    );
   }
 
   async status(dp: Switch): Promise<"enable" | "disable"> {

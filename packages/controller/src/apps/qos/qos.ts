@@ -1,5 +1,6 @@
 import type { FlowStats, InstructionInit, MessageInitOf } from "@sluice/openflow-codec";
 import { OFPM, OFPP, OFPQ_ALL } from "@sluice/openflow-codec";
+import { defineApp } from "../../composition/definition.js";
 import type { Switch } from "../../framework/app.js";
 import { readMeterMod } from "../../rest/ofctl/entries.js";
 import { multipart } from "../../rest/ofctl/multipart.js";
@@ -18,9 +19,9 @@ import type { OpenQueues } from "./queues.js";
 import { Queues } from "./queues.js";
 import { qosRoutes } from "./routes.js";
 
-export interface QosOptions {
-  /** Reaches the database that holds a switch's queues. Without it queues cannot be set. */
-  readonly openQueues?: OpenQueues | undefined;
+export interface QosApp extends RestApp, Gate {
+  /** Has the databases of switches reached in this way. Without one queues cannot be set. */
+  useQueues(open: OpenQueues): void;
 }
 
 /** "Qo" in ASCII. */
@@ -32,26 +33,33 @@ const isRule = ({ priority }: FlowStats): boolean => priority !== DEFAULT;
 
 /** Marks, meters and queues packets by rules, and leaves it to the apps behind where they go. Its routes are those of Ryu's
  *  rest_qos and rest_conf_switch. */
-export function qos({ openQueues }: QosOptions = {}): RestApp & Gate {
+export function qos(): QosApp {
   const switches = new SwitchSet<Qos>("qos sw");
   const conf = new ConfStore();
-  const queues = new Queues(conf, openQueues);
+  const queues = new Queues(conf);
   return {
     name: "qos",
-    isGate: true,
     routes: [...qosRoutes(switches, queues), ...confRoutes(conf, queues)],
+    // Where packets go is never its to say.
+    stand: () => {},
+    useQueues: (open) => queues.use(open),
     events: {
       datapath_up: (dp) => {
         const state = new Qos();
-        switches.add(dp, state);
-        void switches
-          .do(dp.dpid, (dp) => state.begin(dp))
-          .catch((error: Error) => dp.log.warn(`qos: switch ${dp.id}: ${error.message}`));
+        switches.add(dp, state, "qos", (dp) => state.begin(dp));
       },
       datapath_down: (dp) => switches.remove(dp.dpid),
+      datapath_release: () => [new RuleTable(TAG).removal],
     },
   };
 }
+
+export const qosApp = defineApp({
+  name: "qos",
+  summary: "marks, meters, queues by rules; REST as Ryu's rest_qos; to stand before an app that forwards",
+  settings: { type: "object" },
+  create: qos,
+});
 
 type Action = Readonly<Record<string, unknown>>;
 

@@ -60,12 +60,15 @@ const show = ({ queues }: PortQueues): ShownQueues =>
 /** Queues of switches: they are no matter of OpenFlow, and are set in the switch's database. */
 export class Queues {
   readonly #conf: ConfStore;
-  readonly #open: OpenQueues | undefined;
+  #open: OpenQueues | undefined;
   /** What was set, by switch and port. */
   readonly #set = new Map<bigint, Map<string, ShownQueues>>();
 
-  constructor(conf: ConfStore, open: OpenQueues | undefined) {
+  constructor(conf: ConfStore) {
     this.#conf = conf;
+  }
+
+  use(open: OpenQueues): void {
     this.#open = open;
   }
 

@@ -33,6 +33,17 @@ export class RuleTable {
     return cookie >> TAG_SHIFT === this.#tag >> TAG_SHIFT;
   }
 
+  /** Takes all flows of the app away. */
+  get removal(): FlowMod {
+    return {
+      type: "OFPT_FLOW_MOD",
+      command: "OFPFC_DELETE",
+      table_id: OFPTT.ALL,
+      cookie: this.#tag,
+      cookie_mask: 0xffffn << TAG_SHIFT,
+    };
+  }
+
   /** All flows of the app. */
   async flows(dp: Switch): Promise<readonly FlowStats[]> {
     const { entries } = await multipart(dp, {

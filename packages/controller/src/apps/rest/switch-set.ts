@@ -41,8 +41,10 @@ export class SwitchSet<T> {
     this.#what = what;
   }
 
-  add(dp: Switch, state: T): void {
+  /** `begin` is what is done first; what goes wrong is told in the switch's log, as of `app`. */
+  add(dp: Switch, state: T, app: string, begin: (dp: Switch) => Promise<void>): void {
     this.#entries.set(dp.dpid, { dp, state, last: Promise.resolve() });
+    this.do(dp.dpid, begin).catch((error: Error) => dp.log.warn(`${app}: switch ${dp.id}: ${error.message}`));
   }
 
   remove(dpid: bigint): void {
@@ -60,6 +62,13 @@ export class SwitchSet<T> {
     const done = entry.last.then(() => work(entry.dp, entry.state));
     entry.last = done.catch(() => {});
     return done;
+  }
+
+  /** Runs `work` on every switch; what goes wrong at one is told in its log, as of `app`. */
+  onAll(app: string, work: (dp: Switch, state: T) => Promise<unknown>): void {
+    for (const [dpid, { dp }] of this.#entries) {
+      this.do(dpid, work).catch((error: Error) => dp.log.warn(`${app}: switch ${dp.id}: ${error.message}`));
+    }
   }
 
   /** Runs `work` on the switches that `id` means, of which one is `all`. Throws a Problem where there is none. */

@@ -1,6 +1,7 @@
 import { OFPPC, OFPPS, type OfMessageInit } from "@sluice/openflow-codec";
 import { type Clock, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
+import { defineApp } from "../../composition/definition.js";
 import type { Switch } from "../../framework/app.js";
 import type { Body } from "../../rest/ofctl/read.js";
 import { readInt } from "../../rest/ofctl/read.js";
@@ -45,10 +46,7 @@ export function router({ clock = realClock }: RouterOptions = {}): RestApp {
       datapath_up: (dp) => {
         const state = all.get(dp.dpid) ?? new Router(dp.dpid, clock);
         all.set(dp.dpid, state);
-        switches.add(dp, state);
-        void switches
-          .do(dp.dpid, (dp) => state.begin(dp))
-          .catch((error: Error) => dp.log.warn(`router: switch ${dp.id}: ${error.message}`));
+        switches.add(dp, state, "router", (dp) => state.begin(dp));
       },
       datapath_down: (dp) => {
         switches.remove(dp.dpid);
@@ -56,6 +54,7 @@ export function router({ clock = realClock }: RouterOptions = {}): RestApp {
         state?.end();
         if (state?.isEmpty) all.delete(dp.dpid);
       },
+      datapath_release: () => [cookies.removal],
       packet_in: (dp, message) => {
         if (!cookies.isOurs(message.cookie)) return undefined;
         return all.get(dp.dpid)?.vlan(vlanOf(message.cookie))?.packetIn(message) ?? [];
@@ -77,6 +76,13 @@ export function router({ clock = realClock }: RouterOptions = {}): RestApp {
     },
   };
 }
+
+export const routerApp = defineApp({
+  name: "router",
+  summary: "routes IPv4 and IPv6 between networks; addresses by REST, as Ryu's rest_router",
+  settings: { type: "object" },
+  create: (_settings, { clock }) => router({ clock }),
+});
 
 const vlanOf = (cookie: bigint): number => Number((cookie >> VLAN_SHIFT) & VLAN_MASK);
 
