@@ -24,7 +24,7 @@ export class RestController {
   static async start(socket: string, ...options: string[]): Promise<RestController> {
     const argv = ["node", SLUICE, "controller", "--listen", `punix:${socket}`, "--rest", "0", ...options];
     const daemon = new Daemon(argv);
-    await daemon.prints(/listening on punix:/);
+    await daemon.prints(/REST on/);
     return new RestController(daemon, socket, /REST on (https?:\/\/[^/]+)\//.exec(daemon.output)![1]!);
   }
 

@@ -40,8 +40,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const control = controlServer(controller, apps, owner, log);
   const names = apps.apps.map((app) => app.name).join(", ");
   try {
-    rest = await startRest(options, controller, controllerOptions.apps, log.module("rest"));
-    if (rest !== undefined) io.stdout.write(`controller: ${rest.line}\n`);
     for (const target of invocation.listens)
       io.stdout.write(`controller: ${names}, ${await listenOn(controller, target)}\n`);
     if (options.unixctl !== undefined) await control.listen(options.unixctl);
@@ -49,6 +47,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       controller.connect(target);
       io.stdout.write(`controller: ${names}, connecting to ${target}\n`);
     }
+    // Switches need not wait for it.
+    rest = await startRest(options, controller, controllerOptions.apps, log.module("rest"));
+    if (rest !== undefined) io.stdout.write(`controller: ${rest.line}\n`);
     apps.keepUp(owner);
     await stopSignal();
   } finally {

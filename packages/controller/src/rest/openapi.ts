@@ -31,8 +31,6 @@ const failures = Object.fromEntries(
 
 /** What the document says of a route; of some, which are served otherwise, it is all that there is. */
 export interface Described extends Omit<Route, "handle"> {
-  /** Parameters behind `?`, and what they mean. */
-  readonly query?: Readonly<Record<string, string>>;
   /** Of the answer, where it is not JSON. */
   readonly answerType?: string;
 }

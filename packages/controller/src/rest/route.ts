@@ -6,6 +6,8 @@ export type JsonSchema = Readonly<Record<string, unknown>>;
 export interface RouteRequest {
   /** Of the path; a parameter that the route has not is undefined. */
   readonly params: Readonly<Record<string, string>>;
+  /** Behind `?`. */
+  readonly query: Readonly<Record<string, string | undefined>>;
   /** Undefined where there is none. */
   readonly body: unknown;
 }
@@ -16,6 +18,8 @@ export interface Route {
   readonly path: string;
   readonly tag: string;
   readonly summary: string;
+  /** Parameters behind `?`, and what they mean. */
+  readonly query?: Readonly<Record<string, string>>;
   /** Of the request's body. */
   readonly body?: JsonSchema;
   /** Of the answer's; none where it has no body. */

@@ -22,6 +22,7 @@ import { page } from "./page.js";
 import { badField, Problem, problemOf, schemaProblem, switchProblem } from "./problem.js";
 import { type Route, routesOf, type Switches } from "./route.js";
 import { topologyRoutes } from "./topology-routes.js";
+import { traceRoutes } from "./trace-routes.js";
 
 /** PEM files. With a `ca_cert`, clients must show a certificate of it. */
 export interface RestTls {
@@ -74,6 +75,7 @@ export class RestServer {
     const routes = [
       ...statsRoutes(switches),
       ...entryRoutes(switches, log),
+      ...traceRoutes(switches, topology),
       ...[...this.#appRoutes].map(([key, route]) => ({ ...route, handle: this.#handlerOf(key) })),
     ];
     this.#app = createApp(options, metrics);
@@ -222,13 +224,17 @@ const answerProblem = (reply: FastifyReply, problem: Problem): FastifyReply => {
 
 /** A route of ours as one of fastify's. */
 function addRoute(app: FastifyInstance, { method, path, body, status = 200, handle }: Route): void {
-  app.route<{ Params: Record<string, string> }>({
+  app.route<{ Params: Record<string, string>; Querystring: Record<string, string> }>({
     method,
     url: path.replace(/\{(\w+)\}/g, ":$1"),
     ...(body !== undefined && { schema: { body } }),
     handler: async (request, reply) => {
       try {
-        const answer = await handle({ params: request.params, body: request.body });
+        const answer = await handle({
+          params: request.params,
+          query: request.query,
+          body: request.body,
+        });
         reply.code(status);
         if (answer === undefined) return reply.send();
         return reply.type(JSON_TYPE).send(formatJson(answer));
