@@ -23,9 +23,11 @@ export interface MetricsOptions {
 const FLOWS_FRESH_MS = 5_000;
 const FLOWS_WAIT_MS = 2_000;
 
+type Counters = Readonly<Record<"rx" | "tx" | "malformed" | "dropped", number>>;
+const NO_COUNTS: Counters = { rx: 0, tx: 0, malformed: 0, dropped: 0 };
 /** What the connection of a switch tells of itself, where it does. */
 interface Connected {
-  readonly counters?: { rx: number; tx: number; malformed: number; dropped: number };
+  readonly counters?: Counters;
   readonly queuedBytes?: number;
 }
 
@@ -52,6 +54,31 @@ export class Metrics {
         },
       });
     };
+    /** What is counted elsewhere, and there only. */
+    const total = (name: string, help: string, read: () => number): void => {
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    };
+    const totalPerSwitch = (name: string, help: string, read: (counters: Counters) => number): void => {
+      new Counter({
+        name,
+        help,
+        registers,
+        labelNames: ["dpid"],
+        collect() {
+          this.reset();
+          for (const dp of switches.values())
+            this.inc({ dpid: dp.id }, read((dp as Switch & Connected).counters ?? NO_COUNTS));
+        },
+      });
+    };
     const perSwitch = (name: string, help: string, read: (dp: Switch & Connected) => number): void => {
       new Gauge({
         name,
@@ -71,25 +98,25 @@ export class Metrics {
       "Bytes that a switch has yet to read.",
       (dp) => dp.queuedBytes ?? 0,
     );
-    perSwitch(
-      "sluice_controller_messages_received",
-      "Messages of this connection.",
-      (dp) => dp.counters?.rx ?? 0,
+    totalPerSwitch(
+      "sluice_controller_messages_received_total",
+      "Messages of the switch's connection.",
+      ({ rx }) => rx,
     );
-    perSwitch(
-      "sluice_controller_messages_sent",
-      "Messages of this connection.",
-      (dp) => dp.counters?.tx ?? 0,
+    totalPerSwitch(
+      "sluice_controller_messages_sent_total",
+      "Messages on the switch's connection.",
+      ({ tx }) => tx,
     );
-    perSwitch(
-      "sluice_controller_messages_malformed",
-      "Messages of this connection that could not be decoded.",
-      (dp) => dp.counters?.malformed ?? 0,
+    totalPerSwitch(
+      "sluice_controller_messages_malformed_total",
+      "Messages of the switch's connection that could not be decoded.",
+      ({ malformed }) => malformed,
     );
-    perSwitch(
-      "sluice_controller_messages_dropped",
-      "Messages not sent on this connection, since the switch did not read.",
-      (dp) => dp.counters?.dropped ?? 0,
+    totalPerSwitch(
+      "sluice_controller_messages_dropped_total",
+      "Messages not sent, since the switch did not read.",
+      ({ dropped }) => dropped,
     );
     const flows = new FlowCounts(options.clock);
     new Gauge({
@@ -116,14 +143,18 @@ export class Metrics {
       "Hosts that were seen; 0 without the topology app.",
       () => topology()?.hosts().length ?? 0,
     );
-    value("sluice_controller_events_total", "Events written down.", () => log.last);
+    total("sluice_controller_events_total", "Events written down.", () => log.last);
     value("sluice_controller_event_readers", "WebSockets that read events.", () => stream.readers);
-    value(
-      "sluice_controller_event_gaps",
+    total(
+      "sluice_controller_event_gaps_total",
       "Times that a reader was too slow and missed events.",
       () => stream.gaps,
     );
-    value("sluice_controller_event_readers_refused", "WebSockets refused: too many.", () => stream.refused);
+    total(
+      "sluice_controller_event_readers_refused_total",
+      "WebSockets refused: too many.",
+      () => stream.refused,
+    );
 
     const packetIns = new Counter({
       name: "sluice_controller_packet_ins_total",
