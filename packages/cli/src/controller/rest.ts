@@ -37,13 +37,17 @@ function addressOf(text: string): { host: string; port: number } {
   return { host: host.replace(/^\[(.*)\]$/, "$1"), port: Number(port) };
 }
 
-function tokenIn(file: string): string {
-  let token: string;
+/** The text of the file that an option names. */
+function readOption(name: string, file: string): string {
   try {
-    token = readFileSync(file, "utf8").trim();
+    return readFileSync(file, "utf8");
   } catch (error) {
-    throw new CliError(`--rest-token: ${streamError(file, error).message}`);
+    throw new CliError(`--${name}: ${streamError(file, error).message}`);
   }
+}
+
+function tokenIn(file: string): string {
+  const token = readOption("rest-token", file).trim();
   if (!/^[\x21-\x2b\x2d-\x7e]+$/.test(token))
     throw new CliError(`--rest-token: ${file} is to hold one line without spaces and commas`);
   return token;
@@ -55,6 +59,10 @@ function tlsOf(options: RestArguments) {
   if (private_key === undefined && certificate === undefined && ca_cert === undefined) return undefined;
   if (private_key === undefined) throw new CliError("--rest-certificate needs --rest-private-key");
   if (certificate === undefined) throw new CliError("--rest-private-key needs --rest-certificate");
+  for (const name of ["rest-private-key", "rest-certificate", "rest-ca-cert"] as const) {
+    const file = options[name];
+    if (file !== undefined) readOption(name, file);
+  }
   return { private_key, certificate, ca_cert };
 }
 
