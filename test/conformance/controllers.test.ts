@@ -1,7 +1,7 @@
 import { OFPC_FRAG } from "@sluice/openflow-codec";
 import { fromHex, toHex } from "@sluice/wire";
 import { expect } from "vitest";
-import { type Case, conformance } from "../support/conformance/case.js";
+import { type Case, conformance, readable } from "../support/conformance/case.js";
 import { OfClient } from "../support/conformance/client.js";
 import * as f from "../support/conformance/frames.js";
 import { hex, rawMessage } from "../support/conformance/raw.js";
@@ -164,6 +164,69 @@ const fragments: Case[] = [
     }),
   ),
 ];
+
+const REASSEMBLE = { type: "OFPT_SET_CONFIG", flags: OFPC_FRAG.REASM, miss_send_len: 0xffff } as const;
+const DATA = Uint8Array.from({ length: 100 }, (_, i) => i);
+const whole4 = f.udp4({ dst_port: 2000 }, DATA);
+const whole6 = f.udp6({ dst_port: 2000 }, DATA);
+
+/** The IPv4 frame's payload from `from` to `to`, as a fragment. */
+function piece4(from: number, to: number): Uint8Array {
+  const payload = whole4.subarray(34);
+  const flags = to < payload.length ? 1 : 0;
+  return f.raw4(17, payload.slice(from, to), { ip: { flags, frag_offset: from / 8 } });
+}
+
+function piece6(from: number, to: number): Uint8Array {
+  const payload = whole6.slice(54);
+  const more = to < payload.length ? 1 : 0;
+  const header = fromHex(`11 00 ${hex(from | more, 2)} 00000007`.replaceAll(" ", ""));
+  const frame = Uint8Array.from([...whole6.subarray(0, 54), ...header, ...payload.subarray(from, to)]);
+  const view = new DataView(frame.buffer);
+  view.setUint16(18, 8 + to - from);
+  frame[20] = 44;
+  return frame;
+}
+
+/** §7.3.2, OFPC_FRAG_REASM: a datagram goes through the tables whole. */
+const reassembly: Case[] = (
+  [
+    ["a datagram in order", [piece4(0, 48), piece4(48, 108)], whole4],
+    ["one in three pieces, the last one first", [piece4(96, 108), piece4(0, 48), piece4(48, 96)], whole4],
+    ["an IPv6 datagram", [piece6(56, 108), piece6(0, 56)], whole6],
+    ["a whole packet", [whole4], whole4],
+    ["an incomplete one does not pass", [piece4(0, 48), piece4(96, 108)], undefined],
+    ["one whose pieces overlap does not pass", [piece4(0, 48), piece4(40, 96), piece4(96, 108)], undefined],
+  ] as const
+).map(
+  ([name, pieces, out]): Case => ({
+    section: "§7.3.2",
+    name: `reassemble: ${name}`,
+    ...(pieces.length === 1 ? {} : { ovs: "has no reassembly, and says nothing" }),
+    run: async (sw) => {
+      await sw.ok(REASSEMBLE);
+      await sw.flows(
+        "priority=2,udp,udp_dst=2000,actions=output:2",
+        "priority=2,udp6,udp_dst=2000,actions=output:2",
+        "priority=1,actions=output:3",
+      );
+      for (const piece of pieces.slice(0, -1)) expect(await sw.frame(1, piece)).toEqual({});
+      expect(readable(await sw.frame(1, pieces.at(-1)!))).toEqual(readable(out ? { 2: [out] } : {}));
+    },
+  }),
+);
+const patience: Case = {
+  section: "§7.3.2",
+  name: "reassemble: what is not complete after 30 s never will be",
+  ovs: "has no reassembly, and says nothing",
+  run: async (sw) => {
+    await sw.ok(REASSEMBLE);
+    await sw.flows("actions=output:2");
+    expect(await sw.frame(1, piece4(0, 48))).toEqual({});
+    await sw.bench.advance(31_000);
+    expect(await sw.frame(1, piece4(48, 108))).toEqual({});
+  },
+};
 
 const roles: Case[] = [
   {
@@ -407,6 +470,8 @@ conformance("§6.3, §7.3.2, §7.3.9, §7.3.10 controllers", [
   ...handshake,
   ...configuration,
   ...fragments,
+  ...reassembly,
+  patience,
   ...roles,
   ...asynchronous,
 ]);

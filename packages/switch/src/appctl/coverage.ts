@@ -97,7 +97,8 @@ function add(into: Record<string, number>, prefix: string, counters: Counters): 
 export async function eventCounters(bridges: Bridges, logs: LogRegistry): Promise<Counters> {
   const counters: Record<string, number> = { log_lines_dropped: logs.dropped };
   add(counters, "bridge", bridges.counters);
-  for (const { dpif, megaflows } of bridges.backers()) {
+  for (const { dpif, megaflows, fragmentCounters } of bridges.backers()) {
+    add(counters, "fragment", fragmentCounters);
     add(counters, "datapath", await dpif.counters());
     add(counters, "megaflow", megaflows.counters);
   }

@@ -8,6 +8,7 @@ import type { TableChange } from "./lookup-index.js";
 import { Megaflows } from "./megaflows.js";
 import type { Action } from "./of.js";
 import type { OfPort } from "./ofport.js";
+import { Reassembler } from "./reassembly.js";
 import type { OfprotoCommon, OfprotoLog } from "./types.js";
 import type { Effect, Recorder } from "./xlate/context.js";
 import {
@@ -68,6 +69,7 @@ export class DpBacker {
   readonly #packetIns = new ContentTable<PacketInContext>(MAX_CONTEXTS, packetInText);
   readonly #frozen = new ContentTable<Frozen>(MAX_CONTEXTS, frozenText);
   readonly #layers = new Layers();
+  readonly #reassembler = new Reassembler();
   readonly #round: Timer;
   #revalidation: Timer | undefined;
   /** Clock ms before which no slice of revalidation begins, unless a barrier waits. */
@@ -77,6 +79,8 @@ export class DpBacker {
   readonly #freeMeters: number[] = [];
   maxIdle: number;
   readonly counters = { upcalls: 0, upcallsUnknownPort: 0, packetIns: 0, packetInsStale: 0, xlateErrors: 0 };
+  /** What became of fragments, where they are put together. */
+  readonly fragmentCounters = this.#reassembler.counters;
 
   /** Numbers for what actions refer to. */
   readonly contexts: XContexts = {
@@ -277,6 +281,10 @@ export class DpBacker {
   readonly #onUpcall = (upcall: Upcall): void => {
     if (upcall.kind === "action") {
       const context = this.#packetIns.get(upcall.cookie);
+      if (context?.reason === "fragment") {
+        this.#reassemble(context, upcall);
+        return;
+      }
       this.counters[context ? "packetIns" : "packetInsStale"]++;
       if (context) (context.bridge as BackedBridge).packetIn(context, upcall.packet, upcall.totalLen);
       return;
@@ -292,6 +300,16 @@ export class DpBacker {
     this.megaflows.install(upcall.key, in_port, result, this.#clock.now());
     this.#carryOut(upcall.packet, upcall.odpPort, upcall.key, result, upcall.offload);
   };
+
+  /** A whole datagram comes in where its fragments did. */
+  #reassemble({ bridge, in_port }: PacketInContext, { packet, odpPort }: Upcall): void {
+    const whole = this.#reassembler.push(`${bridge.name} ${in_port}`, packet, this.#clock.now());
+    if (!whole) return;
+    const key = this.keyOf(whole, odpPort);
+    const inPort = bridge.portMap.get(in_port);
+    const result = translate({ bridge, inPort, in_port, key, start: "tables" });
+    this.#carryOut(whole, odpPort, key, result, undefined);
+  }
 
   #carryOut(
     packet: Uint8Array,
@@ -346,6 +364,7 @@ export class DpBacker {
     this.#isMaintaining = true;
     try {
       await this.syncStats();
+      this.#reassembler.expire(this.#clock.now());
       this.megaflows.expire(this.#clock.now() - this.maxIdle);
       for (const bridge of this.#bridges) bridge.age();
     } catch (error) {

@@ -52,7 +52,7 @@ import { scramble } from "./xlate/buckets.js";
 import type { Effect } from "./xlate/context.js";
 import type { PacketInContext } from "./xlate/contexts.js";
 import { restorePipeline } from "./xlate/field.js";
-import { OFPP, OFPTT } from "./xlate/reserved.js";
+import { OFPC_FRAG, OFPP, OFPTT } from "./xlate/reserved.js";
 import { OFPPC, type XContexts, type XPort } from "./xlate/world.js";
 
 export interface OfprotoOptions extends OfprotoCommon {
@@ -81,9 +81,8 @@ export class BundleError extends OfpError {
   }
 }
 
-/** OFPC_* (1.3.5 §7.3.1): FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS, QUEUE_STATS. */
-const CAPABILITIES = 0x4f;
-const OFPC_FRAG_DROP = 1;
+/** OFPC_* (1.3.5 §7.3.1): FLOW_STATS, TABLE_STATS, PORT_STATS, GROUP_STATS, IP_REASM, QUEUE_STATS. */
+const CAPABILITIES = 0x6f;
 const ETHERNET_HEADER = 14;
 const DEFAULT_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
 const PORT_CONFIG = OFPPC.PORT_DOWN | OFPPC.NO_RECV | OFPPC.NO_FWD | OFPPC.NO_PACKET_IN;
@@ -206,8 +205,11 @@ export class Ofproto implements BackedBridge {
 
   setConfig(config: { flags?: number }): void {
     const flags = config.flags ?? 0;
-    if (flags > OFPC_FRAG_DROP)
-      throw refuse("OFPSCFC_BAD_FLAGS", `switch configuration flags 0x${flags.toString(16)}: normal or drop`);
+    if (flags > OFPC_FRAG.REASM)
+      throw refuse(
+        "OFPSCFC_BAD_FLAGS",
+        `switch configuration flags 0x${flags.toString(16)}: normal, drop or reassemble`,
+      );
     this.fragments = flags;
     this.#backer.changed();
   }

@@ -6,7 +6,8 @@ import type { XBridge, XPort } from "./world.js";
 /** What a packet-in says besides the packet; the cookie of a userspace action stands for it. */
 export interface PacketInContext {
   readonly bridge: XBridge;
-  readonly reason: "OFPR_NO_MATCH" | "OFPR_ACTION" | "OFPR_INVALID_TTL";
+  /** "fragment": it is no packet-in, but waits for the rest of its datagram. */
+  readonly reason: "OFPR_NO_MATCH" | "OFPR_ACTION" | "OFPR_INVALID_TTL" | "fragment";
   readonly table_id: number;
   readonly cookie: bigint;
   /** undefined: the connection's miss_send_len decides. */

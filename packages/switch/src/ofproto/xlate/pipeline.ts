@@ -25,7 +25,7 @@ import { flowHash } from "./flow-hash.js";
 import { type Hooks, headerActions, see, setField, setQueue } from "./header-actions.js";
 import { type Engine, niciraActions } from "./nicira-actions.js";
 import { decideNormal } from "./normal.js";
-import { OFPP } from "./reserved.js";
+import { OFPC_FRAG, OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
 import { OFPPC, type XBridge, type XPort, type XTable } from "./world.js";
 
@@ -143,11 +143,29 @@ function admits(ctx: Context): boolean {
     note(ctx, "drop", `port ${ctx.inPort.name} is down or does not receive`);
     return false;
   }
-  if ((ctx.bridge.fragments & 3) === 1 && see(ctx, "nw_frag") !== 0) {
-    note(ctx, "drop", "IP fragments are dropped");
-    return false;
-  }
-  return true;
+  const { fragments } = ctx.bridge;
+  if (fragments === OFPC_FRAG.NORMAL || see(ctx, "nw_frag") === 0) return true;
+  if (fragments === OFPC_FRAG.DROP) note(ctx, "drop", "IP fragments are dropped");
+  else awaitRest(ctx);
+  return false;
+}
+
+/** Hands a fragment over to wait for the rest of its datagram, which then comes in by the same port. */
+function awaitRest(ctx: Context): void {
+  note(ctx, "note", "waits for the rest of its datagram");
+  const cookie = ctx.bridge.contexts.packetIn({
+    bridge: ctx.bridge,
+    reason: "fragment",
+    table_id: 0,
+    cookie: 0n,
+    max_len: undefined,
+    in_port: ctx.in_port,
+    pipeline: pipelineOf(ctx.key),
+    controllerId: 0,
+    userdata: undefined,
+  });
+  if (cookie === 0) fail(ctx, "too many contexts");
+  else ctx.out.push({ type: "userspace", cookie, max_len: 0xffff });
 }
 
 /** A device that is down neither receives nor sends by itself; a patch port has none. */

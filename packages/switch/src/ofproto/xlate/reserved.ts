@@ -19,3 +19,6 @@ export const OFPFF = {
   NO_PKT_COUNTS: 8,
   NO_BYT_COUNTS: 16,
 } as const;
+
+/** What happens to IP fragments (1.3.5 §7.3.2). */
+export const OFPC_FRAG = { NORMAL: 0, DROP: 1, REASM: 2 } as const;
