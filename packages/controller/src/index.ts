@@ -1,5 +1,6 @@
 export * from "./apps/behind.js";
 export { firewall } from "./apps/firewall/firewall.js";
+export * from "./apps/forwarding/index.js";
 export * from "./apps/hub.js";
 export * from "./apps/index.js";
 export * from "./apps/learning-switch.js";

@@ -33,11 +33,17 @@ export interface MeshResult {
   readonly result: ProbeResult;
 }
 
+type Plug = (socket: Socket) => Link;
+interface Cable {
+  readonly plug: Plug;
+  link: Link;
+}
+
 /** Simulated hosts h1, h2, … each on a cable of its own to a socket: most often a dummy port of a switch. */
 export class Network {
   readonly #options: NetworkOptions;
   readonly #hosts: Host[] = [];
-  readonly #links = new Map<string, Link>();
+  readonly #cables = new Map<string, Cable>();
 
   constructor(options: NetworkOptions) {
     this.#options = options;
@@ -58,19 +64,26 @@ export class Network {
       latencyMs = this.#options.latencyMs ?? 0,
       loss = this.#options.loss ?? 0,
     } = init;
-    if (this.#links.has(name)) throw new RangeError(`there is already a host ${name}`);
+    if (this.#cables.has(name)) throw new RangeError(`there is already a host ${name}`);
     const host = new Host({ name, mac, ip, clock });
-    const random = seededRandom(seed, name);
-    const link = new Link(host, socket, {
-      clock,
-      random,
-      latencyMs,
-      loss,
-      ...(tap && { tap: (record) => tap(name, record) }),
-    });
+    const plug: Plug = (to) =>
+      new Link(host, to, {
+        clock,
+        random: seededRandom(seed, name),
+        latencyMs,
+        loss,
+        ...(tap && { tap: (record) => tap(name, record) }),
+      });
     this.#hosts.push(host);
-    this.#links.set(name, link);
+    this.#cables.set(name, { plug, link: plug(socket) });
     return host;
+  }
+
+  /** Pulls a host's cable out of its socket and plugs the host into another. */
+  moveHost(name: string, socket: Socket): void {
+    const cable = this.#cable(name);
+    cable.link.remove();
+    cable.link = cable.plug(socket);
   }
 
   host(name: string): Host {
@@ -81,9 +94,13 @@ export class Network {
 
   /** The cable of a host. */
   link(name: string): Link {
-    const link = this.#links.get(name);
-    if (!link) throw new RangeError(`there is no host ${name}`);
-    return link;
+    return this.#cable(name).link;
+  }
+
+  #cable(name: string): Cable {
+    const cable = this.#cables.get(name);
+    if (!cable) throw new RangeError(`there is no host ${name}`);
+    return cable;
   }
 
   /** Every host pings every other: host after host, each all others at once. */

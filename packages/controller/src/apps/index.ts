@@ -1,5 +1,6 @@
 import type { AppDefinition } from "../composition/definition.js";
 import { firewallApp } from "./firewall/firewall.js";
+import { forwardingApp } from "./forwarding/index.js";
 import { hubApp } from "./hub.js";
 import { learningSwitchApp } from "./learning-switch.js";
 import { qosApp } from "./qos/qos.js";
@@ -15,6 +16,7 @@ const definitions: readonly AppDefinition[] = [
   firewallApp,
   routerApp,
   qosApp,
+  forwardingApp,
 ];
 
 /** The apps that come with the controller, by name. */

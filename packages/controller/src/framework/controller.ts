@@ -253,13 +253,14 @@ export class Controller {
     return this.#dropped;
   }
 
-  /** Lets go of all switches and stops listening. */
+  /** Lets go of all switches and stops listening. The apps stop first: a switch that is let go of is none that was lost,
+   *  and what the others forward stays as it is. */
   async stop(): Promise<void> {
+    for (const app of this.#dispatcher.apps) app.stop?.();
     this.#watch?.stop();
     for (const reconnect of this.#active.splice(0)) reconnect.disable();
     for (const dp of [...this.#all]) dp.close("controller stops");
     await Promise.all(this.#listeners.splice(0).map((listener) => listener.close()));
-    for (const app of this.#dispatcher.apps) app.stop?.();
   }
 
   readonly #onUp = (dp: Datapath): void => {

@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import type { Duplex } from "node:stream";
 import { encode, type MessageInitOf, type OfMessageInit } from "@sluice/openflow-codec";
 import type { Clock, Log, Timer } from "@sluice/runtime";
 import type { Ofproto } from "../ofproto/ofproto.js";
@@ -120,6 +121,18 @@ export class ConnMgr {
     if (isHeld === this.#isHeld) return;
     this.#isHeld = isHeld;
     await this.setControllers(this.#configs);
+  }
+
+  /** Serves a controller of the same program over a stream that is already there. */
+  serve(stream: Duplex, name: string): void {
+    const agent = this.#adopt({
+      stream,
+      name,
+      config: { ...SERVICE, target: name, type: "primary" },
+      onOpen: () => this.#updateFailMode(),
+      onClosed: () => this.#updateFailMode(),
+    });
+    agent.start();
   }
 
   /** Of each controller, by target. */

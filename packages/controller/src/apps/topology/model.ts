@@ -1,6 +1,6 @@
 // Hot path: `seeHost` runs for each packet-in; a host that is where it was costs one look-up.
 import { OFPP, OFPPC, OFPPS, type Port } from "@sluice/openflow-codec";
-import { macFromNumber } from "@sluice/wire";
+import { macFromNumber, macToNumber } from "@sluice/wire";
 import { EventEmitter } from "eventemitter3";
 
 export interface TopologyPort {
@@ -17,10 +17,12 @@ export interface TopologySwitch {
   readonly ports: ReadonlyMap<number, TopologyPort>;
 }
 
-/** One direction of a cable. */
+/** One direction of a cable, or of the way through something that does not speak OpenFlow. */
 export interface TopologyLink {
   readonly src: TopologyPort;
   readonly dst: TopologyPort;
+  /** Found by LLDP: nothing that forwards is between. */
+  readonly isDirect: boolean;
 }
 
 export interface TopologyHost {
@@ -52,8 +54,9 @@ export interface TopologyLimits {
 
 interface PortEntry {
   port: TopologyPort;
-  /** Links that begin or end here. */
+  /** Links that begin or end here, and how many of them are direct. */
   links: number;
+  direct: number;
 }
 interface SwitchEntry extends TopologySwitch {
   readonly entries: Map<number, PortEntry>;
@@ -61,6 +64,7 @@ interface SwitchEntry extends TopologySwitch {
 interface LinkEntry {
   src: PortEntry;
   dst: PortEntry;
+  isDirect: boolean;
   seenAt: number;
 }
 interface HostEntry {
@@ -82,7 +86,11 @@ const portOf = (dpid: bigint, desc: Port): TopologyPort => ({
 });
 const isSame = (a: TopologyPort, b: TopologyPort): boolean =>
   a.hw_addr === b.hw_addr && a.name === b.name && a.isUp === b.isUp;
-const linkOf = (entry: LinkEntry): TopologyLink => ({ src: entry.src.port, dst: entry.dst.port });
+const linkOf = ({ src, dst, isDirect }: LinkEntry): TopologyLink => ({
+  src: src.port,
+  dst: dst.port,
+  isDirect,
+});
 const hostOf = ({ mac, ipv4, ipv6, at }: HostEntry): TopologyHost => ({ mac, ipv4, ipv6, port: at.port });
 
 /** What is connected to what, as far as it has been seen; every change is an event, after it has happened. */
@@ -113,7 +121,8 @@ export class Topology {
   enterSwitch(dpid: bigint, ports: Iterable<Port>): void {
     const entries = new Map<number, PortEntry>();
     for (const desc of ports)
-      if (desc.port_no <= OFPP.MAX) entries.set(desc.port_no, { port: portOf(dpid, desc), links: 0 });
+      if (desc.port_no <= OFPP.MAX)
+        entries.set(desc.port_no, { port: portOf(dpid, desc), links: 0, direct: 0 });
     const view = {
       dpid,
       entries,
@@ -144,7 +153,7 @@ export class Topology {
     if (isDeleted) {
       if (sw.entries.delete(desc.port_no)) this.events.emit("port_delete", port);
     } else if (entry === undefined) {
-      sw.entries.set(desc.port_no, { port, links: 0 });
+      sw.entries.set(desc.port_no, { port, links: 0, direct: 0 });
       this.events.emit("port_add", port);
     } else if (!isSame(entry.port, port)) {
       entry.port = port;
@@ -152,14 +161,23 @@ export class Topology {
     }
   }
 
-  /** A probe that left by `src` arrived at `dst`, at `now`. Hosts seen at either port were behind the link. */
-  seeLink(src: { dpid: bigint; port_no: number }, dst: { dpid: bigint; port_no: number }, now: number): void {
+  /** Whether links begin or end at a port; `direct`: by a cable. */
+  linksAt(dpid: bigint, port_no: number): "none" | "indirect" | "direct" {
+    const at = this.#entry({ dpid, port_no });
+    if (at === undefined || at.links === 0) return "none";
+    return at.direct > 0 ? "direct" : "indirect";
+  }
+
+  /** A probe that left by `src` arrived at `dst`, at `now`. Hosts seen at either port were behind the link. A link once
+   *  found by LLDP is not kept by BDDP. */
+  seeLink(src: PortAddress, dst: PortAddress, now: number, isDirect = true): void {
     const key = `${src.dpid}:${src.port_no}>${dst.dpid}:${dst.port_no}`;
     const known = this.#links.get(key);
-    if (known) {
-      known.seenAt = now;
+    if (known && (known.isDirect === isDirect || known.isDirect)) {
+      if (isDirect || !known.isDirect) known.seenAt = now;
       return;
     }
+    if (known) this.#forgetLinks((link) => link === known);
     const [from, to] = [this.#entry(src), this.#entry(dst)];
     if (from === undefined || to === undefined) return;
     if (this.#links.size >= this.#maxLinks) {
@@ -167,9 +185,8 @@ export class Topology {
       return;
     }
     this.#forgetHosts((at) => at === from || at === to);
-    const link = { src: from, dst: to, seenAt: now };
-    from.links++;
-    to.links++;
+    const link = { src: from, dst: to, isDirect, seenAt: now };
+    countLink(link, 1);
     this.#links.set(key, link);
     this.events.emit("link_add", linkOf(link));
   }
@@ -179,15 +196,16 @@ export class Topology {
     this.#forgetLinks((link) => link.seenAt < before);
   }
 
-  /** A frame of `mac` (48 bits as a number) came in by a port; by which `addresses` it is known, if the frame tells. */
+  /** A frame of `mac` (48 bits as a number) came in by a port; by which `addresses` it is known, if the frame tells. Behind
+   *  an indirect link there may be hosts, and frames of hosts elsewhere come by: only those not yet known are there. */
   seeHost(dpid: bigint, port_no: number, mac: number, addresses?: HostAddresses): void {
     const at = this.#switches.get(dpid)?.entries.get(port_no);
-    if (at === undefined || at.links > 0) return;
+    if (at === undefined || at.direct > 0) return;
     const host = this.#hosts.get(mac);
     if (host === undefined) this.#addHost(mac, at, addresses);
     else {
       if (addresses) learnAddresses(host, addresses);
-      if (host.at === at) return;
+      if (host.at === at || at.links > 0) return;
       const from = host.at.port;
       host.at = at;
       this.#hosts.delete(mac);
@@ -208,7 +226,12 @@ export class Topology {
     this.events.emit("host_add", hostOf(host));
   }
 
-  #entry({ dpid, port_no }: { dpid: bigint; port_no: number }): PortEntry | undefined {
+  /** A host has been silent for too long. */
+  forgetHost(mac: string): void {
+    this.#removeHost(macToNumber(mac));
+  }
+
+  #entry({ dpid, port_no }: PortAddress): PortEntry | undefined {
     return this.#switches.get(dpid)?.entries.get(port_no);
   }
 
@@ -221,8 +244,7 @@ export class Topology {
     for (const [key, link] of this.#links) {
       if (!isGone(link)) continue;
       this.#links.delete(key);
-      link.src.links--;
-      link.dst.links--;
+      countLink(link, -1);
       this.events.emit("link_delete", linkOf(link));
     }
   }
@@ -235,6 +257,18 @@ export class Topology {
     const host = this.#hosts.get(mac);
     this.#hosts.delete(mac);
     if (host) this.events.emit("host_delete", hostOf(host));
+  }
+}
+
+interface PortAddress {
+  readonly dpid: bigint;
+  readonly port_no: number;
+}
+
+function countLink({ src, dst, isDirect }: LinkEntry, by: 1 | -1): void {
+  for (const end of [src, dst]) {
+    end.links += by;
+    if (isDirect) end.direct += by;
   }
 }
 

@@ -6,7 +6,7 @@ import type { App, Switch } from "../../framework/app.js";
 import { addFlow, output, packetOut } from "../../framework/messages.js";
 import { isMulticast, readFrameHead } from "../frame.js";
 import { hostAddresses } from "./host-addresses.js";
-import { LldpProbes } from "./lldp-probe.js";
+import { ETH_BDDP, LldpProbes } from "./lldp-probe.js";
 import { Topology, type TopologyLimits, type TopologyPort } from "./model.js";
 
 export interface TopologyOptions extends TopologyLimits {
@@ -14,6 +14,9 @@ export interface TopologyOptions extends TopologyLimits {
   probeMs?: number | undefined;
   /** A link on which no probe arrived for so long is gone. Three and a half times `probeMs` unless given. */
   linkTimeoutMs?: number | undefined;
+  /** Find links through what does not speak OpenFlow, too, by broadcasts (BDDP) from every port that has no cable to
+   *  another switch. Done unless false. */
+  bddp?: boolean | undefined;
   clock?: Clock;
 }
 
@@ -21,31 +24,34 @@ export interface TopologyApp extends App {
   readonly topology: Topology;
 }
 
-/** Tells the flow of this app from others ("lldp" in ASCII). */
+/** Tells the flows of this app from others ("lldp" in ASCII). */
 export const LLDP_COOKIE = 0x6c6c6470n;
 const ETH_LLDP = 0x88cc;
 type PacketIn = MessageOf<"OFPT_PACKET_IN">;
 
-/** Finds links by LLDP, hosts by what they send. It stands before apps that forward, which would not pass packets on: it
- *  takes LLDP (which so is never forwarded), looks at the rest and leaves it to them. */
+/** Finds links by LLDP and BDDP, hosts by what they send. It stands before apps that forward, which would not pass packets on: it
+ *  takes both (which so are never forwarded), looks at the rest and leaves it to them. */
 export function topology(options: TopologyOptions = {}): TopologyApp {
-  const { clock = realClock, probeMs = 2000 } = options;
+  const { clock = realClock, probeMs = 2000, bddp = true } = options;
   const { linkTimeoutMs = 3.5 * probeMs } = options;
   const model = new Topology(options);
   const probes = new LldpProbes();
   const connected = new Map<bigint, Switch>();
   let timer: Timer | undefined;
 
-  const probe = ({ dpid, port_no, hw_addr, isUp }: TopologyPort): void => {
-    if (!isUp) return;
-    const data = probes.build(dpid, port_no, hw_addr);
+  const sendProbe = ({ dpid, port_no, hw_addr }: TopologyPort, kind: "lldp" | "bddp"): void => {
     connected.get(dpid)?.send({
       type: "OFPT_PACKET_OUT",
       buffer_id: OFP_NO_BUFFER,
       in_port: OFPP.CONTROLLER,
       actions: [output(port_no)],
-      data,
+      data: probes.build(dpid, port_no, hw_addr, kind),
     });
+  };
+  const probe = (port: TopologyPort): void => {
+    if (!port.isUp) return;
+    sendProbe(port, "lldp");
+    if (bddp && model.linksAt(port.dpid, port.port_no) !== "direct") sendProbe(port, "bddp");
   };
   const probeSwitch = (dpid: bigint): void => model.switches.get(dpid)?.ports.forEach(probe);
   const turn = (): void => {
@@ -61,9 +67,9 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
     const head = readFrameHead(message.data);
     const { in_port } = message.match;
     if (head === undefined || in_port === undefined) return undefined;
-    if (head.ethType === ETH_LLDP) {
+    if (head.ethType === ETH_LLDP || head.ethType === ETH_BDDP) {
       const origin = probes.read(message.data);
-      if (origin) model.seeLink(origin, { dpid: dp.dpid, port_no: in_port }, clock.now());
+      if (origin) model.seeLink(origin, { dpid: dp.dpid, port_no: in_port }, clock.now(), origin.isDirect);
       return message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message)];
     }
     if (!isMulticast(head.src)) {
@@ -81,12 +87,10 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
         model.enterSwitch(dp.dpid, dp.ports.values());
         timer ??= clock.setInterval(turn, probeMs);
         // Above every other flow: a switch that floods would carry probes across, and show links that are not there.
-        dp.send(
-          addFlow(
-            { cookie: LLDP_COOKIE, priority: 0xffff, match: { eth_type: ETH_LLDP } },
-            output(OFPP.CONTROLLER),
-          ),
-        );
+        for (const eth_type of bddp ? [ETH_LLDP, ETH_BDDP] : [ETH_LLDP])
+          dp.send(
+            addFlow({ cookie: LLDP_COOKIE, priority: 0xffff, match: { eth_type } }, output(OFPP.CONTROLLER)),
+          );
         probeSwitch(dp.dpid);
       },
       datapath_down: (dp) => {
@@ -107,7 +111,7 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
 
 export const topologyApp = defineApp({
   name: "topology",
-  summary: "finds links by LLDP, and hosts; to stand before the others",
+  summary: "finds links by LLDP and BDDP, and hosts; to stand before the others",
   settings: {
     type: "object",
     properties: {
@@ -116,6 +120,11 @@ export const topologyApp = defineApp({
         type: "integer",
         minimum: 10,
         description: "milliseconds without a probe after which a link is gone",
+      },
+      bddp: {
+        type: "boolean",
+        default: true,
+        description: "find links through networks that do not speak OpenFlow, too",
       },
     },
   },

@@ -1,0 +1,249 @@
+// Hot path: `onPacketIn` runs for each packet-in.
+import { type MessageOf, OFP_NO_BUFFER, type OfMessageInit } from "@sluice/openflow-codec";
+import { type Clock, realClock, type Timer } from "@sluice/runtime";
+import { macFromNumber } from "@sluice/wire";
+import { defineApp } from "../../composition/definition.js";
+import type { App, Switch } from "../../framework/app.js";
+import { packetOut } from "../../framework/messages.js";
+import { isLinkLocal, isMulticast, readFrameHead } from "../frame.js";
+import type { Topology, TopologyApp, TopologyHost, TopologyLink, TopologyPort } from "../topology/index.js";
+import { Fabric } from "./fabric.js";
+import { deliver, FLOOD_GROUP, FORWARDING_COOKIE, ROLES, toGroup, unknownFlow } from "./flows.js";
+
+export interface ForwardingOptions {
+  /** How long a port that came up must show no link before hosts are believed to be there. 2 s unless given. */
+  edgeDelayMs?: number | undefined;
+  /** Seconds without a packet after which a host is forgotten. 300 unless given; 0 is never. */
+  hostIdleSecs?: number | undefined;
+  clock?: Clock;
+}
+
+/** Links that come are taken up together, this much after the first: a network that starts has many. */
+const GATHER_MS = 20;
+
+/** Makes all switches together one loop-free switch: shortest paths between hosts, spread over equal ones, broadcasts
+ *  along a spanning tree. `fabric.ts` decides, `flows.ts` has the messages. `model` is that of a topology app that stands
+ *  before this one. */
+export function forwarding(model: Topology, options: ForwardingOptions = {}): App {
+  const { clock = realClock, edgeDelayMs = 2000, hostIdleSecs = 300 } = options;
+  const nodes = new Map<bigint, number>();
+  const switches: (Switch | undefined)[] = [];
+  const fabric = new Fabric({
+    send: (node, message) => void switches[node]?.send(message),
+    hostIdleSecs,
+  });
+  /** Ports that wait for their time, the earliest first. */
+  const pending = new Map<string, { dpid: bigint; port_no: number; until: number }>();
+  let isStopped = false;
+  let pendingTimer: Timer | undefined;
+  let flushTimer: Timer | undefined;
+
+  const flush = (): void => {
+    flushTimer?.cancel();
+    flushTimer = undefined;
+    const waitFor = fabric.flush();
+    if (waitFor.length === 0) return;
+    fabric.hold();
+    const barriers = waitFor.map((node) => switches[node]?.barrier());
+    void Promise.allSettled(barriers).then(() => {
+      fabric.release();
+      flush();
+    });
+  };
+  const flushSoon = (delayMs: number): void => {
+    flushTimer ??= clock.setTimeout(flush, delayMs);
+  };
+  const flushNow = (): void => {
+    flushTimer?.cancel();
+    flushTimer = clock.setTimeout(flush, 0);
+  };
+
+  const settlePorts = (): void => {
+    pendingTimer = undefined;
+    const now = clock.now();
+    const settled = new Set<string>();
+    for (const [key, { dpid, port_no, until }] of pending) {
+      if (until > now) break;
+      pending.delete(key);
+      const node = nodes.get(dpid);
+      if (node === undefined || fabric.portState(node, port_no) !== "pending") continue;
+      fabric.setPort(node, port_no, "up");
+      settled.add(key);
+    }
+    flush();
+    if (settled.size > 0) for (const host of model.hosts()) if (settled.has(keyOf(host.port))) seeHost(host);
+    const [next] = pending.values();
+    if (next) pendingTimer = clock.setTimeout(settlePorts, next.until - now);
+  };
+  const watchPort = (port: TopologyPort): void => {
+    const { dpid, port_no, isUp } = port;
+    const node = nodes.get(dpid);
+    if (node === undefined) return;
+    if (!isUp) {
+      fabric.setPort(node, port_no, "down");
+      return;
+    }
+    fabric.setPort(node, port_no, "pending");
+    pending.delete(keyOf(port));
+    pending.set(keyOf(port), { dpid, port_no, until: clock.now() + edgeDelayMs });
+    pendingTimer ??= clock.setTimeout(settlePorts, edgeDelayMs);
+  };
+
+  const end = ({ dpid, port_no }: TopologyPort): { node: number; port: number } | undefined => {
+    const node = nodes.get(dpid);
+    return node === undefined ? undefined : { node, port: port_no };
+  };
+  const withLink = (
+    { src, dst, isDirect }: TopologyLink,
+    then: (link: Parameters<Fabric["addLink"]>[0]) => void,
+  ): void => {
+    const [from, to] = [end(src), end(dst)];
+    if (from && to) then({ src: from, dst: to, isDirect });
+  };
+  const seeHost = ({ mac, port }: TopologyHost): void => {
+    const at = end(port);
+    if (at && ROLES[fabric.role(at.node, at.port)].mayHaveHosts) fabric.putHost(mac, at.node, at.port);
+    else fabric.removeHost(mac);
+  };
+
+  const listeners = {
+    port_add: (port: TopologyPort) => {
+      watchPort(port);
+      flushNow();
+    },
+    port_modify: (port: TopologyPort) => {
+      const node = nodes.get(port.dpid);
+      const wasUp = node !== undefined && (fabric.portState(node, port.port_no) ?? "down") !== "down";
+      if (wasUp !== port.isUp) watchPort(port);
+      flushNow();
+    },
+    port_delete: ({ dpid, port_no }: TopologyPort) => {
+      const node = nodes.get(dpid);
+      if (node !== undefined) fabric.setPort(node, port_no, undefined);
+      flushNow();
+    },
+    link_add: (link: TopologyLink) =>
+      withLink(link, (known) => {
+        for (const { node, port } of [known.src, known.dst])
+          if (fabric.portState(node, port) !== "down") fabric.setPort(node, port, "up");
+        fabric.addLink(known);
+        flushSoon(GATHER_MS);
+      }),
+    link_delete: (link: TopologyLink) =>
+      withLink(link, (known) => {
+        fabric.removeLink(known);
+        for (const { node, port } of [known.src, known.dst])
+          if (fabric.portState(node, port) === "up") fabric.setPort(node, port, "blocked");
+        flushNow();
+      }),
+    host_add: seeHost,
+    host_move: seeHost,
+    host_delete: ({ mac }: TopologyHost) => fabric.removeHost(mac),
+  };
+  for (const [name, listener] of Object.entries(listeners))
+    model.events.on(name as keyof typeof listeners, listener as never);
+
+  /** What was there when this app came to switches that were up. */
+  const foundBefore = model.links();
+  const enter = (dp: Switch): void => {
+    const node = freeNode(switches);
+    nodes.set(dp.dpid, node);
+    switches[node] = dp;
+    fabric.addSite(node);
+    for (const port of model.switches.get(dp.dpid)?.ports.values() ?? []) watchPort(port);
+    for (const link of foundBefore) listeners.link_add(link);
+    flush();
+  };
+  const leave = (dp: Switch): void => {
+    const node = nodes.get(dp.dpid);
+    if (node === undefined || isStopped) return;
+    nodes.delete(dp.dpid);
+    switches[node] = undefined;
+    fabric.removeSite(node);
+    flush();
+  };
+
+  const onPacketIn = (dp: Switch, message: MessageOf<"OFPT_PACKET_IN">): OfMessageInit[] => {
+    const head = readFrameHead(message.data);
+    const { in_port } = message.match;
+    const node = nodes.get(dp.dpid);
+    if (head === undefined || in_port === undefined || node === undefined) return release(message);
+    if (fabric.role(node, in_port) !== "edge" || isLinkLocal(head) || isMulticast(head.src))
+      return release(message);
+    if (isMulticast(head.dst)) return [packetOut(message, toGroup(FLOOD_GROUP))];
+    const dst = macFromNumber(head.dst);
+    const host = fabric.host(dst);
+    if (host === undefined) return [unknownFlow(dst), packetOut(message, toGroup(FLOOD_GROUP))];
+    const isThere = fabric.lead(dst, node);
+    // The answer will come soon.
+    fabric.lead(macFromNumber(head.src), host.node);
+    // The first packet goes straight to the last switch: those between may not be ready yet.
+    const isHere = host.node === node && host.port === in_port;
+    if (isThere && !isHere) switches[host.node]?.send(deliver(host.port, message.data));
+    return release(message);
+  };
+
+  return {
+    name: "forwarding",
+    events: {
+      datapath_up: enter,
+      datapath_down: leave,
+      datapath_release: (dp) => {
+        const node = nodes.get(dp.dpid);
+        return node === undefined ? [] : fabric.clearance(node);
+      },
+      // The topology has told what it means; nothing is to wait.
+      port_status: flush,
+      packet_in: onPacketIn,
+      flow_removed: (_dp, { cookie, reason, match }) => {
+        if (cookie !== FORWARDING_COOKIE || reason !== "OFPRR_IDLE_TIMEOUT") return;
+        if (typeof match.eth_src === "string") model.forgetHost(match.eth_src);
+      },
+    },
+    stop: () => {
+      isStopped = true;
+      pendingTimer?.cancel();
+      flushTimer?.cancel();
+      for (const [name, listener] of Object.entries(listeners))
+        model.events.off(name as keyof typeof listeners, listener as never);
+    },
+  };
+}
+
+const keyOf = ({ dpid, port_no }: TopologyPort): string => `${dpid}:${port_no}`;
+
+function freeNode(switches: readonly unknown[]): number {
+  const free = switches.indexOf(undefined);
+  return free < 0 ? switches.length : free;
+}
+
+/** Lets the switch have its buffer back. */
+const release = (message: MessageOf<"OFPT_PACKET_IN">): OfMessageInit[] =>
+  message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message)];
+
+export const forwardingApp = defineApp({
+  name: "forwarding",
+  summary: "makes all switches together one loop-free switch, by shortest paths",
+  settings: {
+    type: "object",
+    properties: {
+      edgeDelayMs: {
+        type: "integer",
+        minimum: 0,
+        maximum: 60_000,
+        default: 2000,
+        description: "how long a port that came up must show no link before hosts are believed to be there",
+      },
+      hostIdleSecs: {
+        type: "integer",
+        minimum: 0,
+        maximum: 65_535,
+        default: 300,
+        description: "seconds without a packet after which a host is forgotten; 0 is never",
+      },
+    },
+  },
+  requires: ["topology"],
+  create: (settings, { clock, app }) =>
+    forwarding(app<TopologyApp>("topology")!.topology, { ...settings, clock }),
+});

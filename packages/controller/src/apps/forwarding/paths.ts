@@ -1,0 +1,127 @@
+import type { Edge, Graph, Hop } from "./graph.js";
+import { NodeHeap } from "./heap.js";
+
+const NOWHERE = Number.POSITIVE_INFINITY;
+
+/** How packets leave a switch for a destination, in the order of the port numbers. */
+export interface NextHops {
+  /** First steps of shortest paths. */
+  readonly hops: readonly Hop[];
+  /** Where there is only one: what to use when it is dead, until new paths are in force. */
+  readonly spares: readonly Hop[];
+}
+
+const NO_HOPS: NextHops = { hops: [], spares: [] };
+
+/** The shortest paths from everywhere to one switch, kept up to date edge by edge: only the nodes that a change
+ *  concerns are looked at (G. Ramalingam, T. Reps, "An incremental algorithm for a generalization of the
+ *  shortest-path problem", 1996). The graph is the caller's, who changes it first. */
+export class ShortestPaths {
+  readonly root: number;
+  readonly #graph: Graph;
+  readonly #distances: number[] = [];
+
+  constructor(graph: Graph, root: number) {
+    this.#graph = graph;
+    this.root = root;
+    this.#distances[root] = 0;
+    this.#relax([root], new Set());
+  }
+
+  /** Infinite where no path leads. */
+  distance(node: number): number {
+    return this.#distances[node] ?? NOWHERE;
+  }
+
+  /** An edge is in the graph that was not. Gives the nodes whose next hops may have changed. */
+  added({ a, b, weight }: Edge): Set<number> {
+    const changed = new Set<number>();
+    const [near, far] = this.distance(a) <= this.distance(b) ? [a, b] : [b, a];
+    const distance = this.distance(near) + weight;
+    if (distance < this.distance(far)) {
+      this.#distances[far] = distance;
+      changed.add(far);
+      this.#relax([far], changed);
+    }
+    return this.#around(changed, a, b);
+  }
+
+  /** An edge is no longer in the graph. Gives the nodes whose next hops may have changed. */
+  removed({ a, b, weight }: Edge): Set<number> {
+    const [near, far] = this.distance(a) <= this.distance(b) ? [a, b] : [b, a];
+    const wasUsed = this.distance(far) !== NOWHERE && this.distance(far) === this.distance(near) + weight;
+    if (!wasUsed || this.#hasParent(far, new Set())) return this.#around(new Set(), a, b);
+    const cutOff = this.#cutOff(far);
+    for (const node of cutOff) this.#distances[node] = NOWHERE;
+    for (const node of cutOff) {
+      for (const { to, edge } of this.#graph.hops(node))
+        if (!cutOff.has(to))
+          this.#distances[node] = Math.min(this.distance(node), this.distance(to) + edge.weight);
+    }
+    this.#relax([...cutOff], new Set());
+    return this.#around(cutOff, a, b);
+  }
+
+  /** A spare is a neighbour that is no farther from the destination: its own shortest paths do not come back here
+   *  (a loop-free alternate, RFC 5286 §3.1, inequality 1, where every cable counts 1). */
+  nextHops(node: number): NextHops {
+    const here = this.distance(node);
+    if (here === NOWHERE || node === this.root) return NO_HOPS;
+    const all = this.#graph.hops(node);
+    const hops = all.filter(({ to, edge }) => this.distance(to) + edge.weight === here).sort(byPort);
+    if (hops.length > 1) return { hops, spares: [] };
+    const isSpare = (hop: Hop): boolean =>
+      hop.edge.isDirect && hop.to !== node && hop !== hops[0] && this.distance(hop.to) <= here;
+    return { hops, spares: all.filter(isSpare).sort(byPort) };
+  }
+
+  /** The nodes, `far` among them, that lose all their shortest paths; each is decided after those nearer. */
+  #cutOff(far: number): Set<number> {
+    const cutOff = new Set<number>([far]);
+    const heap = new NodeHeap();
+    const pushChildren = (node: number): void => {
+      for (const { to, edge } of this.#graph.hops(node))
+        if (this.distance(to) === this.distance(node) + edge.weight) heap.push(to, this.distance(to));
+    };
+    pushChildren(far);
+    while (heap.size > 0) {
+      const [node] = heap.pop();
+      if (cutOff.has(node) || this.#hasParent(node, cutOff)) continue;
+      cutOff.add(node);
+      pushChildren(node);
+    }
+    return cutOff;
+  }
+
+  #hasParent(node: number, cutOff: ReadonlySet<number>): boolean {
+    const here = this.distance(node);
+    return this.#graph
+      .hops(node)
+      .some(({ to, edge }) => !cutOff.has(to) && this.distance(to) + edge.weight === here);
+  }
+
+  /** Dijkstra's algorithm from nodes whose distances are set; notes whose distances it changes. */
+  #relax(from: readonly number[], changed: Set<number>): void {
+    const heap = new NodeHeap();
+    for (const node of from) heap.push(node, this.distance(node));
+    while (heap.size > 0) {
+      const [node, distance] = heap.pop();
+      if (distance > this.distance(node)) continue;
+      for (const { to, edge } of this.#graph.hops(node)) {
+        if (distance + edge.weight >= this.distance(to)) continue;
+        this.#distances[to] = distance + edge.weight;
+        changed.add(to);
+        heap.push(to, distance + edge.weight);
+      }
+    }
+  }
+
+  /** Those nodes, the two, and the neighbours, whose spares may be others now. */
+  #around(changed: ReadonlySet<number>, a: number, b: number): Set<number> {
+    const around = new Set([...changed, a, b]);
+    for (const node of changed) for (const { to } of this.#graph.hops(node)) around.add(to);
+    return around;
+  }
+}
+
+const byPort = (a: Hop, b: Hop): number => a.port - b.port;

@@ -1,0 +1,45 @@
+/** How switches and hosts are joined: numbers of switches, from 0. */
+export interface Shape {
+  readonly switches: number;
+  readonly links: readonly (readonly [a: number, b: number])[];
+  /** The switch of each host. */
+  readonly hosts: readonly number[];
+}
+
+const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+/** One switch after the other, a host at each. */
+export const line = (n: number): Shape => ({
+  switches: n,
+  links: range(n - 1).map((i) => [i, i + 1] as const),
+  hosts: range(n),
+});
+
+/** A line whose ends are joined. */
+export const ring = (n: number): Shape => ({ ...line(n), links: [...line(n).links, [n - 1, 0]] });
+
+/** Every switch joined to every other, a host at each. */
+export const mesh = (n: number): Shape => ({
+  switches: n,
+  links: range(n).flatMap((a) => range(a).map((b) => [b, a] as const)),
+  hosts: range(n),
+});
+
+/** The three-layer fat tree of k-port switches (M. Al-Fares et al., 2008): (k/2)² core switches, then k pods, each of
+ *  k/2 aggregation and k/2 edge switches, and k/2 hosts at each of the latter. */
+export function fatTree(k: number): Shape {
+  const half = k / 2;
+  const cores = half * half;
+  const aggregation = (pod: number, i: number): number => cores + pod * k + i;
+  const edge = (pod: number, i: number): number => cores + pod * k + half + i;
+  const inPods = <T>(make: (pod: number, i: number, j: number) => T): T[] =>
+    range(k).flatMap((pod) => range(half).flatMap((i) => range(half).map((j) => make(pod, i, j))));
+  return {
+    switches: cores + k * k,
+    links: [
+      ...inPods((pod, i, j) => [i * half + j, aggregation(pod, i)] as const),
+      ...inPods((pod, i, j) => [aggregation(pod, i), edge(pod, j)] as const),
+    ],
+    hosts: inPods((pod, i) => edge(pod, i)),
+  };
+}

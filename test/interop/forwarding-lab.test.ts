@@ -1,0 +1,236 @@
+import {
+  Controller,
+  FLOOD_GROUP,
+  type ForwardingOptions,
+  forwarding,
+  type TopologyApp,
+  topology,
+} from "@sluice/controller";
+import {
+  fatTree,
+  type Host,
+  type LabFabric,
+  type LinkRecord,
+  labFabric,
+  line,
+  mesh,
+  type ProbeOptions,
+  ring,
+  type Shape,
+} from "@sluice/lab";
+import { createLog, VirtualClock } from "@sluice/runtime";
+import { ARP_REQUEST, arp, ethernet, type Frame, parseFrame } from "@sluice/wire";
+import { afterEach, describe, expect, test } from "vitest";
+
+/** The forwarding app on networks of our switches, under a virtual clock. */
+const STRANGER = "10.9.9.9";
+const PROBE: ProbeOptions = { count: 1, timeoutMs: 900 };
+
+let clock: VirtualClock;
+let fabric: LabFabric;
+let controller: Controller;
+let log: string[];
+/** Cables by which a broadcast went. */
+const seen: string[] = [];
+let app: TopologyApp;
+
+async function start(shape: Shape, options: ForwardingOptions = {}): Promise<void> {
+  clock = new VirtualClock();
+  log = [];
+  fabric = await labFabric({ clock, shape, latencyMs: 0.1, spares: 2, tap: watch });
+  app = topology({ clock });
+  controller = new Controller({
+    apps: [app, forwarding(app.topology, { clock, ...options })],
+    clock,
+    log: createLog({ clock, console: (text) => log.push(text) }),
+    probeIntervalMs: 0,
+  });
+  fabric.connect((socket, peer) => controller.accept(socket, peer));
+  // Links are found at once; after the delay, ports without one are taken for hosts'.
+  await clock.advanceAsync(2500, 5);
+}
+function watch(cable: string, { direction, frame }: LinkRecord): void {
+  const { payload } = parseFrame(frame) as Frame;
+  if (payload instanceof Uint8Array || payload.kind !== "arp" || payload.tpa !== STRANGER) return;
+  if (cable.startsWith("s") || direction === "b-to-a") seen.push(cable);
+}
+afterEach(async () => {
+  expect(log.filter((text) => /refused|failed|malformed/.test(text))).toEqual([]);
+  await controller.stop();
+  await fabric.destroy();
+});
+
+/** Runs the clock until a promise has its value. */
+async function run<T>(promise: Promise<T>, stepMs = 1): Promise<T> {
+  let isDone = false;
+  void promise.finally(() => {
+    isDone = true;
+  });
+  for (let i = 0; !isDone && i < 100_000; i++) await clock.advanceAsync(stepMs);
+  return promise;
+}
+
+async function lostPings(): Promise<string[]> {
+  const results = await run(fabric.network.pingAll(PROBE));
+  return results
+    .filter(({ result }) => result.received !== result.sent)
+    .map(({ from, to }) => `${from.name}-${to.name}`);
+}
+
+interface Spread {
+  /** How often each other host got it. */
+  hosts: number[];
+  /** How often it crossed a cable between switches. */
+  crossings: number;
+}
+
+/** A broadcast of one host: where it went. */
+async function broadcast(from: Host): Promise<Spread> {
+  seen.length = 0;
+  from.sendFrame(
+    ethernet({ src: from.mac }, arp({ op: ARP_REQUEST, sha: from.mac, spa: from.ip, tpa: STRANGER })),
+  );
+  await clock.advanceAsync(100, 1);
+  const others = fabric.network.hosts.filter((host) => host !== from);
+  return {
+    hosts: others.map(({ name }) => seen.filter((cable) => cable === name).length),
+    crossings: seen.filter((cable) => cable.startsWith("s")).length,
+  };
+}
+const everybodyOnce = (): Spread => ({
+  hosts: fabric.network.hosts.slice(1).map(() => 1),
+  crossings: fabric.bridges.length - 1,
+});
+
+const SHAPES: [string, Shape][] = [
+  ["a line of 4", line(4)],
+  ["a ring of 4", ring(4)],
+  ["a mesh of 6", mesh(6)],
+  ["a fat tree of k=4", fatTree(4)],
+];
+
+describe.each(SHAPES)("on %s", (_name, shape) => {
+  test("all hosts reach each other, and a broadcast reaches each once", async () => {
+    await start(shape);
+    expect(app.topology.links()).toHaveLength(2 * shape.links.length);
+    expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+    expect(await lostPings()).toEqual([]);
+  });
+
+  test("any cable may be cut", async () => {
+    await start(shape);
+    expect(await lostPings()).toEqual([]);
+    const isLine = shape.links.length === shape.switches - 1;
+    for (const link of fabric.links.slice(0, 4)) {
+      link.cut();
+      await clock.advanceAsync(10, 1);
+      if (isLine) expect((await lostPings()).length).toBeGreaterThan(0);
+      else {
+        expect(await lostPings()).toEqual([]);
+        expect(await broadcast(fabric.network.hosts[1]!)).toEqual(everybodyOnce());
+      }
+      link.mend();
+      await clock.advanceAsync(2500, 10);
+      expect(await lostPings()).toEqual([]);
+    }
+  });
+});
+
+test("a host that moves is reached at its new port, from the first packet it sends there", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  fabric.network.moveHost("h1", fabric.spare(2));
+  await clock.advanceAsync(2500, 10);
+  expect((await run(fabric.network.host("h1").ping("10.0.0.2", PROBE))).received).toBe(1);
+  expect(await lostPings()).toEqual([]);
+  const [host] = app.topology.hosts().filter(({ mac }) => mac === fabric.network.host("h1").mac);
+  expect(host?.port.dpid).toBe(3n);
+});
+
+test("a host that is moved while nobody notices is found by what it sends", async () => {
+  await start(ring(4));
+  // Its new port was up, and empty, all the while.
+  const socket = fabric.spare(1);
+  expect(await lostPings()).toEqual([]);
+  fabric.network.moveHost("h1", socket);
+  expect((await run(fabric.network.host("h1").ping("10.0.0.3", PROBE))).received).toBe(1);
+  expect(await lostPings()).toEqual([]);
+});
+
+/** The groups of a switch towards others. */
+const groupsOf = (at: number): { type: string; ports: number[] }[] =>
+  [...fabric.bridges[at]!.ofproto.groups.values()]
+    .filter(({ group_id }) => group_id !== FLOOD_GROUP)
+    .map(({ group_type, buckets }) => ({
+      type: group_type,
+      ports: buckets.map(({ watch_port }) => watch_port),
+    }));
+
+test("equal paths share the flows by a select group, single ones have spares where there are any", async () => {
+  await start(mesh(6));
+  expect(await lostPings()).toEqual([]);
+  for (const { type, ports } of groupsOf(0)) {
+    expect(type).toBe("OFPGT_FF");
+    expect(ports).toHaveLength(5);
+  }
+  await fabric.destroy();
+  await start(fatTree(4));
+  expect(await lostPings()).toEqual([]);
+  const atEdge = groupsOf(fabric.bridges.length - 1);
+  expect(atEdge.every(({ type, ports }) => type === "OFPGT_SELECT" && ports.length === 2)).toBe(true);
+});
+
+test("a cut cable loses nothing that its own switch can send another way, even with no controller", async () => {
+  await start(mesh(6));
+  expect(await lostPings()).toEqual([]);
+  const links = app.topology.links();
+  await controller.stop();
+  // Not one of the spanning tree, which only the controller can mend.
+  const floods = (at: number): unknown[] =>
+    fabric.bridges[at]!.ofproto.groups.get(FLOOD_GROUP)!.buckets.flatMap(({ actions }) =>
+      actions.map((action) => "port" in action && action.port),
+    );
+  const { src, dst } = links.find(
+    ({ src: { dpid, port_no } }) => !floods(Number(dpid) - 1).includes(port_no),
+  )!;
+  fabric.link(Number(src.dpid) - 1, Number(dst.dpid) - 1).cut();
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+});
+
+test("a switch that loses its controller makes no storm, and is part of the fabric again when it is back", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  controller.datapaths.get(1n)!.close("test");
+  await clock.advanceAsync(5000, 10);
+  const { crossings } = await broadcast(fabric.network.hosts[1]!);
+  expect(crossings).toBeLessThanOrEqual(4);
+  fabric.connect((socket, peer) => peer === "lab:s1" && controller.accept(socket, peer));
+  await clock.advanceAsync(5000, 10);
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+});
+
+test("a host that is silent for long is forgotten, with its flows", async () => {
+  await start(line(2), { hostIdleSecs: 10 });
+  expect(await lostPings()).toEqual([]);
+  expect(app.topology.hosts()).toHaveLength(2);
+  await clock.advanceAsync(30_000, 100);
+  expect(app.topology.hosts()).toEqual([]);
+  expect(await lostPings()).toEqual([]);
+});
+
+test("the same seed gives the same network", async () => {
+  const runOnce = async (): Promise<string> => {
+    await start(ring(4));
+    fabric.link(0, 1).cut();
+    await lostPings();
+    return JSON.stringify([app.topology.hosts(), app.topology.links()], (_, value) =>
+      typeof value === "bigint" ? String(value) : value,
+    );
+  };
+  const first = await runOnce();
+  await controller.stop();
+  await fabric.destroy();
+  expect(await runOnce()).toBe(first);
+});
