@@ -5,6 +5,7 @@ import { hubApp } from "./hub.js";
 import { learningSwitchApp } from "./learning-switch.js";
 import { qosApp } from "./qos/qos.js";
 import { routerApp } from "./router/router.js";
+import { monitorApp } from "./monitor/index.js";
 import { staticFlowsApp } from "./static-flows.js";
 import { topologyApp } from "./topology/index.js";
 
@@ -17,6 +18,7 @@ const definitions: readonly AppDefinition[] = [
   routerApp,
   qosApp,
   forwardingApp,
+  monitorApp,
 ];
 
 /** The apps that come with the controller, by name. */

@@ -1,0 +1,13 @@
+export {
+  FLOW_COUNTERS,
+  type Monitor,
+  type MonitorApp,
+  type MonitorCounters,
+  type MonitoredFlow,
+  type MonitoredPort,
+  type MonitorOptions,
+  monitor,
+  monitorApp,
+  PORT_COUNTERS,
+} from "./monitor.js";
+export { RateSeries, type Sample } from "./series.js";
