@@ -57,6 +57,7 @@ export class Link {
     this.#ends = [a, b];
     a.plug((frame) => this.#send("a-to-b", frame));
     b.plug((frame) => this.#send("b-to-a", frame));
+    for (const end of this.#ends) end.carrier?.(true);
   }
 
   get isCut(): boolean {

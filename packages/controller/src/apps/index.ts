@@ -6,6 +6,7 @@ import { learningSwitchApp } from "./learning-switch.js";
 import { qosApp } from "./qos/qos.js";
 import { routerApp } from "./router/router.js";
 import { monitorApp } from "./monitor/index.js";
+import { policyApp } from "./policy/index.js";
 import { staticFlowsApp } from "./static-flows.js";
 import { topologyApp } from "./topology/index.js";
 
@@ -19,6 +20,7 @@ const definitions: readonly AppDefinition[] = [
   qosApp,
   forwardingApp,
   monitorApp,
+  policyApp,
 ];
 
 /** The apps that come with the controller, by name. */
