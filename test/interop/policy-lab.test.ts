@@ -75,6 +75,7 @@ beforeEach(async () => {
   fabric = await labFabric({
     clock,
     shape: SHAPE,
+    latencyMs: 1,
     tap: (cable, { direction, frame }) => {
       if (cable === "h3" && direction === "b-to-a") shown.push(parseFrame(frame) as Frame);
     },
