@@ -7,7 +7,8 @@ const NOWHERE = Number.POSITIVE_INFINITY;
 export interface NextHops {
   /** First steps of shortest paths. */
   readonly hops: readonly Hop[];
-  /** Where there is only one: what to use when it is dead, until new paths are in force. */
+  /** Where there is only one: what to use when it is dead, until new paths are in force. At most one, since every switch
+   *  on its way must know the way. */
   readonly spares: readonly Hop[];
 }
 
@@ -72,7 +73,7 @@ export class ShortestPaths {
     if (hops.length > 1) return { hops, spares: [] };
     const isSpare = (hop: Hop): boolean =>
       hop.edge.isDirect && hop.to !== node && hop !== hops[0] && this.distance(hop.to) <= here;
-    return { hops, spares: all.filter(isSpare).sort(byPort) };
+    return { hops, spares: all.filter(isSpare).sort(byPort).slice(0, 1) };
   }
 
   /** The nodes, `far` among them, that lose all their shortest paths; each is decided after those nearer. */

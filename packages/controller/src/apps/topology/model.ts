@@ -111,6 +111,9 @@ export class Topology {
   get switches(): ReadonlyMap<bigint, TopologySwitch> {
     return this.#switches;
   }
+  port(dpid: bigint, port_no: number): TopologyPort | undefined {
+    return this.#switches.get(dpid)?.entries.get(port_no)?.port;
+  }
   links(): TopologyLink[] {
     return [...this.#links.values()].map(linkOf);
   }
@@ -168,27 +171,32 @@ export class Topology {
     return at.direct > 0 ? "direct" : "indirect";
   }
 
+  hasLink(src: PortAddress, dst: PortAddress): boolean {
+    return this.#links.has(linkKey(src, dst));
+  }
+
   /** A probe that left by `src` arrived at `dst`, at `now`. Hosts seen at either port were behind the link. A link once
-   *  found by LLDP is not kept by BDDP. */
-  seeLink(src: PortAddress, dst: PortAddress, now: number, isDirect = true): void {
-    const key = `${src.dpid}:${src.port_no}>${dst.dpid}:${dst.port_no}`;
+   *  found by LLDP is not kept by BDDP. Gives whether it is new. */
+  seeLink(src: PortAddress, dst: PortAddress, now: number, isDirect = true): boolean {
+    const key = linkKey(src, dst);
     const known = this.#links.get(key);
     if (known && (known.isDirect === isDirect || known.isDirect)) {
       if (isDirect || !known.isDirect) known.seenAt = now;
-      return;
+      return false;
     }
     if (known) this.#forgetLinks((link) => link === known);
     const [from, to] = [this.#entry(src), this.#entry(dst)];
-    if (from === undefined || to === undefined) return;
+    if (from === undefined || to === undefined) return false;
     if (this.#links.size >= this.#maxLinks) {
       this.counters.refusedLinks++;
-      return;
+      return false;
     }
     this.#forgetHosts((at) => at === from || at === to);
     const link = { src: from, dst: to, isDirect, seenAt: now };
     countLink(link, 1);
     this.#links.set(key, link);
     this.events.emit("link_add", linkOf(link));
+    return true;
   }
 
   /** Links not seen since `before` go. */
@@ -264,6 +272,9 @@ interface PortAddress {
   readonly dpid: bigint;
   readonly port_no: number;
 }
+
+const linkKey = (src: PortAddress, dst: PortAddress): string =>
+  `${src.dpid}:${src.port_no}>${dst.dpid}:${dst.port_no}`;
 
 function countLink({ src, dst, isDirect }: LinkEntry, by: 1 | -1): void {
   for (const end of [src, dst]) {

@@ -6,7 +6,7 @@ import type { App, Switch } from "../../framework/app.js";
 import { addFlow, output, packetOut } from "../../framework/messages.js";
 import { isMulticast, readFrameHead } from "../frame.js";
 import { hostAddresses } from "./host-addresses.js";
-import { ETH_BDDP, LldpProbes } from "./lldp-probe.js";
+import { ETH_BDDP, LldpProbes, type ProbeKind, type ProbeOrigin } from "./lldp-probe.js";
 import { Topology, type TopologyLimits, type TopologyPort } from "./model.js";
 
 export interface TopologyOptions extends TopologyLimits {
@@ -39,13 +39,13 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
   const connected = new Map<bigint, Switch>();
   let timer: Timer | undefined;
 
-  const sendProbe = ({ dpid, port_no, hw_addr }: TopologyPort, kind: "lldp" | "bddp"): void => {
-    connected.get(dpid)?.send({
+  const sendProbe = (port: TopologyPort, kind: ProbeKind): void => {
+    connected.get(port.dpid)?.send({
       type: "OFPT_PACKET_OUT",
       buffer_id: OFP_NO_BUFFER,
       in_port: OFPP.CONTROLLER,
-      actions: [output(port_no)],
-      data: probes.build(dpid, port_no, hw_addr, kind),
+      actions: [output(port.port_no)],
+      data: probes.of(port, kind),
     });
   };
   const probe = (port: TopologyPort): void => {
@@ -53,6 +53,7 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
     sendProbe(port, "lldp");
     if (bddp && model.linksAt(port.dpid, port.port_no) !== "direct") sendProbe(port, "bddp");
   };
+  const findPort = (dpid: bigint, port_no: number): TopologyPort | undefined => model.port(dpid, port_no);
   const probeSwitch = (dpid: bigint): void => model.switches.get(dpid)?.ports.forEach(probe);
   const turn = (): void => {
     model.expireLinks(clock.now() - linkTimeoutMs);
@@ -63,13 +64,20 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
     timer = undefined;
   };
 
+  /** The other direction is asked for at once: what was sent that way may have come before the far switch was up. */
+  const onProbe = (origin: ProbeOrigin, here: TopologyPort): void => {
+    const isNew = model.seeLink(origin, here, clock.now(), origin.isDirect);
+    if (isNew && !model.hasLink(here, origin)) sendProbe(here, origin.isDirect ? "lldp" : "bddp");
+  };
+
   const onPacketIn = (dp: Switch, message: PacketIn): OfMessageInit[] | undefined => {
     const head = readFrameHead(message.data);
     const { in_port } = message.match;
     if (head === undefined || in_port === undefined) return undefined;
     if (head.ethType === ETH_LLDP || head.ethType === ETH_BDDP) {
-      const origin = probes.read(message.data);
-      if (origin) model.seeLink(origin, { dpid: dp.dpid, port_no: in_port }, clock.now(), origin.isDirect);
+      const origin = probes.read(message.data, findPort);
+      const here = model.port(dp.dpid, in_port);
+      if (origin && here) onProbe(origin, here);
       return message.buffer_id === OFP_NO_BUFFER ? [] : [packetOut(message)];
     }
     if (!isMulticast(head.src)) {
