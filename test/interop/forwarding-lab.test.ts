@@ -10,13 +10,16 @@ import {
   fatTree,
   type Host,
   type LabFabric,
+  Link,
   type LinkRecord,
   labFabric,
   line,
   mesh,
   type ProbeOptions,
+  plainSwitch,
   ring,
   type Shape,
+  seededRandom,
 } from "@sluice/lab";
 import { createLog, VirtualClock } from "@sluice/runtime";
 import { ARP_REQUEST, arp, ethernet, type Frame, parseFrame } from "@sluice/wire";
@@ -34,7 +37,22 @@ let log: string[];
 const seen: string[] = [];
 let app: TopologyApp;
 
-async function start(shape: Shape, options: ForwardingOptions = {}): Promise<void> {
+/** Plugs plain switches in, each into spare ports of the switches listed, with a host at each. */
+function addSegments(...segments: number[][]): void {
+  for (const [i, ends] of segments.entries()) {
+    const sockets = plainSwitch(ends.length + 1);
+    const random = seededRandom(1, `segment ${i}`);
+    for (const [at, end] of ends.entries())
+      new Link(fabric.spare(end), sockets[at]!, { clock, random, latencyMs: 0.1 });
+    fabric.network.addHost(sockets[ends.length]!);
+  }
+}
+
+async function start(
+  shape: Shape,
+  options: ForwardingOptions = {},
+  segments: number[][] = [],
+): Promise<void> {
   clock = new VirtualClock();
   log = [];
   fabric = await labFabric({ clock, shape, latencyMs: 0.1, spares: 2, tap: watch });
@@ -45,6 +63,7 @@ async function start(shape: Shape, options: ForwardingOptions = {}): Promise<voi
     log: createLog({ clock, console: (text) => log.push(text) }),
     probeIntervalMs: 0,
   });
+  addSegments(...segments);
   fabric.connect((socket, peer) => controller.accept(socket, peer));
   // Links are found at once; after the delay, ports without one are taken for hosts'.
   await clock.advanceAsync(2500, 5);
@@ -234,3 +253,44 @@ test("the same seed gives the same network", async () => {
   await fabric.destroy();
   expect(await runOnce()).toBe(first);
 });
+
+test.each([
+  ["between two switches of a ring", ring(4), [[0, 2]]],
+  ["between three of them", ring(4), [[0, 1, 2]]],
+  [
+    "as the only way between two lines, and twice into one",
+    {
+      switches: 4,
+      links: [
+        [0, 1],
+        [2, 3],
+      ],
+      hosts: [0, 1, 2, 3],
+    } as Shape,
+    [[1, 2, 3]],
+  ],
+  [
+    "two of them",
+    ring(4),
+    [
+      [0, 2],
+      [1, 3],
+    ],
+  ],
+  ["with both ends in one switch", line(2), [[0, 0]]],
+])(
+  "a network of others %s: all reach each other, its hosts too, and nothing goes twice",
+  async (_name, shape, segments) => {
+    await start(shape, {}, segments);
+    const { hosts } = fabric.network;
+    const once = hosts.slice(1).map(() => 1);
+    expect((await broadcast(hosts[0]!)).hosts).toEqual(once);
+    expect((await broadcast(hosts.at(-1)!)).hosts).toEqual(once);
+    expect(await lostPings()).toEqual([]);
+    for (const host of hosts) host.counters.received = 0;
+    expect(await lostPings()).toEqual([]);
+    // Each is pinged by all others and pings all others; frames for others come by in a network of others only, and ARP
+    // and probes are a few. A loop would be thousands.
+    for (const { counters } of hosts) expect(counters.received).toBeLessThan(20 * hosts.length);
+  },
+);

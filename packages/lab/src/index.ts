@@ -7,6 +7,7 @@ export * from "./host/probe.js";
 export * from "./host/respond.js";
 export * from "./link.js";
 export * from "./network.js";
+export * from "./plain-switch.js";
 export * from "./random.js";
 export * from "./shapes.js";
 export * from "./stream-pair.js";

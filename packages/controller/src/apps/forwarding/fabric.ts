@@ -62,6 +62,8 @@ export interface FabricOptions {
   send: (node: number, message: OfMessageInit) => void;
   /** Seconds without a packet of a host before the switch says so. */
   hostIdleSecs: number;
+  /** A host is no longer known to be where it was. */
+  forget: (mac: string) => void;
 }
 
 /** What the switches should do so that they are together one loop-free switch, and the messages for what is different
@@ -69,6 +71,9 @@ export interface FabricOptions {
 export class Fabric {
   readonly counters = { pathChanges: 0, treeChanges: 0 };
   readonly #options: FabricOptions;
+  /** All links that are there both ways. */
+  readonly #links = new Graph();
+  /** Those that paths may take: cables, and ways through other networks by ports of the spanning tree. */
   readonly #graph = new Graph();
   readonly #sites = new Map<number, Site>();
   readonly #hosts = new Map<string, Host>();
@@ -133,10 +138,9 @@ export class Fabric {
     this.#countLink(link, 1);
     if (!this.#seen.has(directionKey({ src: link.dst, dst: link.src }))) return;
     const edge = edgeOf(link);
-    if (!this.#graph.add(edge)) return;
+    if (!this.#links.add(edge)) return;
     this.#isGraphChanged = true;
-    for (const { paths, dirty } of this.#destinations.values())
-      for (const node of paths.added(edge)) dirty.add(node);
+    if (edge.isDirect) this.#addEdge(edge);
   }
 
   removeLink(link: FabricLink): void {
@@ -144,9 +148,20 @@ export class Fabric {
     if (known === undefined) return;
     this.#seen.delete(directionKey(link));
     this.#countLink(known, -1);
-    const edge = this.#graph.remove(edgeOf(link));
+    const edge = this.#links.remove(edgeOf(link));
     if (edge === undefined) return;
     this.#isGraphChanged = true;
+    this.#removeEdge(edge);
+  }
+
+  #addEdge(edge: Edge): void {
+    if (!this.#graph.add(edge)) return;
+    for (const { paths, dirty } of this.#destinations.values())
+      for (const node of paths.added(edge)) dirty.add(node);
+  }
+
+  #removeEdge(edge: Edge): void {
+    if (this.#graph.remove(edge) === undefined) return;
     for (const { paths, dirty } of this.#destinations.values())
       for (const node of paths.removed(edge)) dirty.add(node);
   }
@@ -190,8 +205,8 @@ export class Fabric {
   /** Brings the switches to what links and ports are now. Gives the nodes to wait for before another `flush` may grow
    *  the spanning tree: where it lost a link that might still carry frames. */
   flush(): readonly number[] {
-    for (const [node, destination] of this.#destinations) this.#reroute(node, destination);
     const waitFor = this.#growForest();
+    for (const [node, destination] of this.#destinations) this.#reroute(node, destination);
     for (const node of this.#dirtySites) this.#settle(node);
     this.#dirtySites.clear();
     return waitFor;
@@ -209,13 +224,25 @@ export class Fabric {
     if (!this.#isGraphChanged) return [];
     this.#isGraphChanged = false;
     const before = this.#forest;
-    let next = spanningForest(this.#graph, before);
+    let next = spanningForest(this.#links, before);
     const lost = [...before.edges].filter((edge) => !next.edges.has(edge) && this.#mayCarry(edge));
     if (lost.length > 0 || this.#holds > 0) next = intersection(before, next);
     for (const key of symmetricDifference(before.ports, next.ports)) this.#dirtySites.add(nodeOfKey(key));
     this.counters.treeChanges++;
     this.#forest = next;
+    this.#openSegments();
     return [...new Set(lost.flatMap(({ a, b }) => [a, b]))].filter((node) => this.#sites.has(node));
+  }
+
+  /** Paths go through other networks only where broadcasts do. */
+  #openSegments(): void {
+    for (const edge of this.#links.edges) {
+      if (edge.isDirect) continue;
+      const { ports } = this.#forest;
+      const isOpen = ports.has(portKey(edge.a, edge.aPort)) && ports.has(portKey(edge.b, edge.bPort));
+      if (isOpen) this.#addEdge(edge);
+      else this.#removeEdge(edge);
+    }
   }
 
   #mayCarry({ a, aPort, b, bPort }: Edge): boolean {
@@ -234,6 +261,7 @@ export class Fabric {
       if (site.states.has(port)) site.roles.set(port, to);
       else site.roles.delete(port);
       messages.push(...roleChange(port, from, to));
+      if (ROLES[from].mayHaveHosts && !ROLES[to].mayHaveHosts) this.#emptyPort(node, port);
     }
     const ports = [...site.roles].filter(([, role]) => ROLES[role].floods).map(([port]) => port);
     const flooded = ports.sort((a, b) => a - b).join();
@@ -242,6 +270,14 @@ export class Fabric {
       messages.push(floodTo(ports));
     }
     for (const message of messages) this.#options.send(node, message);
+  }
+
+  #emptyPort(node: number, port: number): void {
+    for (const { mac, port: at } of this.#destinations.get(node)?.hosts ?? []) {
+      if (at !== port) continue;
+      this.removeHost(mac);
+      this.#options.forget(mac);
+    }
   }
 
   #roleOf({ states }: Site, node: number, port: number): PortRole {

@@ -35,7 +35,8 @@ export const pathGroup = (node: number): number => FLOOD_GROUP + 1 + node;
 /** What a port is to its switch:
  *  - `edge`: hosts are there;
  *  - `tree` and `link`: a cable to another switch, on the spanning tree or not;
- *  - `segment-tree` and `segment`: the same through a network that does not speak OpenFlow, where hosts may be, too;
+ *  - `segment-tree`: the same through a network that does not speak OpenFlow, where hosts may be, too; `segment`: that
+ *    network is entered at another port, and nothing is taken from there, for it may flood what is for a host;
  *  - `blocked`: there was a link, and the port has not been down since: the far switch may still forward;
  *  - `pending`: what is there is not known yet; `down`. */
 export type PortRole = "edge" | "tree" | "link" | "segment-tree" | "segment" | "blocked" | "pending" | "down";
@@ -52,7 +53,7 @@ export const ROLES: Readonly<Record<PortRole, RoleTraits>> = {
   tree: { floods: true, takes: "all", mayHaveHosts: false },
   link: { floods: false, takes: "all", mayHaveHosts: false },
   "segment-tree": { floods: true, takes: "all", mayHaveHosts: true },
-  segment: { floods: false, takes: "all", mayHaveHosts: true },
+  segment: { floods: false, takes: "none", mayHaveHosts: false },
   blocked: { floods: false, takes: "none", mayHaveHosts: false },
   pending: { floods: false, takes: "known", mayHaveHosts: false },
   down: { floods: false, takes: "known", mayHaveHosts: false },
@@ -160,7 +161,7 @@ export function roleChange(port: number, from: PortRole, to: PortRole): OfMessag
   return messages;
 }
 
-const isSegment = (role: PortRole): boolean => role === "segment" || role === "segment-tree";
+const isSegment = (role: PortRole): boolean => role === "segment-tree";
 
 /** What the hosts of a segment say of themselves; the controller gets a copy. */
 const announcements = (in_port: number): Match[] => [

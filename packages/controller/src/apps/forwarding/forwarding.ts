@@ -31,6 +31,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   const fabric = new Fabric({
     send: (node, message) => void switches[node]?.send(message),
     hostIdleSecs,
+    forget: (mac) => model.forgetHost(mac),
   });
   /** Ports that wait for their time, the earliest first. */
   const pending = new Map<string, { dpid: bigint; port_no: number; until: number }>();

@@ -1,4 +1,4 @@
-import { OFPP } from "@sluice/openflow-codec";
+import { OFPP, type OfMessageInit } from "@sluice/openflow-codec";
 import { VirtualClock } from "@sluice/runtime";
 import {
   ARP_REQUEST,
@@ -11,6 +11,7 @@ import {
   LLDP_TLV,
   lldp,
   lldpId,
+  readU16,
 } from "@sluice/wire";
 import { beforeEach, expect, test } from "vitest";
 import type { App } from "../../framework/app.js";
@@ -199,4 +200,34 @@ test("nothing is left running when the app is stopped", () => {
   const before = s1!.sent.length;
   clock.advance(10_000);
   expect(s1!.sent.length).toBe(before);
+});
+
+const isBddp = (message: OfMessageInit): boolean =>
+  message.type === "OFPT_PACKET_OUT" && message.data !== undefined && readU16(message.data, 12) === 0x8942;
+
+test("a link through what forwards broadcasts only is found, and is one by cable as soon as LLDP comes that way", () => {
+  const plain = s2!.sent.filter(isBddp).at(-1) as { data: Uint8Array };
+  s1!.receive(2, plain.data);
+  expect(app.topology.links()).toMatchObject([
+    { src: { dpid: 2n, port_no: 2 }, dst: { dpid: 1n, port_no: 2 }, isDirect: false },
+  ]);
+  cabling.carry(s1!, s2!);
+  expect(app.topology.links().map(({ isDirect }) => isDirect)).toEqual([true, true]);
+  s1!.receive(2, plain.data);
+  expect(app.topology.links().map(({ isDirect }) => isDirect)).toEqual([true, true]);
+  // A port with a cable is not asked about networks any more.
+  s2!.sent.length = 0;
+  clock.advance(2000);
+  const ports = s2!.sent.filter(isBddp).map((message) => "actions" in message && message.actions?.[0]);
+  expect(ports).toEqual([expect.objectContaining({ port: 1 })]);
+});
+
+test("hosts behind a network that is no cable are where they were first seen, and frames that cross it move nobody", () => {
+  start({}, learningSwitch({ clock }));
+  s1!.receive(2, (s2!.sent.filter(isBddp).at(-1) as { data: Uint8Array }).data);
+  s2!.receive(1, hello(A));
+  s1!.receive(2, hello(A));
+  s1!.receive(2, hello(B));
+  const where = app.topology.hosts().map(({ mac, port }) => `${mac} ${port.dpid}:${port.port_no}`);
+  expect(where).toEqual([`${A} 2:1`, `${B} 1:2`]);
 });

@@ -27,6 +27,9 @@ export interface TopologyApp extends App {
 /** Tells the flows of this app from others ("lldp" in ASCII). */
 export const LLDP_COOKIE = 0x6c6c6470n;
 const ETH_LLDP = 0x88cc;
+/** The switches are probed in so many groups, one after the other: thousands of probes at once would keep everything else
+ *  waiting. */
+const SLICES = 20;
 type PacketIn = MessageOf<"OFPT_PACKET_IN">;
 
 /** Finds links by LLDP and BDDP, hosts by what they send. It stands before apps that forward, which would not pass packets on: it
@@ -55,9 +58,12 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
   };
   const findPort = (dpid: bigint, port_no: number): TopologyPort | undefined => model.port(dpid, port_no);
   const probeSwitch = (dpid: bigint): void => model.switches.get(dpid)?.ports.forEach(probe);
+  let slice = 0;
   const turn = (): void => {
-    model.expireLinks(clock.now() - linkTimeoutMs);
-    for (const dpid of connected.keys()) probeSwitch(dpid);
+    slice = (slice + 1) % SLICES;
+    if (slice === 0) model.expireLinks(clock.now() - linkTimeoutMs);
+    let place = 0;
+    for (const dpid of connected.keys()) if (place++ % SLICES === slice) probeSwitch(dpid);
   };
   const stop = (): void => {
     timer?.cancel();
@@ -93,7 +99,7 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
       datapath_up: (dp) => {
         connected.set(dp.dpid, dp);
         model.enterSwitch(dp.dpid, dp.ports.values());
-        timer ??= clock.setInterval(turn, probeMs);
+        timer ??= clock.setInterval(turn, probeMs / SLICES);
         // Above every other flow: a switch that floods would carry probes across, and show links that are not there.
         for (const eth_type of bddp ? [ETH_LLDP, ETH_BDDP] : [ETH_LLDP])
           dp.send(
