@@ -10,6 +10,7 @@ export type { OpenQueues, PortQueues, QueueStore } from "./apps/qos/queues.js";
 export { type RouterOptions, router } from "./apps/router/router.js";
 export * from "./apps/monitor/index.js";
 export * from "./apps/policy/index.js";
+export type { OpenQueues, PortQueues, QueueStore } from "./apps/qos/queues.js";
 export * from "./apps/static-flows.js";
 export * from "./apps/topology/index.js";
 export * from "./composition/index.js";
