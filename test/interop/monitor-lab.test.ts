@@ -40,8 +40,10 @@ test("the monitor keeps the rates of ports and flows of our switch, over time an
   expect(rates(app.monitor.ports(1n).find(({ port_no }) => port_no === 2)!.series)[0]).toBe(0);
 
   const show = app.routes.find(({ path }) => path === "/v1/monitor/ports/{dpid}/{port_no}")!;
-  expect(show.handle({ params: { dpid: "1", port_no: "2" }, body: undefined })).toHaveLength(3);
-  expect(() => show.handle({ params: { dpid: "1", port_no: "99" }, body: undefined })).toThrow(/no port 99/);
+  expect(show.handle({ params: { dpid: "1", port_no: "2" }, query: {}, body: undefined })).toHaveLength(3);
+  expect(() => show.handle({ params: { dpid: "1", port_no: "99" }, query: {}, body: undefined })).toThrow(
+    /no port 99/,
+  );
   await controller.stop();
   const { readings } = app.monitor.counters;
   await clock.advanceAsync(5000, 10);

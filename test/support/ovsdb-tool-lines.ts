@@ -340,7 +340,7 @@ list-br
 `;
 
 /** `ovsdb-client …`: SRV is the server, T a database of TOOLS_SCHEMA, T2 and T3 files of other versions of it. */
-export const CLIENT_LINES = String.raw`
+export const CLIENT_LINES = `
 ~ list-dbs SRV
 ~ get-schema SRV T
 get-schema SRV nope
@@ -366,7 +366,7 @@ get-schema-cksum SRV T
 ~ -f list list-columns SRV T B
 ~ -d json list-columns SRV T B
 ~ -d bare list-columns SRV T B
-transact SRV ["T",{"op":"insert","table":"A","row":{"name":"a1","i":7,"r":1.25,"b":true,"s":"abc","e":"x","ie":["set",[3,1]],"si":["set",[3,1]],"s1":["set",[9,8]],"ss":["set",["b\"q","a,b","c d"]],"sr":["set",[1,0.5,2.5]],"m":["map",[["k","v"],["a","b c"]]]}}]
+transact SRV ["T",{"op":"insert","table":"A","row":{"name":"a1","i":7,"r":1.25,"b":true,"s":"abc","e":"x","ie":["set",[3,1]],"si":["set",[3,1]],"s1":["set",[9,8]],"ss":["set",["b"q","a,b","c d"]],"sr":["set",[1,0.5,2.5]],"m":["map",[["k","v"],["a","b c"]]]}}]
 transact SRV ["T",{"op":"insert","table":"A","row":{"name":"A2","i":-3,"m":["map",[["<k>","&v"]]]}}]
 transact SRV ["T",{"op":"insert","table":"A","row":{"name":"a10","i":10,"m":["map",[]]}}]
 transact SRV ["T",{"op":"insert","table":"A","row":{"name":"b","ss":"e\n\t"}}]
@@ -429,7 +429,7 @@ nope SRV
 `;
 
 /** `ovsdb-tool …`: DB, DB2, … are files that are not there yet, T, T2 and T3 schemas. */
-export const TOOL_LINES = String.raw`
+export const TOOL_LINES = `
 create DB T.schema
 create DB T.schema
 create DB2 nope

@@ -3,10 +3,10 @@ import { firewallApp } from "./firewall/firewall.js";
 import { forwardingApp } from "./forwarding/index.js";
 import { hubApp } from "./hub.js";
 import { learningSwitchApp } from "./learning-switch.js";
-import { qosApp } from "./qos/qos.js";
-import { routerApp } from "./router/router.js";
 import { monitorApp } from "./monitor/index.js";
 import { policyApp } from "./policy/index.js";
+import { qosApp } from "./qos/qos.js";
+import { routerApp } from "./router/router.js";
 import { staticFlowsApp } from "./static-flows.js";
 import { topologyApp } from "./topology/index.js";
 
