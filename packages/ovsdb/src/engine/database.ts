@@ -29,7 +29,7 @@ export const memoryStorage: Storage = {
 
 export interface DatabaseOptions {
   storage?: Storage;
-  /** Commits kept for clients that come back (monitor_cond_since). 100 unless given. */
+  /** Commits kept for clients that come back (monitor_cond_since), at times twice as many. 100 unless given. */
   historyLength?: number;
 }
 
@@ -93,8 +93,10 @@ export class Database {
 
   #remember(commit: Commit): void {
     this.#history.push(commit);
-    if (this.#history.length <= this.#historyLength) return;
-    this.#historyBase = this.#history.shift()!.id;
+    // Trimmed in one go when there are twice as many: taking one off the front moves all the others, each time.
+    if (this.#history.length < 2 * this.#historyLength) return;
+    this.#historyBase =
+      this.#history.splice(0, this.#history.length - this.#historyLength).at(-1)?.id ?? commit.id;
   }
 
   /** The commits after the state called `id`, oldest first, or undefined where it is unknown or too old. */
