@@ -4,7 +4,7 @@
 // row forbids, which ends ovsdb-server 3.1.
 
 /** `ovs-vsctl --no-wait …`: from an empty database and back to one. */
-export const VSCTL_LINES = String.raw`
+export const VSCTL_LINES = `
 init
 ~ show
 add-br br0
