@@ -145,15 +145,31 @@ test("a lookup stops at the first subtable that no other can beat, and leaves th
   expect([...wildcards.mask]).toEqual([0xff, 0, 0]);
 });
 
-test("what no rule agrees with in an early stage leaves the later ones wildcarded", () => {
+const ruleNamed = (name: string): TestRule => newRule(name, 1);
+const noWildcards = () => ({ mask: new Uint32Array(LANES), fixed: new Uint32Array(LANES) });
+
+test("one value that no rule has is enough to know that none matches, and of it the leading bits", () => {
   const real = new Classifier<TestRule>(LANES, stageOf);
-  const rule = newRule("r", 1);
-  real.insert(rule, Uint32Array.of(1, 2, 3), Uint32Array.of(0xff, 0xff, 0xff));
-  const wildcards = { mask: new Uint32Array(LANES), fixed: new Uint32Array(LANES) };
-  expect(real.lookup(Uint32Array.of(9, 2, 3), wildcards)).toBeUndefined();
+  const mask = Uint32Array.of(0xffff_ffff, 0xffff, 0xff);
+  real.insert(ruleNamed("a"), Uint32Array.of(0x0a00_0001, 80, 6), mask);
+  real.insert(ruleNamed("b"), Uint32Array.of(0x0a00_0002, 80, 6), mask);
+  const wildcards = noWildcards();
+  // 192 begins with a 1, 10 with a 0; rounded up to four bits.
+  expect(real.lookup(Uint32Array.of(0xc0a8_0001, 80, 6), wildcards)).toBeUndefined();
+  expect([...wildcards.mask]).toEqual([0xf000_0000, 0, 0]);
+  // The bits that are known by now tell this one too, whatever its port.
+  expect(real.lookup(Uint32Array.of(0xc0a8_0001, 81, 6), wildcards)).toBeUndefined();
+  expect([...wildcards.mask]).toEqual([0xf000_0000, 0, 0]);
+});
+
+test("values that occur, but not together, leave what comes after the first stages wildcarded", () => {
+  const real = new Classifier<TestRule>(LANES, stageOf);
+  const mask = Uint32Array.of(0xff, 0xff, 0xff);
+  real.insert(ruleNamed("a"), Uint32Array.of(1, 5, 3), mask);
+  real.insert(ruleNamed("b"), Uint32Array.of(2, 5, 4), mask);
+  const wildcards = noWildcards();
+  expect(real.lookup(Uint32Array.of(1, 5, 4), wildcards)).toBeUndefined();
   expect([...wildcards.mask]).toEqual([0xff, 0, 0xff]);
-  expect(real.lookup(Uint32Array.of(1, 9, 3), wildcards)).toBeUndefined();
-  expect([...wildcards.mask]).toEqual([0xff, 0xff, 0xff]);
 });
 
 test("a bit that an action has fixed is not un-wildcarded", () => {

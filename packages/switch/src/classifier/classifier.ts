@@ -16,7 +16,8 @@ export type { Conjoined, Wildcards };
  *  a better rule than the one found.
  *
  *  **Un-wildcarding.** A lookup may be cached for every flow that agrees on the bits that were looked at. `lookup`
- *  ORs these into `wildcards.mask`: for a subtable visited the bits of its mask in the stages looked at, for one not visited none.
+ *  ORs these into `wildcards.mask`: for the rule found the bits of its mask, for a subtable visited in vain those that
+ *  show it (`Subtable`), for one not visited none.
  *  Bits in `wildcards.fixed` are left out: those whose value does not depend on the packet any more, because an
  *  action has set them or an earlier lookup has pinned them.
  *

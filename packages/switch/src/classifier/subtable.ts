@@ -1,5 +1,6 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
 import type { Conjunction } from "./conjunction.js";
+import { LaneTree } from "./lane-tree.js";
 
 /** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
 export interface Classified {
@@ -32,6 +33,15 @@ const mix = (hash: number, word: number): number => {
   return h ^ (h >>> 15);
 };
 
+/** The first `count` (1 to 32) bits. */
+const leadingOnes = (count: number): number => -1 << (32 - count);
+
+function popCount(word: number): number {
+  let n = word - ((word >>> 1) & 0x5555_5555);
+  n = (n & 0x3333_3333) + ((n >>> 2) & 0x3333_3333);
+  return Math.imul((n + (n >>> 4)) & 0x0f0f_0f0f, 0x0101_0101) >>> 24;
+}
+
 /** Numbers of the lanes of `mask` that are not zero. */
 export function significantLanes(mask: Uint32Array): number[] {
   const lanes: number[] = [];
@@ -53,8 +63,12 @@ export function hashMask(mask: Uint32Array): number {
  *  few bytes and a comparison touches little memory. Rules of one hash bucket form a list by falling priority:
  *  the first that is equal is the best.
  *
- *  **Stages.** Lanes are ordered by stage (the switch's own fields, Ethernet, IP, ports). When no rule has a packet's
- *  values in the first stages, the rest of the packet has not been looked at and stays wildcarded. */
+ *  **Un-wildcarding.** A packet that no rule here matches need not be looked at whole to know it. Where no rule has
+ *  the packet's value in some lane, the leading bits that tell it from all of theirs are enough (`LaneTree`): of such
+ *  lanes the one is taken that adds the fewest bits to those looked at before, so that a table of prefixes and ports
+ *  does not become a megaflow for each connection. Where each value occurs, but not together: lanes are ordered by
+ *  stage (the switch's own fields, Ethernet, IP, ports), and when no rule has a packet's values in the first stages,
+ *  the rest of the packet stays wildcarded. */
 export class Subtable<R extends Classified> {
   readonly mask: Uint32Array;
   /** The significant lanes and their masks. */
@@ -75,6 +89,8 @@ export class Subtable<R extends Classified> {
   readonly #priorities = new Map<number, number>();
   /** All but the last, which is the whole. */
   readonly #stages: readonly Stage[];
+  /** The rules' values in each of `lanes`. */
+  readonly #trees: readonly LaneTree[];
 
   constructor(mask: Uint32Array, stageOf: (lane: number) => number) {
     this.mask = mask.slice();
@@ -87,6 +103,7 @@ export class Subtable<R extends Classified> {
         : [],
     );
     this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
+    this.#trees = lanes.map(() => new LaneTree());
     this.#values = new Uint32Array(4 * this.width);
     this.#hashes = new Uint32Array(4);
     this.#next = new Int32Array(4);
@@ -102,21 +119,46 @@ export class Subtable<R extends Classified> {
 
   /** The best rule that matches `key`; notes in `wildcards` what that depended on. */
   search(key: Uint32Array, wildcards: Wildcards): R | undefined {
+    const rule = this.find(key);
+    if (rule !== undefined) this.#look(this.width, wildcards);
+    else if (!this.#lookAtLane(key, wildcards)) this.#look(this.#stagesNeeded(key), wildcards);
+    return rule;
+  }
+
+  /** Notes the bits of the one lane that tell the packet from every rule; false when there is no such lane. */
+  #lookAtLane(key: Uint32Array, { mask, fixed }: Wildcards): boolean {
     const { lanes, bits, width } = this;
-    const stages = this.#stages;
+    let best = NONE;
+    let bestBits = 0;
+    let bestCount = 33;
+    for (let i = 0; i < width && bestCount > 0; i++) {
+      const lane = lanes[i]!;
+      const leading = this.#trees[i]!.distinguishing((key[lane]! & bits[i]!) >>> 0);
+      if (leading === 0) continue;
+      const needed = bits[i]! & leadingOnes(leading);
+      const count = popCount(needed & ~fixed[lane]!);
+      if (count >= bestCount) continue;
+      // As long as no bit is new, a longer look costs nothing; else it is rounded up, so that masks stay few.
+      best = lane;
+      bestBits = count === 0 ? needed : bits[i]! & leadingOnes((leading + 3) & ~3);
+      bestCount = count;
+    }
+    if (best === NONE) return false;
+    mask[best]! |= bestBits & ~fixed[best]!;
+    fixed[best]! |= bestBits;
+    return true;
+  }
+
+  /** How many lanes it takes to know that no rule has these values together. */
+  #stagesNeeded(key: Uint32Array): number {
+    const { lanes, bits, width } = this;
     let hash = 0;
     let i = 0;
-    for (let s = 0; s < stages.length; s++) {
-      const { end, counts } = stages[s]!;
+    for (const { end, counts } of this.#stages) {
       for (; i < end; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
-      if (!counts.has(hash >>> 2)) {
-        this.#look(end, wildcards);
-        return undefined;
-      }
+      if (!counts.has(hash >>> 2)) return end;
     }
-    for (; i < width; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
-    this.#look(width, wildcards);
-    return this.#probe(hash >>> 0, key);
+    return width;
   }
 
   #look(end: number, { mask, fixed }: Wildcards): void {
@@ -198,6 +240,7 @@ export class Subtable<R extends Classified> {
     rule.slot = slot;
     this.count++;
     this.#countStages(slot, 1);
+    for (let i = 0; i < width; i++) this.#trees[i]!.add(this.#values[slot * width + i]!);
     if (this.count > this.#buckets.length) this.#rehash();
     else this.#link(slot);
     this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
@@ -207,6 +250,7 @@ export class Subtable<R extends Classified> {
   remove(rule: R): void {
     const slot = rule.slot;
     this.#countStages(slot, -1);
+    for (let i = 0; i < this.width; i++) this.#trees[i]!.remove(this.#values[slot * this.width + i]!);
     const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
     let at = this.#buckets[bucket]!;
     if (at === slot) this.#buckets[bucket] = this.#next[slot]!;
