@@ -5,6 +5,7 @@ import type { Action, Instruction, Match } from "./of.js";
 import { inOrder } from "./xlate/action-set.js";
 import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
+import { LEARN_FLAGS } from "./xlate/learn.js";
 import { canExecute } from "./xlate/pipeline.js";
 import { OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
@@ -22,6 +23,7 @@ export interface CheckContext {
 type Known = Map<string, number>;
 
 const ANY_VLAN = 0x1000;
+const KNOWN_LEARN_FLAGS = LEARN_FLAGS.SEND_FLOW_REM | LEARN_FLAGS.DELETE_LEARNED;
 
 /** The order in which instructions are executed (1.3.5 §5.9). */
 const ORDER: readonly Instruction["type"][] = [
@@ -188,6 +190,11 @@ function checkAction(
       if (action.n_clauses < 2 || action.n_clauses > 64 || action.clause >= action.n_clauses)
         throw refuse("NXBAC_BAD_CONJUNCTION", `clause ${action.clause + 1} of ${action.n_clauses}`);
       return;
+    case "NXAST_LEARN":
+    case "NXAST_LEARN2":
+      if (((action.flags ?? 0) & ~KNOWN_LEARN_FLAGS) !== 0)
+        throw refuse("OFPBAC_BAD_ARGUMENT", `learn with flags 0x${action.flags!.toString(16)}`);
+      break;
     case "NXAST_RESUBMIT_TABLE":
       if (action.table !== OFPTT.ALL && action.table >= context.tables)
         throw refuse("OFPBAC_BAD_ARGUMENT", `resubmit to table ${action.table}`);

@@ -6,13 +6,14 @@ import { Eviction } from "./eviction.js";
 import { InstructionPool } from "./instruction-pool.js";
 import type { TableChange } from "./lookup-index.js";
 import { formatRuleKey, parseMatch } from "./match.js";
-import type { FlowMod, Match } from "./of.js";
+import type { FlowMod, Instruction, Match } from "./of.js";
 import { DEFAULT_TABLE_LIMIT, N_TABLES, OfTable } from "./oftable.js";
 import { Removals } from "./removals.js";
 import { duration, outputsOf, Rule } from "./rule.js";
 import { TimerWheel } from "./timer-wheel.js";
 import { type Transaction, transact } from "./transaction.js";
 import type { FlowRemovedEvent, FlowTableConfig, FlowUpdateEvent } from "./types.js";
+import { type Learned, learnedBy } from "./xlate/learn.js";
 import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
 /** Which rules a request is about (1.3.5 §6.4). */
@@ -45,6 +46,7 @@ export interface FlowStoreHooks extends CheckContext {
 type Command = (store: FlowStore, message: FlowMod, owner: unknown, transaction: Transaction) => void;
 
 const NOTHING = newFlowKey();
+const EVERY_FLOW = { command: "OFPFC_DELETE", match: {}, cookie_mask: 0xffff_ffff_ffff_ffffn } as const;
 
 /** ms between looks for rules that are due. */
 const EXPIRY_TICK_MS = 250;
@@ -131,6 +133,7 @@ export class FlowStore {
         old.heir = rule;
       }
       table.rules.replace(old, rule);
+      this.#unlearn(old.instructions, transaction);
       this.#forget(old);
       transaction.onUndo(() => {
         old.heir = undefined;
@@ -151,7 +154,7 @@ export class FlowStore {
   }
 
   /** Adds a learned flow; one that is there with the same actions is only kept from timing out. */
-  learn(message: FlowMod, usedMs: number, transaction: Transaction): void {
+  learn(message: FlowMod, limit: number, usedMs: number, transaction: Transaction): void {
     const { key, mask } = this.#matchAsked(message.match);
     const old = this.#table(message).rules.find(key, mask, message.priority ?? 0x8000);
     // Late counts of packets that went before: what has been learned since is newer.
@@ -159,7 +162,31 @@ export class FlowStore {
     if (old && JSON.stringify(old.instructions, plain) === JSON.stringify(message.instructions, plain)) {
       old.credit(0, 0, usedMs);
       old.freshMs = usedMs;
-    } else this.add(message, undefined, transaction);
+    } else if (old || limit === 0 || this.#countLearned(message) < limit)
+      this.add(message, undefined, transaction);
+  }
+
+  #countLearned(message: FlowMod): number {
+    let count = 0;
+    for (const rule of this.#table(message).rules) if (rule.cookie === (message.cookie ?? 0n)) count++;
+    return count;
+  }
+
+  /** Takes learned flows away with the last flow that learned them. */
+  #unlearn(before: readonly Instruction[], transaction: Transaction): void {
+    const learned = learnedBy(before);
+    if (learned.length === 0) return;
+    transaction.onCommit(() => {
+      const isSame = (a: Learned, b: Learned): boolean => a.table_id === b.table_id && a.cookie === b.cookie;
+      for (const one of learned) {
+        const { table_id, cookie } = one;
+        const others = [...this.all()].some(({ instructions }) =>
+          learnedBy(instructions).some((other) => isSame(one, other)),
+        );
+        if (others) continue;
+        transact((inner) => this.delete({ ...EVERY_FLOW, table_id, cookie }, false, undefined, inner));
+      }
+    });
   }
 
   /** Modifies the instructions of what is selected; counts, timeouts and cookie stay (1.3.5 §6.4). */
@@ -176,6 +203,7 @@ export class FlowStore {
       this.#changed(rule);
       const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
       rule.instructions = instructions;
+      this.#unlearn(before.instructions, transaction);
       if (resets) {
         rule.packets = 0;
         rule.bytes = 0;
@@ -207,7 +235,10 @@ export class FlowStore {
     return this.tables.filter(
       (table) =>
         (message.table_id === OFPTT.ALL || message.table_id === table.table_id) &&
-        [...table.rules].every(({ hidden, flags }) => !hidden && (flags & OFPFF.SEND_FLOW_REM) === 0),
+        [...table.rules].every(
+          ({ hidden, flags, instructions }) =>
+            !hidden && (flags & OFPFF.SEND_FLOW_REM) === 0 && learnedBy(instructions).length === 0,
+        ),
     );
   }
 
@@ -228,6 +259,7 @@ export class FlowStore {
     const tells = tellsRemoval || this.#hooks.isMonitored();
     const key = tells || transaction.canUndo ? table.rules.keyOf(rule) : undefined;
     this.#takeOut(rule);
+    this.#unlearn(rule.instructions, transaction);
     this.counters.removed++;
     if (key === undefined) return;
     transaction.onUndo(() => {

@@ -344,7 +344,8 @@ function sameEffects(a: readonly Effect[], b: readonly Effect[]): boolean {
 }
 
 function sameEffect(a: Effect, b: Effect): boolean {
-  if (a.type === "learn" && b.type === "learn") return a.bridge === b.bridge && sameValue(a.flow, b.flow);
+  if (a.type === "learn" && b.type === "learn")
+    return a.bridge === b.bridge && a.limit === b.limit && sameValue(a.flow, b.flow);
   if (a.type !== "mac" || b.type !== "mac") return false;
   return (
     a.heard.port === b.heard.port &&

@@ -205,11 +205,8 @@ export class Ofproto implements BackedBridge {
 
   setConfig(config: { flags?: number }): void {
     const flags = config.flags ?? 0;
-    if (flags > OFPC_FRAG.REASM)
-      throw refuse(
-        "OFPSCFC_BAD_FLAGS",
-        `switch configuration flags 0x${flags.toString(16)}: normal, drop or reassemble`,
-      );
+    if (flags > OFPC_FRAG.NX_MATCH)
+      throw refuse("OFPSCFC_BAD_FLAGS", `switch configuration flags 0x${flags.toString(16)}`);
     this.fragments = flags;
     this.#backer.changed();
   }
@@ -575,9 +572,9 @@ export class Ofproto implements BackedBridge {
   }
 
   /** BackedBridge: adds the flow that NXAST_LEARN asks for, or refreshes it when it is there. */
-  learn({ flow }: Effect & { type: "learn" }, usedMs: number): void {
+  learn({ flow, limit }: Effect & { type: "learn" }, usedMs: number): void {
     try {
-      transact((transaction) => this.#flows.learn(flow, usedMs, transaction));
+      transact((transaction) => this.#flows.learn(flow, limit, usedMs, transaction));
     } catch (error) {
       if (!(error instanceof OfpError)) throw error;
       this.#log.warn(`${this.name}: a learned flow was refused: ${error.message}`);

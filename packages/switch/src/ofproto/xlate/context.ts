@@ -22,7 +22,13 @@ export interface MacHeard {
 /** What translation finds besides actions; applied when a packet was really seen. */
 export type Effect =
   | { readonly type: "mac"; readonly heard: MacHeard }
-  | { readonly type: "learn"; readonly bridge: XBridge; readonly flow: FlowMod };
+  | {
+      readonly type: "learn";
+      readonly bridge: XBridge;
+      readonly flow: FlowMod;
+      /** Flows with its cookie that its table may have; 0: any number. */
+      readonly limit: number;
+    };
 
 export interface TableLookup {
   readonly table: XTable;

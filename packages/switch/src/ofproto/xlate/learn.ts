@@ -1,8 +1,34 @@
 import { fromHex } from "@sluice/wire";
 import { flowFieldOf } from "../../flow/match.js";
-import type { Action, ActionOf, FlowMod, Match } from "../of.js";
+import type { Action, ActionOf, FlowMod, Instruction, Match } from "../of.js";
 
 const SEND_FLOW_REM = 1;
+
+/** NX_LEARN_F_*. */
+export const LEARN_FLAGS = { SEND_FLOW_REM: 1, DELETE_LEARNED: 2, WRITE_RESULT: 4 } as const;
+
+/** Where a learn action puts its flows, and under which cookie. */
+export interface Learned {
+  readonly table_id: number;
+  readonly cookie: bigint;
+}
+
+/** What goes with the last flow that has such instructions: flags=delete_learned. */
+export function learnedBy(instructions: readonly Instruction[]): readonly Learned[] {
+  let learned: Learned[] | undefined;
+  for (const instruction of instructions) {
+    if (!("actions" in instruction) || instruction.actions === undefined) continue;
+    for (const action of instruction.actions) {
+      if (action.type !== "NXAST_LEARN" && action.type !== "NXAST_LEARN2") continue;
+      if (((action.flags ?? 0) & LEARN_FLAGS.DELETE_LEARNED) === 0) continue;
+      learned ??= [];
+      learned.push({ table_id: action.table_id, cookie: action.cookie ?? 0n });
+    }
+  }
+  return learned ?? NOTHING_LEARNED;
+}
+
+const NOTHING_LEARNED: readonly Learned[] = [];
 
 /** Reads bits of the packet's flow. */
 type Read = (name: string, offset: number, n_bits: number) => bigint;
@@ -42,7 +68,7 @@ export function learnedFlow(
     cookie: action.cookie ?? 0n,
     idle_timeout: action.idle_timeout ?? 0,
     hard_timeout: action.hard_timeout ?? 0,
-    flags: ((action.flags ?? 0) & 1) !== 0 ? SEND_FLOW_REM : 0,
+    flags: ((action.flags ?? 0) & LEARN_FLAGS.SEND_FLOW_REM) !== 0 ? SEND_FLOW_REM : 0,
     match: matchOf(match),
     instructions: actions.length > 0 ? [{ type: "OFPIT_APPLY_ACTIONS", actions }] : [],
   };

@@ -206,5 +206,6 @@ function learn(ctx: Context, action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_L
     (name, offset, n_bits) => read(ctx, name, offset, n_bits),
     ctx.in_port,
   );
-  ctx.effects.push({ type: "learn", bridge: ctx.bridge, flow });
+  const limit = action.type === "NXAST_LEARN2" ? (action.limit ?? 0) : 0;
+  ctx.effects.push({ type: "learn", bridge: ctx.bridge, flow, limit });
 }

@@ -144,7 +144,8 @@ function admits(ctx: Context): boolean {
     return false;
   }
   const { fragments } = ctx.bridge;
-  if (fragments === OFPC_FRAG.NORMAL || see(ctx, "nw_frag") === 0) return true;
+  const isHeld = fragments === OFPC_FRAG.DROP || fragments === OFPC_FRAG.REASM;
+  if (!isHeld || see(ctx, "nw_frag") === 0) return true;
   if (fragments === OFPC_FRAG.DROP) note(ctx, "drop", "IP fragments are dropped");
   else awaitRest(ctx);
   return false;

@@ -20,5 +20,6 @@ export const OFPFF = {
   NO_BYT_COUNTS: 16,
 } as const;
 
-/** What happens to IP fragments (1.3.5 §7.3.2). */
-export const OFPC_FRAG = { NORMAL: 0, DROP: 1, REASM: 2 } as const;
+/** What happens to IP fragments (1.3.5 §7.3.2). Nicira's NX_MATCH, by which flows tell fragments by nw_frag, is what
+ *  NORMAL does, too. */
+export const OFPC_FRAG = { NORMAL: 0, DROP: 1, REASM: 2, NX_MATCH: 3 } as const;
