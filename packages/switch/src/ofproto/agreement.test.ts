@@ -8,6 +8,7 @@ import { DummyHub } from "../netdev/dummy.js";
 import { cableRig, quiet, type Rig, TestBench } from "./bench.testkit.js";
 import type { OfpError } from "./error.js";
 import type { Action, FlowMod, GroupMod, Instruction, Match } from "./of.js";
+import { trace } from "./trace.js";
 import { OFPP } from "./xlate/reserved.js";
 
 /** Whatever is cached, a packet comes out as if nothing were: the same requests and packets go to two switches, one
@@ -258,7 +259,7 @@ test("flipping a bit that a cached flow leaves wildcarded never changes the verd
         }
       },
     ),
-    { numRuns: 100 },
+    { numRuns: 300 },
   );
 });
 
@@ -293,6 +294,31 @@ test("cached flows never change what comes out, nor what is counted", async () =
       const [a, b] = await Promise.all(both.map((bench) => bench.dump()));
       expect(a).toEqual(b);
     }),
-    { numRuns: 200 },
+    { numRuns: 300 },
+  );
+});
+
+test("a trace's verdict is what comes out: its datapath actions make the bytes that the packet then makes", async () => {
+  await fc.assert(
+    fc.asyncProperty(steps(40), async (steps) => {
+      const bench = await TestBench.over(userspaceRig, PORTS);
+      const { bridge, rig } = bench;
+      bridge.groupMod({ command: "OFPGC_ADD", group_type: "OFPGT_ALL", group_id: 1, buckets: [] });
+      for (const step of steps) {
+        if (!("packet" in step)) {
+          errorOf(() => ("flowMod" in step ? bridge.flowMod(step.flowMod) : bridge.groupMod(step.groupMod)));
+          continue;
+        }
+        const { in_port, bytes } = step.packet;
+        const text = (sent: typeof rig.sent) => sent.map(({ port, frame }) => `${port} ${toHex(frame)}`);
+        const traced = trace(bridge, { packet: bytes, in_port });
+        const before = rig.sent.length;
+        rig.dpif.execute(bytes, bridge.port(in_port)!.odpPort!, traced.result.actions);
+        const said = text(rig.sent.slice(before));
+        expect(text(await bench.forward(`p${in_port}`, bytes))).toEqual(said);
+        if (traced.dropped !== undefined) expect(said).toEqual([]);
+      }
+    }),
+    { numRuns: 300 },
   );
 });
