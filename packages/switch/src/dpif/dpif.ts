@@ -173,7 +173,7 @@ export interface MeterBandConfig {
   type: "OFPMBT_DROP" | "OFPMBT_DSCP_REMARK";
   /** kb/s or packets/s. */
   rate: number;
-  /** kb or packets; 0: one second's worth. */
+  /** kb or packets; 0: what the datapath thinks right. */
   burst_size: number;
   /** By how much OFPMBT_DSCP_REMARK raises the drop precedence. */
   prec_level?: number;

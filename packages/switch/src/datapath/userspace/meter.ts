@@ -4,6 +4,10 @@ import type { MeterConfig, MeterStats } from "../../dpif/dpif.js";
 
 const KBPS = 1;
 const BURST = 4;
+/** What may pass at once where no burst was given (1.3.5 §7.3.4.4 leaves it to the switch): little enough that ten
+ *  seconds of a meter's traffic are its rate's within three hundredths, but a frame at least. */
+const OWN_BURST_MS = 250;
+const WHOLE_FRAME_BITS = 1518 * 8;
 
 /** A band's token bucket: a packet that finds too few tokens is over the rate. */
 class Band {
@@ -33,16 +37,19 @@ export const DROP = -2;
 export class Meter {
   readonly #bands: readonly Band[];
   readonly #isBits: boolean;
+  readonly #leastBurst: number;
   #last: number;
   #packets = 0;
   #bytes = 0;
 
   constructor(config: MeterConfig, now: number) {
     this.#isBits = (config.flags & KBPS) !== 0;
+    this.#leastBurst = this.#isBits ? WHOLE_FRAME_BITS : 1000;
     this.#bands = config.bands.map((band) => {
       // kb/s are bits a millisecond; a packet is 1000 tokens.
-      const burst = (config.flags & BURST) !== 0 && band.burst_size > 0 ? band.burst_size : band.rate;
-      return new Band(band.type === "OFPMBT_DSCP_REMARK", band.prec_level ?? 0, band.rate, burst * 1000);
+      const isGiven = (config.flags & BURST) !== 0 && band.burst_size > 0;
+      const size = isGiven ? band.burst_size * 1000 : Math.max(band.rate * OWN_BURST_MS, this.#leastBurst);
+      return new Band(band.type === "OFPMBT_DSCP_REMARK", band.prec_level ?? 0, band.rate, size);
     });
     this.#last = now;
   }
