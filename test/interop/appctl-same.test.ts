@@ -260,6 +260,12 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       const ip = flows.find((flow) => flow.includes("eth_type(0x0800)"))!;
       expect(ip).toMatch(/eth_type\(0x0800\),ipv4\(dst=10\.0\.0\.[05]\/255\.255\.255\.0/);
       expect(ip).toMatch(/actions:set\(eth\(dst=00:00:00:00:00:05\)\),\d+$/);
+      const named = (await byOvs(sut, ["dpctl/dump-flows", "--names"])).stdout;
+      expect(named).toMatch(/in_port\(p1\),.*eth_type\(0x0800\).*,p2$/m);
+      const ofBridge = (await byOvs(sut, ["dpif/dump-flows", "br0"])).stdout;
+      expect(ofBridge).toMatch(/eth_type\(0x0800\).*,\d+$/m);
+      const own = await sluice(["dpctl", "--target", socketOf(sut), "--names", "dump-flows"]);
+      expect(own.stdout).toMatch(/in_port\(p1\),.*eth_type\(0x0800\).*,p2$/m);
     }
   });
 });

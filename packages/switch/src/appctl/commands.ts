@@ -37,6 +37,16 @@ function bridgeOf({ bridges }: Inspected, name: string): Bridge {
 const chosen = (inspected: Inspected, name: string | undefined): Bridge[] =>
   name === undefined ? [...inspected.bridges.running.values()] : [bridgeOf(inspected, name)];
 
+/** Arguments of a dump of datapath flows. -m is taken and changes nothing: there is no more to say. */
+function dumpArgs(args: readonly string[]): { names: boolean; of: string | undefined } {
+  const options = args.filter((arg) => arg.startsWith("-"));
+  const [of, ...more] = args.filter((arg) => !arg.startsWith("-"));
+  const known = ["-m", "--more", "--names", "--no-names"];
+  const strange = [...options.filter((option) => !known.includes(option)), ...more][0];
+  if (strange !== undefined) throw new Error(`${strange}: unknown argument; allowed are ${known.join(", ")}`);
+  return { names: options.includes("--names"), of };
+}
+
 /** The options of a trace, wherever they stand, and its arguments. -generate is taken and changes nothing: a flow is
  *  traced as it is. */
 function traceArgs(
@@ -151,18 +161,22 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "dpif/dump-flows",
-    usage: "[-m] bridge",
-    args: [1, 3],
+    usage: "[-m] [--names | --no-names] bridge",
+    args: [1, 4],
     run: (inspected, args) => {
-      const name = args.find((arg) => !arg.startsWith("-")) ?? "";
-      return dumpBridgeMegaflows(inspected.bridges, bridgeOf(inspected, name), inspected.clock.now());
+      const { names, of } = dumpArgs(args);
+      const { bridges, clock } = inspected;
+      return dumpBridgeMegaflows(bridges, bridgeOf(inspected, of ?? ""), clock.now(), names);
     },
   },
   {
     name: "dpctl/dump-flows",
-    usage: "[-m] [--names | --no-names]",
+    usage: "[-m] [--names | --no-names] [dp]",
     args: [0, 4],
-    run: ({ bridges, clock }) => dumpDatapathFlows(bridges, clock.now()),
+    run: ({ bridges, clock }, args) => {
+      const { names, of } = dumpArgs(args);
+      return dumpDatapathFlows(bridges, clock.now(), { names, datapath: of });
+    },
   },
   { name: "dpctl/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => datapathNames(bridges) },
   { name: "dpif/dump-dps", usage: "", args: [0, 0], run: ({ bridges }) => bridgesByDatapath(bridges) },

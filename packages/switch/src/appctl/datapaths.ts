@@ -32,6 +32,14 @@ export async function datapaths(bridges: Bridges): Promise<string> {
 export const datapathNames = (bridges: Bridges): string =>
   [...bridges.backers()].map((backer) => `${nameOf(backer)}\n`).join("");
 
+/** All datapaths, or the one of that name. Throws one line when there is none. */
+export function datapathsNamed(bridges: Bridges, name: string | undefined): DpBacker[] {
+  const backers = [...bridges.backers()].filter((backer) => name === undefined || nameOf(backer) === name);
+  if (backers.length > 0 || name === undefined) return backers;
+  const there = datapathNames(bridges).trim().replaceAll("\n", ", ");
+  throw new Error(`${name}: no such datapath${there === "" ? "" : ` (there are ${there})`}`);
+}
+
 /** Bridges, each with the type of its datapath. */
 export const bridgesByDatapath = (bridges: Bridges): string =>
   [...bridges.running.values()]
@@ -47,13 +55,8 @@ export interface ShowOptions {
 
 /** Datapaths with what they have looked up, their flows and ports, as dpctl/show lays them out. */
 export async function datapathDetails(bridges: Bridges, { statistics, name }: ShowOptions): Promise<string> {
-  const backers = [...bridges.backers()].filter((backer) => name === undefined || nameOf(backer) === name);
-  if (backers.length === 0 && name !== undefined)
-    throw new Error(
-      `${name}: no such datapath (there are ${datapathNames(bridges).trim().replaceAll("\n", ", ")})`,
-    );
   let text = "";
-  for (const backer of backers) {
+  for (const backer of datapathsNamed(bridges, name)) {
     const counters = await backer.dpif.counters();
     text += `${nameOf(backer)}:\n${lookupLines(counters)}`;
     if (statistics)

@@ -104,7 +104,7 @@ const isOf = (word: string, eth_type: string): boolean => (ETHERNET_TYPES[word] 
 const VLAN_PRESENT = 0x1000;
 
 /** A datapath flow's match: `recirc_id(0),in_port(2),eth(src=…),eth_type(0x0800),ipv4(dst=…)`. */
-export function formatOdpMatch(given: OdpMatch): string {
+export function formatOdpMatch(given: OdpMatch, portName: PortName = String): string {
   const match: OdpMatch = { ...given, ...tosOf(given) };
   const { recirc_id, in_port, eth_type, vlan_vid, vlan_pcp, pbb_isid } = match;
   const type =
@@ -121,7 +121,7 @@ export function formatOdpMatch(given: OdpMatch): string {
   const tag = `vlan(vid=${numberOf(vlan_vid) & 0xfff}${vlan_pcp === undefined ? "" : `,pcp=${numberOf(vlan_pcp)}`})`;
   const parts = [
     `recirc_id(${hex(numberOf(recirc_id)).replace(/^0x0$/, "0")})`,
-    `in_port(${numberOf(in_port)})`,
+    `in_port(${portName(numberOf(in_port))})`,
     "packet_type(ns=0,id=0)",
     ...headerText(ETHERNET, match),
     ...(isTagged ? ["eth_type(0x8100)", tag, `encap(${payload.join(",")})`] : payload),
@@ -129,8 +129,12 @@ export function formatOdpMatch(given: OdpMatch): string {
   return parts.join(",");
 }
 
-/** What the packet is that actions are for, as far as it decides about words. */
+/** What a datapath port is called: its number, or a name. */
+export type PortName = (port: number) => string;
+
+/** What the packet is that actions are for, as far as it decides about words, and what ports are called. */
 export interface OdpSubject {
+  readonly portName?: PortName;
   readonly eth_type?: number;
   readonly ip_proto?: number;
 }
@@ -225,7 +229,7 @@ export function formatOdpActions(actions: readonly OdpAction[], subject: OdpSubj
 function formatOdpAction(action: OdpAction, subject: OdpSubject): string {
   switch (action.type) {
     case "output":
-      return `${action.port}`;
+      return (subject.portName ?? String)(action.port);
     case "push_vlan":
       return `push_vlan(${action.tpid === 0x8100 ? "" : `tpid=${hex(action.tpid)},`}vid=${action.tci & 0xfff},pcp=${action.tci >>> 13})`;
     case "push_mpls":
