@@ -33,8 +33,9 @@ export function subjectOf({ eth_type, ip_proto }: Match): OdpSubject {
   };
 }
 
-/** How far the headings (tables, bridges) and the steps under them are indented, in fours. */
+/** How far bridges, tables and the steps under them are indented, in fours. */
 interface Level {
+  readonly bridge: number;
   readonly heading: number;
   readonly step: number;
 }
@@ -44,12 +45,12 @@ interface Level {
 function* layOut(
   events: readonly TraceEvent[],
   depth = 0,
-  { heading, step }: Level = { heading: 0, step: 1 },
+  level: Level = { bridge: 0, heading: 0, step: 1 },
 ): Generator<string> {
   for (let i = 0; i < events.length; ) {
     const event = events[i]!;
     if (event.depth <= depth) {
-      yield* lines(event, heading, step);
+      yield* lines(event, level);
       i++;
       continue;
     }
@@ -57,30 +58,31 @@ function* layOut(
     while (end < events.length && events[end]!.depth > depth) end++;
     const isLast = end === events.length;
     const inBucket = events[i - 1]?.kind === "bucket";
-    const isPlace = event.kind === "table" || event.kind === "bridge";
-    const inner: Level = inBucket
-      ? { heading: heading + 2, step: step + 2 }
-      : !isPlace
-        ? { heading, step }
-        : isLast
-          ? { heading, step }
-          : { heading: heading + 1, step: step + 2 };
-    yield* layOut(events.slice(i, end), depth + 1, inner);
+    yield* layOut(events.slice(i, end), depth + 1, innerLevel(level, event.kind, inBucket, isLast));
     i = end;
   }
 }
 
-function* lines(event: TraceEvent, heading: number, step: number): Generator<string> {
-  const outer = "    ".repeat(heading);
-  const indent = "    ".repeat(step);
+/** The level of what a step leads to, which begins with an event of `kind`. */
+function innerLevel(level: Level, kind: TraceEvent["kind"], inBucket: boolean, isLast: boolean): Level {
+  const { heading, step } = level;
+  if (inBucket) return { bridge: heading + 2, heading: heading + 2, step: step + 2 };
+  if (isLast) return { bridge: heading, heading, step };
+  if (kind === "bridge") return { bridge: heading + 1, heading: heading + 2, step: step + 2 };
+  if (kind === "table") return { bridge: heading + 1, heading: heading + 1, step: step + 2 };
+  return level;
+}
+
+function* lines(event: TraceEvent, level: Level): Generator<string> {
+  const [title, outer, indent] = [level.bridge, level.heading, level.step].map((n) => "    ".repeat(n));
   switch (event.kind) {
     case "bridge": {
-      const title = `bridge("${event.text}")`;
-      yield* ["", outer + title, outer + "-".repeat(title.length)];
+      const name = `bridge("${event.text}")`;
+      yield* ["", title + name, title + "-".repeat(name.length)];
       return;
     }
     case "table":
-      yield outer + tableText(event);
+      yield outer! + tableText(event);
       if (event.subject !== undefined && !hasActions(event.subject as TracedRule)) yield `${indent}drop`;
       return;
     case "action_set":
@@ -93,10 +95,10 @@ function* lines(event: TraceEvent, heading: number, step: number): Generator<str
       return;
     }
     case "action":
-      for (const text of stepTexts(event.subject as { type: string })) yield indent + text;
+      for (const text of stepTexts(event.subject as { type: string })) yield indent! + text;
       return;
     case "bucket":
-      yield indent + event.text;
+      yield indent! + event.text;
       return;
     case "note":
       yield event.text === NO_MATCH ? `${indent}drop` : `${indent} -> ${event.text}`;
