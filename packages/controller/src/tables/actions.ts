@@ -1,5 +1,5 @@
 import type { Action } from "@sluice/openflow-codec";
-import { type ModelPacket, withField } from "./packet.js";
+import { type ModelPacket, withField, withLabel, withoutLabel } from "./packet.js";
 import { fieldOf, toBits } from "./values.js";
 
 /** What an action that only changes the packet makes of it; a text says why the packet goes no further. */
@@ -26,12 +26,10 @@ const CHANGES: { readonly [T in Action["type"]]?: (packet: ModelPacket, action: 
   OFPAT_PUSH_MPLS: (packet, { ethertype }) => {
     const [outer] = packet.mpls;
     const entry = outer ?? { label: 0n, tc: 0n, ttl: packet.ttl ?? 64 };
-    return { ...withField(packet, "eth_type", BigInt(ethertype)), mpls: [entry, ...packet.mpls] };
+    return withLabel(packet, ethertype, entry);
   },
-  OFPAT_POP_MPLS: (packet, { ethertype }) => ({
-    ...withField(packet, "eth_type", BigInt(ethertype)),
-    mpls: packet.mpls.slice(1),
-  }),
+  OFPAT_POP_MPLS: (packet, { ethertype }) =>
+    packet.mpls.length === 0 ? packet : withoutLabel(packet, ethertype),
   OFPAT_SET_MPLS_TTL: (packet, { mpls_ttl }) => withMplsTtl(packet, mpls_ttl),
   OFPAT_DEC_MPLS_TTL: (packet) => {
     const ttl = packet.mpls[0]?.ttl;

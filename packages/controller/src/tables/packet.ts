@@ -25,6 +25,7 @@ export interface ModelPacket {
   readonly mpls: readonly MplsEntry[];
   /** Of IPv4 or IPv6; undefined where it is not known. */
   readonly ttl: number | undefined;
+  /** Its payload as it came. Behind labels that is bytes, without the labels. */
   readonly frame: Frame | undefined;
 }
 
@@ -55,9 +56,16 @@ export function packetFromFrame(bytes: Uint8Array): ModelPacket | undefined {
     if (payload.kind === "ipv4") ttl = payload.ttl;
     if (payload.kind === "ipv6") ttl = payload.hop_limit;
   }
-  const mpls = payload instanceof Uint8Array && ETH_MPLS.has(BigInt(frame.eth_type)) ? labels(payload) : [];
-  return { fields, vlans: frame.vlans, mpls, ttl, frame };
+  if (!(payload instanceof Uint8Array) || !ETH_MPLS.has(BigInt(frame.eth_type)))
+    return { fields, vlans: frame.vlans, mpls: [], ttl, frame };
+  const mpls = labels(payload);
+  return {
+    ...{ fields, vlans: frame.vlans, mpls, ttl },
+    frame: { ...frame, payload: payload.subarray(mpls.length * LABEL_SIZE) },
+  };
 }
+
+const LABEL_SIZE = 4;
 
 type Row = readonly [name: string, value: unknown];
 
@@ -192,20 +200,56 @@ export function withField(packet: ModelPacket, name: string, value: bigint): Mod
   return { ...packet, fields: new Map(packet.fields).set(name, value) };
 }
 
-/** The packet's bytes as it is now; undefined where it has none, or has MPLS labels, which have no frame here. */
+/** The packet's bytes as it is now; undefined where it has none. */
 export function frameBytes(packet: ModelPacket): Uint8Array | undefined {
-  const { frame, fields, vlans, ttl } = packet;
+  const { frame, fields, vlans, mpls } = packet;
   if (frame === undefined) return undefined;
-  if (packet.mpls.length > 0 || ETH_MPLS.has(BigInt(frame.eth_type))) return undefined;
-  const text = (name: string, as: (bits: bigint) => string): string => as(fields.get(name) ?? 0n);
+  const payload =
+    mpls.length === 0
+      ? (withLayerFields(frame.payload, fields, packet.ttl) as Frame["payload"])
+      : Buffer.concat([labelBytes(mpls), frame.payload as Uint8Array]);
   return encodeFrame({
     ...frame,
-    dst: text("eth_dst", macText),
-    src: text("eth_src", macText),
+    dst: macText(fields.get("eth_dst") ?? 0n),
+    src: macText(fields.get("eth_src") ?? 0n),
+    eth_type: Number(fields.get("eth_type") ?? 0n),
     vlans,
-    payload: withLayerFields(frame.payload, fields, ttl) as Frame["payload"],
+    payload,
   });
 }
+
+function labelBytes(mpls: readonly MplsEntry[]): Uint8Array {
+  const bytes = Buffer.alloc(mpls.length * LABEL_SIZE);
+  for (const [i, { label, tc, ttl }] of mpls.entries()) {
+    const isBottom = i === mpls.length - 1;
+    const word = Number(label) * 0x1000 + ((Number(tc) << 9) | (Number(isBottom) << 8) | ttl);
+    bytes.writeUInt32BE(word, i * LABEL_SIZE);
+  }
+  return bytes;
+}
+
+/** The packet with one label more, outermost. What it carries is bytes from now on. */
+export function withLabel(packet: ModelPacket, eth_type: number, entry: MplsEntry): ModelPacket {
+  const { frame } = packet;
+  const labelled = { ...withField(packet, "eth_type", BigInt(eth_type)), mpls: [entry, ...packet.mpls] };
+  if (frame === undefined || packet.mpls.length > 0) return labelled;
+  const payload = frameBytes(packet)!.subarray(14 + 4 * packet.vlans.length);
+  return { ...labelled, frame: { ...frame, payload, padding: new Uint8Array() } };
+}
+
+/** The packet without its outermost label. Behind the last one its headers are seen again. */
+export function withoutLabel(packet: ModelPacket, eth_type: number): ModelPacket {
+  const popped = { ...withField(packet, "eth_type", BigInt(eth_type)), mpls: packet.mpls.slice(1) };
+  if (packet.mpls.length !== 1 || popped.frame === undefined) return popped;
+  const behind = packetFromFrame(frameBytes(popped)!);
+  if (behind === undefined) return popped;
+  return { ...behind, fields: new Map([...pipelineOf(popped), ...behind.fields]) };
+}
+
+/** Fields that are not of the packet but of its way through one switch. */
+export const PIPELINE_FIELDS: readonly string[] = ["in_port", "in_phy_port", "metadata", "tunnel_id"];
+const pipelineOf = ({ fields }: ModelPacket): [string, bigint][] =>
+  [...fields].filter(([name]) => PIPELINE_FIELDS.includes(name));
 
 const macText = (bits: bigint): string => macFromNumber(Number(bits));
 const ipv4Text = (bits: bigint): string => ipv4FromNumber(Number(bits));

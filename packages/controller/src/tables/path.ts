@@ -1,5 +1,5 @@
 import type { Port } from "@sluice/openflow-codec";
-import type { ModelPacket } from "./packet.js";
+import { type ModelPacket, PIPELINE_FIELDS } from "./packet.js";
 import type { SwitchTables } from "./switch-tables.js";
 import { type SwitchTrace, type TraceOutput, traceSwitch } from "./trace.js";
 
@@ -118,12 +118,10 @@ function endOf(
   return network.switch(to.dpid) === undefined ? `switch ${idOf(to.dpid)} is not connected` : undefined;
 }
 
-/** Fields of the pipeline, not of the packet: they do not cross a link. */
-const PIPELINE = ["in_port", "in_phy_port", "metadata", "tunnel_id"];
-
+/** What crosses a link. */
 function withoutPipeline(packet: ModelPacket): ModelPacket {
   const fields = new Map(packet.fields);
-  for (const name of PIPELINE) fields.delete(name);
+  for (const name of PIPELINE_FIELDS) fields.delete(name);
   return { ...packet, fields };
 }
 

@@ -34,7 +34,7 @@ export interface TraceOutput {
   readonly oneOf: number | undefined;
 }
 
-/** The packet goes to the controller. */
+/** The packet goes to the controller; with OFPR_INVALID_TTL, if it has asked for those (OFPT_SET_ASYNC). */
 export interface TracePacketIn {
   readonly packet: ModelPacket;
   readonly table_id: number;
