@@ -1,5 +1,6 @@
 /** A model of OpenFlow tables, groups and ports that answers "where does this packet go, and why?": for one switch
  *  (`traceSwitch`) and across a network (`tracePath`). Values and pure functions; knows no connection and no clock. */
+export { compareTables, fetchTables } from "./fetch.js";
 export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "./packet.js";
 export * from "./path.js";
 export {

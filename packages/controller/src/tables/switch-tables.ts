@@ -40,7 +40,7 @@ export interface ModelFlow {
 
 export interface ModelGroup {
   readonly group_id: number;
-  readonly type: string | number;
+  readonly group_type: string | number;
   readonly buckets: readonly Bucket[];
 }
 
@@ -195,7 +195,7 @@ export class SwitchTables {
     }
     if (command === "OFPGC_ADD" && isKnown) return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_GROUP_EXISTS"];
     if (command === "OFPGC_MODIFY" && !isKnown) return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_UNKNOWN_GROUP"];
-    this.#groups.set(group_id, { group_id, type: message.group_type, buckets });
+    this.#groups.set(group_id, { group_id, group_type: message.group_type, buckets });
     return undefined;
   }
 

@@ -8,6 +8,8 @@ import {
 } from "@sluice/openflow-codec";
 import { arp, ethernet, icmpv4, ipv4, parseFrame, tcp } from "@sluice/wire";
 import { describe, expect, test } from "vitest";
+import { FakeSwitch } from "../testing/fake-switch.js";
+import { compareTables, fetchTables } from "./fetch.js";
 import { frameBytes, packetFromFrame, packetFromMatch } from "./packet.js";
 import { type NetworkModel, tracePath } from "./path.js";
 import { asReceived, SwitchTables } from "./switch-tables.js";
@@ -349,4 +351,24 @@ describe("a path across switches", () => {
   test("from a switch that is not there is an error", () => {
     expect(() => tracePath(network({}), from, packet)).toThrow("there is no switch 0000000000000001");
   });
+});
+
+test("a switch's own list makes the same tables; what differs from a copy is told", async () => {
+  const sw = new FakeSwitch([]);
+  const send = (message: OfMessageInit) => sw.send(message);
+  send(parseGroup("group_id=1,type=ff,bucket=watch_port:2,output:2", "add") as OfMessageInit);
+  for (const text of ["priority=5,tcp,actions=group:1", "table=2,ip,nw_dst=10.0.0.0/8,actions=3"])
+    send(parseFlow(text) as OfMessageInit);
+  const listed = await fetchTables(sw);
+  expect(portsOf(traceSwitch({ tables: listed, ports: sw.ports }, packetFromFrame(syn)!, 1))).toEqual([2]);
+  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [] });
+  send(parseFlow("priority=5,tcp,actions=3") as OfMessageInit);
+  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [] });
+  send(parseFlow("table=2", "delete") as OfMessageInit);
+  send(parseFlow("arp,actions=3") as OfMessageInit);
+  const { missing, surplus } = compareTables(sw.tables, listed);
+  expect([missing.map(({ table_id }) => table_id), surplus.map(({ match }) => match)]).toEqual([
+    [2],
+    [{ eth_type: 0x0806 }],
+  ]);
 });

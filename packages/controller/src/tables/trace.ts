@@ -269,10 +269,10 @@ class Walk {
     const buckets = this.#buckets(group, packet);
     if (buckets.length === 0) {
       this.result.drops.push(
-        `group ${group_id} (${group.type}) has ${group.buckets.length === 0 ? "no" : "no live"} bucket`,
+        `group ${group_id} (${group.group_type}) has ${group.buckets.length === 0 ? "no" : "no live"} bucket`,
       );
     }
-    const isChoice = group.type === "OFPGT_SELECT" && buckets.length > 1;
+    const isChoice = group.group_type === "OFPGT_SELECT" && buckets.length > 1;
     const inside = {
       ...place,
       groups: [...place.groups, group_id],
@@ -284,8 +284,9 @@ class Walk {
 
   #buckets(group: ModelGroup, packet: ModelPacket): readonly Bucket[] {
     const { buckets } = group;
-    if (group.type === "OFPGT_ALL" || group.type === "OFPGT_INDIRECT") return buckets;
-    if (group.type === "OFPGT_FF") return buckets.filter((bucket) => this.#isLive(bucket, true)).slice(0, 1);
+    if (group.group_type === "OFPGT_ALL" || group.group_type === "OFPGT_INDIRECT") return buckets;
+    if (group.group_type === "OFPGT_FF")
+      return buckets.filter((bucket) => this.#isLive(bucket, true)).slice(0, 1);
     const live = buckets.filter((bucket) => bucket.weight > 0 && this.#isLive(bucket, false));
     if (this.#world.select === undefined || live.length === 0) return live;
     const chosen = this.#world.select(group, live, packet);

@@ -191,6 +191,10 @@ export class FakeSwitch implements Switch {
       const entries = this.tables.flows.map(({ terms: _, ...flow }) => ({ ...flow, ...counters }));
       return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
     }
+    if (type === "OFPMP_GROUP_DESC") {
+      const entries = [...this.tables.groups.values()];
+      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
+    }
     throw new Error(`FakeSwitch: does not answer ${type}`);
   }
 
