@@ -39,6 +39,9 @@ test("the monitor keeps the rates of ports and flows of our switch, over time an
   expect((await pings).received).toBe(100);
   expect(rates(app.monitor.ports(1n).find(({ port_no }) => port_no === 2)!.series)[0]).toBe(0);
 
+  expect(app.metrics()).toMatch(
+    /^sluice_port_receive_packets_total\{dpid="0000000000000001",port="2",name="p2"\} 1\d\d$/m,
+  );
   const show = app.routes.find(({ path }) => path === "/v1/monitor/ports/{dpid}/{port_no}")!;
   expect(show.handle({ params: { dpid: "1", port_no: "2" }, query: {}, body: undefined })).toHaveLength(3);
   expect(() => show.handle({ params: { dpid: "1", port_no: "99" }, query: {}, body: undefined })).toThrow(

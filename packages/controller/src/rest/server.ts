@@ -57,6 +57,7 @@ export class RestServer {
   /** Of the apps that run now, by method and path. */
   readonly #appRoutes = new Map<string, Route>();
   #topology: Topology | undefined;
+  #apps: readonly App[] = [];
   #endRecording = (): void => {};
 
   constructor(options: RestOptions) {
@@ -82,7 +83,7 @@ export class RestServer {
     for (const route of routes) addRoute(this.#app, route);
     addDocument(this.#app, routes);
     this.#app.get("/metrics", async (_request, reply) =>
-      reply.type(metrics.contentType).send(await metrics.text()),
+      reply.type(metrics.contentType).send((await metrics.text()) + this.#apps.map(metricsOf).join("")),
     );
     this.#app.server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) =>
       this.#upgrade(request, socket, head, options),
@@ -92,6 +93,7 @@ export class RestServer {
   /** Goes on with another list of apps. Routes that no app had before are served from the next start on. */
   setApps(apps: readonly App[]): void {
     const { watchers } = this.#options;
+    this.#apps = apps;
     this.#topology = apps.map(topologyOf).find((topology) => topology !== undefined);
     const routes = [
       ...(this.#topology === undefined ? [] : topologyRoutes(this.#topology)),
@@ -142,6 +144,10 @@ export class RestServer {
 /** Of the topology app. */
 const topologyOf = (app: App): Topology | undefined =>
   "topology" in app ? (app as TopologyApp).topology : undefined;
+
+/** What an app with a member `metrics` adds to `/metrics`, in Prometheus' text format. */
+const metricsOf = (app: App): string =>
+  "metrics" in app && typeof app.metrics === "function" ? String(app.metrics()) : "";
 
 type Handler = Parameters<typeof createServer>[1];
 

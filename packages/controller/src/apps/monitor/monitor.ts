@@ -3,6 +3,7 @@ import { type Clock, type Log, nullLog, realClock, type Timer } from "@sluice/ru
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import type { Route } from "../../rest/route.js";
+import { monitorMetrics } from "./metrics.js";
 import { monitorRoutes } from "./routes.js";
 import { RateSeries } from "./series.js";
 
@@ -81,6 +82,7 @@ export interface Monitor {
 export interface MonitorApp extends App {
   readonly monitor: Monitor;
   readonly routes: readonly Route[];
+  metrics(): string;
 }
 
 const ALL_TABLES = 0xff;
@@ -193,6 +195,7 @@ export function monitor(options: MonitorOptions = {}): MonitorApp {
     name: "monitor",
     monitor: model,
     routes: monitorRoutes(model),
+    metrics: () => monitorMetrics(model),
     events: {
       datapath_up: (dp) => {
         leave(dp.dpid);

@@ -228,10 +228,10 @@ export function policy(options: PolicyOptions): PolicyApp {
         if (site) settle(site);
       },
       packet_in: onPacketIn,
-      flow_removed: (dp, { cookie, reason, table_id, match }) => {
+      flow_removed: (dp, { cookie, reason, match }) => {
         const site = sites.get(dp.dpid);
         const sw = current.switches.get(dp.dpid);
-        if (cookie !== POLICY_COOKIE || reason !== "OFPRR_IDLE_TIMEOUT" || table_id !== TABLE.SENDER) return;
+        if (cookie !== POLICY_COOKIE || reason !== "OFPRR_IDLE_TIMEOUT") return;
         const silent = hostOf(match);
         const host = silent && site?.hosts.get(hostKey(silent));
         if (site && sw && host && host.port === silent.port) forget(site, sw, host);
