@@ -1,6 +1,7 @@
 import {
   Controller,
   FLOOD_GROUP,
+  FORWARDING_COOKIE,
   type ForwardingOptions,
   forwarding,
   type TopologyApp,
@@ -21,6 +22,7 @@ import {
   type Shape,
   seededRandom,
 } from "@sluice/lab";
+import { OFPG, OFPP } from "@sluice/openflow-codec";
 import { createLog, VirtualClock } from "@sluice/runtime";
 import { ARP_REQUEST, arp, ethernet, type Frame, parseFrame } from "@sluice/wire";
 import { afterEach, describe, expect, test } from "vitest";
@@ -226,6 +228,54 @@ test("a switch that loses its controller makes no storm, and is part of the fabr
   expect(crossings).toBeLessThanOrEqual(4);
   fabric.connect((socket, peer) => peer === "lab:s1" && controller.accept(socket, peer));
   await clock.advanceAsync(5000, 10);
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+});
+
+test("a cable that carries nothing any more, though both ports are up, is gone round; and used again", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  for (const link of fabric.links) {
+    link.loss = 1;
+    // Until its probes are missed, for seven seconds.
+    await clock.advanceAsync(10_000, 10);
+    expect(app.topology.links()).toHaveLength(6);
+    expect(await lostPings()).toEqual([]);
+    expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+    link.loss = 0;
+    await clock.advanceAsync(5000, 10);
+    expect(app.topology.links()).toHaveLength(8);
+    expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+  }
+});
+
+test("a switch that dies with all its cables takes no others with it", async () => {
+  const shape = fatTree(4);
+  await start(shape);
+  expect(await lostPings()).toEqual([]);
+  const cables = fabric.links.filter((_link, i) => shape.links[i]!.includes(0));
+  for (const link of cables) link.cut();
+  controller.datapaths.get(1n)!.close("test");
+  await clock.advanceAsync(10, 1);
+  expect(await lostPings()).toEqual([]);
+});
+
+test("an app that is taken away takes its flows and groups along, and one that comes later finds the links", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  const flows = async (): Promise<number> => {
+    const body = { type: "OFPMP_AGGREGATE", out_port: OFPP.ANY, out_group: OFPG.ANY } as const;
+    const mask = { table_id: 255, cookie: FORWARDING_COOKIE, cookie_mask: 0xffff_ffff_ffff_ffffn };
+    const request = { type: "OFPT_MULTIPART_REQUEST", body: { ...body, ...mask } } as const;
+    return (await run(controller.datapaths.get(1n)!.request(request))).body.flow_count;
+  };
+  expect(await flows()).toBeGreaterThan(5);
+  controller.setApps([app]);
+  await clock.advanceAsync(10, 1);
+  expect(await flows()).toBe(0);
+  expect(fabric.bridges[0]!.ofproto.groups.size).toBe(0);
+  controller.setApps([app, forwarding(app.topology, { clock })]);
+  await clock.advanceAsync(2500, 10);
   expect(await lostPings()).toEqual([]);
   expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
 });

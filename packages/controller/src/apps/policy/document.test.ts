@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { parsePolicy } from "./document.js";
 
@@ -98,4 +99,10 @@ test.each(WRONG)("%j as %j is refused with path and value", (from, to, message) 
   }
   expect(said.slice(0, message.length)).toBe(message);
   expect(said).not.toContain("\n");
+});
+
+test("the file in the README is one", () => {
+  const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
+  const { switches } = parsePolicy(/```yaml\n(.*?)```/s.exec(readme)![1]!, "README");
+  expect(switches.get(1n)?.ports).toHaveLength(4);
 });
