@@ -66,6 +66,11 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
     for (const [key, { dpid, port_no, until }] of pending) {
       if (until > now) break;
       pending.delete(key);
+      // After a standstill of our own, probes that have arrived meanwhile are yet to be read.
+      if (now - until > edgeDelayMs / 2 && edgeDelayMs > 0) {
+        pending.set(key, { dpid, port_no, until: now + edgeDelayMs });
+        continue;
+      }
       const node = nodes.get(dpid);
       if (node === undefined || fabric.portState(node, port_no) !== "pending") continue;
       fabric.setPort(node, port_no, "up");

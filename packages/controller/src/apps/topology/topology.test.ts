@@ -1,5 +1,5 @@
 import { OFPP, type OfMessageInit } from "@sluice/openflow-codec";
-import { VirtualClock } from "@sluice/runtime";
+import { type Clock, VirtualClock } from "@sluice/runtime";
 import {
   ARP_REQUEST,
   arp,
@@ -230,4 +230,25 @@ test("hosts behind a network that is no cable are where they were first seen, an
   s1!.receive(2, hello(B));
   const where = app.topology.hosts().map(({ mac, port }) => `${mac} ${port.dpid}:${port.port_no}`);
   expect(where).toEqual([`${A} 2:1`, `${B} 1:2`]);
+});
+
+test("a controller that stood still reads what has come before it gives links up", () => {
+  let stoodMs = 0;
+  const slow: Clock = {
+    now: () => clock.now() + stoodMs,
+    wallNow: () => clock.wallNow(),
+    setTimeout: (callback, delayMs) => clock.setTimeout(callback, delayMs),
+    setInterval: (callback, periodMs) => clock.setInterval(callback, periodMs),
+  };
+  start({ clock: slow });
+  cabling.carry(s1!, s2!);
+  clock.advance(1900);
+  stoodMs = 60_000;
+  clock.advance(200);
+  expect(app.topology.links()).toHaveLength(2);
+  cabling.carry(s1!, s2!);
+  clock.advance(2000);
+  expect(app.topology.links()).toHaveLength(2);
+  clock.advance(8000);
+  expect(app.topology.links()).toEqual([]);
 });

@@ -59,9 +59,15 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
   const findPort = (dpid: bigint, port_no: number): TopologyPort | undefined => model.port(dpid, port_no);
   const probeSwitch = (dpid: bigint): void => model.switches.get(dpid)?.ports.forEach(probe);
   let slice = 0;
+  let turnedAt = 0;
+  let patientUntil = 0;
   const turn = (): void => {
+    const now = clock.now();
+    // After a standstill of our own, what has arrived meanwhile is yet to be read.
+    if (now - turnedAt > probeMs) patientUntil = now + probeMs;
+    turnedAt = now;
     slice = (slice + 1) % SLICES;
-    if (slice === 0) model.expireLinks(clock.now() - linkTimeoutMs);
+    if (slice === 0 && now >= patientUntil) model.expireLinks(now - linkTimeoutMs);
     let place = 0;
     for (const dpid of connected.keys()) if (place++ % SLICES === slice) probeSwitch(dpid);
   };
@@ -99,7 +105,10 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
       datapath_up: (dp) => {
         connected.set(dp.dpid, dp);
         model.enterSwitch(dp.dpid, dp.ports.values());
-        timer ??= clock.setInterval(turn, probeMs / SLICES);
+        if (timer === undefined) {
+          turnedAt = clock.now();
+          timer = clock.setInterval(turn, probeMs / SLICES);
+        }
         // Above every other flow: a switch that floods would carry probes across, and show links that are not there.
         for (const eth_type of bddp ? [ETH_LLDP, ETH_BDDP] : [ETH_LLDP])
           dp.send(
