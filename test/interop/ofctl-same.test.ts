@@ -21,6 +21,7 @@ const settled = (text: string): string =>
     .replace(/n_(buffers|tables):\d+/g, "n_$1:_")
     // What we have and ovs-ofctl has no word for.
     .replace(/ copy_ttl_out copy_ttl_in| push_pbb pop_pbb| pbb_isid|,exthdr(?=})/g, "")
+    .replace(/ IP_REASM/g, "")
     .replace(/in_\{port_oxm,phy_port}/g, "in_port_oxm")
     // Errors have the names of OpenFlow 1.3 here, there those of 1.0.
     .replace(/_BAD_VENDOR_TYPE/g, "_BAD_EXP_TYPE")

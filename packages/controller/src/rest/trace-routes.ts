@@ -1,9 +1,10 @@
-import { OFPTT, parseMatch } from "@sluice/openflow-codec";
+import { parseMatch } from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 import type { Topology } from "../apps/topology/index.js";
 import type { Switch } from "../framework/app.js";
 import {
   describeFlow,
+  fetchTables,
   frameBytes,
   type Hop,
   type ModelPacket,
@@ -12,10 +13,9 @@ import {
   type PortRef,
   packetFromFrame,
   packetFromMatch,
-  SwitchTables,
+  type SwitchTables,
   tracePath,
 } from "../tables/index.js";
-import { multipart } from "./ofctl/multipart.js";
 import { PORT } from "./ofctl/names.js";
 import { readReserved, showReserved } from "./ofctl/read.js";
 import { badField, Problem } from "./problem.js";
@@ -33,19 +33,7 @@ interface Loaded {
 }
 
 /** Asks a switch for all that decides where packets go. */
-async function load(dp: Switch): Promise<Loaded> {
-  const tables = new SwitchTables();
-  const [flows, groups] = await Promise.all([
-    multipart(dp, { type: "OFPMP_FLOW", table_id: OFPTT.ALL, out_port: ANY, out_group: ANY }),
-    multipart(dp, { type: "OFPMP_GROUP_DESC" }),
-  ]);
-  tables.replaceFlows(flows.entries);
-  tables.replaceGroups(
-    groups.entries.map(({ group_id, group_type, buckets }) => ({ group_id, type: group_type, buckets })),
-  );
-  return { tables, ports: dp.ports };
-}
-const ANY = 0xffff_ffff;
+const load = async (dp: Switch): Promise<Loaded> => ({ tables: await fetchTables(dp), ports: dp.ports });
 
 /** Traces as far as the tables of `loaded` reach, and gives the switches that it would have gone on to. */
 function follow(
