@@ -17,6 +17,7 @@ interface FlowSpec {
 interface PortSpec {
   name: string;
   type: string;
+  options?: Record<string, string>;
   mac?: string;
   mtu?: number;
 }
@@ -253,6 +254,41 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     expect((await topology.run("sw", ["ip", "link", "show", "br0"])).code).not.toBe(0);
   });
 
+  test.each(["generic", "native", "best-effort"])(
+    "AF_XDP in mode %s carries what a packet socket does",
+    async (mode) => {
+      await addHosts(false);
+      await topology.addHost("c", "10.9.0.3/24", "p3", "sw", { offloads: false });
+      const options = { "xdp-mode": mode };
+      const isArp = { eth_type: 0x0806 };
+      // a and b by AF_XDP; what c sees of their ARP goes by a packet socket.
+      const forwarder = await start(
+        [
+          { name: "p1", type: "system", options },
+          { name: "p2", type: "afxdp", options },
+          { name: "p3", type: "system" },
+        ],
+        [
+          { in_port: 1, match: isArp, actions: [output(2), output(3)] },
+          { in_port: 1, match: { eth_type: 0x0800 }, actions: [output(2)] },
+          { in_port: 2, actions: [output(1)] },
+          { in_port: 3, actions: [output(1)] },
+        ],
+      );
+      expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+      expect(await tcp("a", "b", "10.9.0.2")).toBeGreaterThan(20e6);
+      expect(await tcp("b", "a", "10.9.0.1")).toBeGreaterThan(20e6);
+      const stats = await forwarder.call<Record<string, number>>("portStats", 1);
+      expect(stats).toMatchObject({ rx_errors: 0, tx_errors: 0 });
+      expect(stats.rx_packets).toBeGreaterThan(1000);
+      expect((await forwarder.call<Record<string, number>>("portStats", 3)).tx_packets).toBeGreaterThan(0);
+      // Gone with the port: the host's stack has its packets again.
+      expect(await topology.check("sw", ["ip", "link", "show", "p1"])).toContain("xdp");
+      await forwarder.stop();
+      expect(await topology.check("sw", ["ip", "link", "show", "p1"])).not.toContain("xdp");
+    },
+  );
+
   test("link state, MTU and the end of a device are told as they happen, and its return", async () => {
     await addHosts(true);
     const carrier = async () =>
@@ -293,6 +329,11 @@ describeWith(needs, "the user-space datapath on real devices", () => {
 
   test.each<[string, PortSpec, RegExp]>([
     ["a missing device", { name: "nope0", type: "system" }, /^nope0: .*no such device$/],
+    [
+      "an XDP mode that there is not",
+      { name: "lo", type: "system", options: { "xdp-mode": "turbo" } },
+      /^lo: xdp-mode is turbo: there are best-effort, native-with-zerocopy, native, generic$/,
+    ],
     ["a name too long", { name: "abcdefghijklmnop", type: "internal" }, /name has 1 to 15 bytes$/],
     ["a name that is taken", { name: "lo", type: "internal" }, /^lo: .*there is a device of this name$/],
     ["an unknown type", { name: "x0", type: "gre" }, /^x0: .*type gre$/],

@@ -26,6 +26,7 @@ const SO_RCVBUFFORCE = 33;
 const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
+const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
 const PACKET_IGNORE_OUTGOING = 23;
@@ -211,6 +212,20 @@ export class AfPacketNetdev implements PolledNetdev {
       done++;
     }
     this.#pending = 0;
+  }
+
+  refreshStats(): void {
+    // struct tpacket_stats: packets, drops; reading sets both to 0.
+    const stats = new Uint32Array(2);
+    const size = Uint32Array.of(8);
+    const got = this.#libc.getsockopt(
+      this.fd,
+      SOL_PACKET,
+      PACKET_STATISTICS,
+      new Uint8Array(stats.buffer),
+      new Uint8Array(size.buffer),
+    );
+    if (got === 0) this.stats.rx_dropped += stats[1]!;
   }
 
   status(): NetdevStatus {

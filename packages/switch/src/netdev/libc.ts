@@ -7,6 +7,7 @@ export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
   bind(fd: number, address: Uint8Array, size: number): number;
   setsockopt(fd: number, level: number, option: number, value: Uint8Array, size: number): number;
+  getsockopt(fd: number, level: number, option: number, value: Uint8Array, size: Uint8Array): number;
   ioctl(fd: number, request: number, argument: Uint8Array): number;
   ioctlInt(fd: number, request: number, argument: number): number;
   open(path: string, flags: number, mode: number): number;
@@ -16,7 +17,16 @@ export interface Libc {
   poll(fds: number, count: number, timeoutMs: number): number;
   recvmmsg(fd: number, messages: number, count: number, flags: number, timeout: number): number;
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
+  sendto(fd: number, data: number, size: number, flags: number, address: number, addressSize: number): number;
   eventfd(initial: number, flags: number): number;
+  /** bpf(2); `attr` is an address. */
+  bpf(command: number, attr: number, size: number): number;
+  /** Maps what a descriptor offers at `offset`, or memory of nobody's; undefined when it cannot be. */
+  mapShared(fd: number, size: number, offset: number): number | undefined;
+  mapAnonymous(size: number): number | undefined;
+  unmap(address: number, size: number): void;
+  /** The memory at an address, as long as it stays mapped. */
+  view(address: number, size: number): ArrayBuffer;
   errno(): number;
   /** Where an ArrayBuffer's bytes lie. They stay there as long as it is referenced. */
   addressOf(buffer: ArrayBufferLike): number;
@@ -27,6 +37,8 @@ const SIGNATURES = {
   bind: "int bind(int, const void *, uint32_t)",
   setsockopt: "int setsockopt(int, int, int, const void *, uint32_t)",
   ioctl: "int ioctl(int, unsigned long, void *)",
+  getsockopt: "int getsockopt(int, int, int, void *, void *)",
+  sendto: "intptr_t sendto(int, intptr_t, uintptr_t, int, intptr_t, unsigned int)",
   open: "int open(const char *, int, int)",
   close: "int close(int)",
   read: "intptr_t read(int, intptr_t, uintptr_t)",
@@ -36,6 +48,11 @@ const SIGNATURES = {
   sendmmsg: "int sendmmsg(int, intptr_t, unsigned int, int)",
   eventfd: "int eventfd(unsigned int, int)",
 } as const;
+
+const PROT_READ_WRITE = 3;
+const MAP_SHARED_POPULATE = 0x8001;
+const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
+const SYS_BPF = process.arch === "arm64" ? 280 : 321;
 
 type Koffi = typeof import("koffi");
 
@@ -50,8 +67,20 @@ export function loadLibc(): Libc {
     const functions = Object.fromEntries(
       Object.entries(SIGNATURES).map(([name, signature]) => [name, library.func(signature)]),
     );
+    const mmap = library.func("intptr_t mmap(intptr_t, uintptr_t, int, int, int, intptr_t)");
+    const munmap = library.func("int munmap(intptr_t, uintptr_t)");
+    const syscall = library.func("long syscall(long, int, intptr_t, unsigned int)");
+    const map = (size: number, flags: number, fd: number, offset: number): number | undefined => {
+      const address = mmap(0, size, PROT_READ_WRITE, flags, fd, offset) as number;
+      return address === -1 ? undefined : address;
+    };
     return {
       ...(functions as unknown as Libc),
+      bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),
+      mapShared: (fd, size, offset) => map(size, MAP_SHARED_POPULATE, fd, offset),
+      mapAnonymous: (size) => map(size, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0),
+      unmap: (address, size) => munmap(address, size),
+      view: (address, size) => koffi.view(address, size),
       ioctlInt: library.func("int ioctl(int, unsigned long, intptr_t)") as unknown as Libc["ioctlInt"],
       errno: () => koffi.errno(),
       addressOf: (buffer) => Number(koffi.address(buffer)),

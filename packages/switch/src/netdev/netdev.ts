@@ -6,6 +6,8 @@ export interface Netdev {
   /** Whether it takes packets with unfinished checksums and super-frames; others get them finished and cut up. */
   readonly takesOffload: boolean;
   readonly stats: NetdevCounters;
+  /** Asks the kernel for what `stats` cannot count by itself. */
+  refreshStats?(): void;
   /** Takes a packet to send. It may hold it (`packet.held`) until `flush`; the packet must not change before. */
   send(packet: Packet): void;
   /** Sends what it holds. */

@@ -33,8 +33,10 @@ export class Packet {
   /** Counts the ports that were handed this packet to send later: it must not change until they flush. */
   held = 0;
 
-  constructor(size = HEADROOM + MAX_FRAME) {
-    this.buffer = new Uint8Array(new ArrayBuffer(size));
+  /** `memory`: bytes for a buffer of its own, or a larger buffer that it lies in, and that one's address. */
+  constructor(memory: number | Uint8Array = HEADROOM + MAX_FRAME, address = 0) {
+    this.buffer = typeof memory === "number" ? new Uint8Array(new ArrayBuffer(memory)) : memory;
+    this.address = address;
   }
 
   /** Takes a copy of a whole frame with finished checksums. False when it is too long. */
@@ -48,7 +50,7 @@ export class Packet {
   /** Takes a copy of another packet. */
   copyFrom(other: Packet): void {
     const size = other.end - other.start;
-    const start = Math.max(other.start, HEADROOM >> 1);
+    const start = HEADROOM;
     const shift = start - other.start;
     this.buffer.set(other.buffer.subarray(other.start, other.end), start);
     this.reset(start, start + size);

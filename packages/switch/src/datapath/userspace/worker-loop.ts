@@ -1,8 +1,9 @@
 import type { MessagePort } from "node:worker_threads";
 import { receiveMessageOnPort } from "node:worker_threads";
 import { type Clock, realClock } from "@sluice/runtime";
-import type { DpPortEvent, Upcall } from "../../dpif/dpif.js";
+import type { DpPortEvent, DpPortSpec, Upcall } from "../../dpif/dpif.js";
 import { AfPacketNetdev } from "../../netdev/af-packet.js";
+import { AfXdpNetdev } from "../../netdev/af-xdp.js";
 import { DummyNetdev } from "../../netdev/dummy.js";
 import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
 import { LinkWatch } from "../../netdev/link-watch.js";
@@ -10,6 +11,7 @@ import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js
 import { Packet } from "../../netdev/packet.js";
 import { RxRing } from "../../netdev/rx-ring.js";
 import { TapNetdev } from "../../netdev/tap.js";
+import { XdpArena } from "../../netdev/xdp-arena.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
 import {
   type AddedPort,
@@ -33,6 +35,7 @@ interface LoopPort {
   readonly odpPort: number;
   readonly name: string;
   readonly type: string;
+  readonly spec: DpPortSpec;
   netdev: Netdev;
   status: NetdevStatus;
   /** What is done with each packet received. */
@@ -48,6 +51,8 @@ export class WorkerLoop implements DatapathHost {
   readonly #clock: Clock = realClock;
   readonly #datapath: Datapath;
   readonly #ring: RxRing;
+  /** Made with the first port that asks for AF_XDP. */
+  #arena: XdpArena | undefined;
   readonly #links: LinkWatch;
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
@@ -216,9 +221,12 @@ export class WorkerLoop implements DatapathHost {
         this.#portDel(command.odpPort);
         this.#reply(command.seq);
         return;
-      case "portStats":
-        this.#reply(command.seq, { ...this.#portOf(command.odpPort).netdev.stats });
+      case "portStats": {
+        const { netdev } = this.#portOf(command.odpPort);
+        netdev.refreshStats?.();
+        this.#reply(command.seq, { ...netdev.stats });
         return;
+      }
       case "portSet": {
         const port = this.#portOf(command.odpPort);
         port.netdev.set(command.change);
@@ -254,7 +262,7 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #portAdd({ odpPort, spec, adoptFd }: Extract<Command, { op: "portAdd" }>): AddedPort {
-    const netdev = this.#openNetdev(odpPort, spec.name, spec.type, spec.mac, spec.mtu, adoptFd);
+    const netdev = this.#openNetdev(odpPort, spec, adoptFd);
     if (
       spec.type !== "dummy" &&
       adoptFd === undefined &&
@@ -272,27 +280,29 @@ export class WorkerLoop implements DatapathHost {
     }
     const status = netdev.status();
     const sink = (packet: Packet): void => this.#datapath.receive(odpPort, packet);
-    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, netdev, status, sink };
+    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, spec, netdev, status, sink };
     this.#ports.set(odpPort, port);
     this.#datapath.addPort(odpPort, netdev);
     this.#rebuildPoll();
     return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined };
   }
 
-  #openNetdev(
-    odpPort: number,
-    name: string,
-    type: string,
-    mac: string | undefined,
-    mtu: number | undefined,
-    adoptFd: number | undefined,
-  ): Netdev {
-    if (type === "system") return new AfPacketNetdev(this.#libc, this.#ring, name);
+  #openNetdev(odpPort: number, spec: DpPortSpec, adoptFd: number | undefined): Netdev {
+    const { name, type, mac, mtu } = spec;
+    if (type === "system" || type === "afxdp") return this.#openDevice(spec);
     if (type === "internal" || type === "tap") return new TapNetdev(this.#libc, this.#ring, name, adoptFd);
     if (type === "dummy") {
       return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (packet) => this.#transmit(name, packet));
     }
     throw new Error(`${name}: the datapath has no ports of type ${type}`);
+  }
+
+  /** A network device: by AF_XDP where the port asks for it, else by a packet socket. */
+  #openDevice({ name, type, options }: DpPortSpec): AfPacketNetdev | AfXdpNetdev {
+    const mode = options["xdp-mode"] ?? (type === "afxdp" ? "best-effort" : undefined);
+    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name);
+    this.#arena ??= new XdpArena(this.#libc);
+    return new AfXdpNetdev(this.#libc, this.#arena, name, mode);
   }
 
   #portDel(odpPort: number): void {
@@ -341,9 +351,9 @@ export class WorkerLoop implements DatapathHost {
 
   /** A device that went away may have come back under its name. */
   #reopen(port: LoopPort): void {
-    if (port.type !== "system") return;
+    if (port.type !== "system" && port.type !== "afxdp") return;
     try {
-      const netdev = new AfPacketNetdev(this.#libc, this.#ring, port.name);
+      const netdev = this.#openDevice(port.spec);
       port.netdev.close();
       port.netdev = netdev;
       this.#datapath.addPort(port.odpPort, netdev);
@@ -359,7 +369,7 @@ export class WorkerLoop implements DatapathHost {
     const before = port.status;
     let status = port.netdev.status();
     // A device of the same name that is another one: ours is gone.
-    const isOpenOn = port.netdev instanceof AfPacketNetdev ? port.netdev.ifindex : status.ifindex;
+    const isOpenOn = "ifindex" in port.netdev ? (port.netdev.ifindex as number) : status.ifindex;
     if (!status.gone && status.ifindex !== isOpenOn) status = { ...status, gone: true };
     port.status = status;
     const inDatapath = this.#datapath.port(port.odpPort);
