@@ -117,7 +117,7 @@ export interface PortQos {
   readonly queues: readonly QueueSpec[];
 }
 
-export const INTERFACE_TYPES: readonly string[] = ["dummy", "internal", "patch", "system", "tap"];
+export const INTERFACE_TYPES: readonly string[] = ["afxdp", "dummy", "internal", "patch", "system", "tap"];
 export const DATAPATH_TYPES: readonly string[] = ["netdev", "system"];
 
 /** Auxiliary connections of a kind that a controller may have. */

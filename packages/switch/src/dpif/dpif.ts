@@ -112,7 +112,7 @@ export interface DpFlow {
 
 export interface DpPortSpec {
   name: string;
-  /** "system": a network device; "internal" or "tap": a TAP device to be made; "dummy": in this process. */
+  /** "system": a network device, "afxdp": by AF_XDP, as options:xdp-mode says; "internal" or "tap": a TAP device to be made; "dummy": in this process. */
   type: string;
   options: Readonly<Record<string, string>>;
   mac?: string;
