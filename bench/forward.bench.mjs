@@ -2,14 +2,14 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cpuSeconds, daemon, missingProgram, sh, until } from "./lib/shell.mjs";
-import { IP, MAC, removeLeftovers, setOffloads, startSwitch } from "./lib/switches.mjs";
+import { acl, cross, IP, MAC, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
 
 export const title = "forwarding between two namespaces, beside Open vSwitch's user-space datapath";
 
 const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
-const FLOWS = 100;
 
-/** What is measured: a measure gives a sample, each of its rows a number of it. */
+/** What is measured: a measure gives a sample, each of its rows a number of it. `flows`: the rules it needs. `warmUp`: a
+ *  sample that does not count goes before, so that what is measured is not the set-up of flows. */
 const measures = [
   {
     offloads: "on",
@@ -23,26 +23,51 @@ const measures = [
     measure: tcpGbps,
     rows: [{ what: "TCP, hosts' offloads off", unit: "Gb/s", value: (gbps) => gbps }],
   },
+  ...[1, 1000, 100_000].map((flows) => small(`${flows} flows`, { flows })),
+  small("1000 addresses, NORMAL", { flows: 1000, kind: "macs", rules: () => ["actions=NORMAL"] }),
+  small("1000 flows, 10,000 rules of 20 masks", { flows: 1000, kind: "all", rules: acl, warmUp: true }),
+  small("100,000 flows, 10,000 rules of 20 masks", { flows: 100_000, kind: "all", rules: acl, warmUp: true }),
+  ...[1, 1000, 100_000].map((flows) =>
+    small(`${flows} flows, ours by AF_XDP`, { flows, ours: "sluice-xdp" }),
+  ),
   {
     offloads: "off",
     peer: "ovs",
-    measure: flood,
+    measure: roundTripsUs,
     rows: [
-      { what: "64-byte frames", unit: "packets/s", value: ({ received, seconds }) => received / seconds },
       {
-        what: "64-byte frames per CPU-second of the switch",
+        what: "round trip, median of both ways (less is better)",
+        unit: "µs",
+        value: (times) => at(times, 0.5),
+      },
+      { what: "round trip, 99th percentile of both ways", unit: "µs", value: (times) => at(times, 0.99) },
+    ],
+  },
+];
+
+/** 64-byte frames: the CPU time counts, for the sender shares the machine. */
+function small(what, { flows, kind = "ports", rules = cross, warmUp = false, ours = "sluice" }) {
+  return {
+    offloads: "off",
+    ours,
+    peer: "ovs",
+    rules,
+    warmUp,
+    measure: (one, seconds) => flood(one, seconds, flows, kind),
+    rows: [
+      {
+        what: `64-byte frames per CPU-second of the switch, ${what}`,
         unit: "packets",
         value: ({ received, cpu }) => received / cpu,
       },
+      {
+        what: `64-byte frames, ${what}`,
+        unit: "packets/s",
+        value: ({ received, seconds }) => received / seconds,
+      },
     ],
-  },
-  {
-    offloads: "off",
-    peer: "ovs",
-    measure: roundTripUs,
-    rows: [{ what: "ping, median round trip (less is better)", unit: "µs", value: (us) => us }],
-  },
-];
+  };
+}
 
 export async function run(ctx) {
   if (process.getuid?.() !== 0) ctx.skip("needs root, for network namespaces");
@@ -50,17 +75,22 @@ export async function run(ctx) {
   if (missing) ctx.skip(`needs ${missing}`);
   await removeLeftovers();
   const switches = {};
-  for (const kind of ["sluice", "ovs", "ovs-tso"]) {
+  for (const kind of ["sluice", "sluice-xdp", "ovs", "ovs-tso"]) {
     switches[kind] = await startSwitch(kind, ctx.cleanup);
+    if (kind === "sluice-xdp") await setOffloads(switches[kind], "off");
     await until(() => answers(switches[kind]), `a ping through ${kind}`);
   }
 
-  for (const { offloads, peer, measure, rows } of measures) {
-    const samples = { sluice: [], [peer]: [] };
+  for (const { offloads, ours = "sluice", peer, rules = cross, warmUp, measure, rows } of measures) {
+    const samples = { [ours]: [], [peer]: [] };
+    for (const kind of Object.keys(samples)) {
+      await setOffloads(switches[kind], offloads);
+      await setFlows(switches[kind], rules(switches[kind].ports));
+    }
     for (let round = 0; round < ctx.rounds; round++) {
       for (const kind of Object.keys(samples)) {
-        await setOffloads(switches[kind], offloads);
         try {
+          if (warmUp) await measure(switches[kind], ctx.seconds);
           samples[kind].push(await measure(switches[kind], ctx.seconds));
         } catch (error) {
           ctx.log(`${rows[0].what}: ${kind} failed: ${error.message}`);
@@ -68,17 +98,17 @@ export async function run(ctx) {
       }
     }
     for (const { what, unit, value } of rows) {
-      const ours = samples.sluice.map(value);
+      const mine = samples[ours].map(value);
       const theirs = samples[peer].map(value);
       ctx.log(
-        `${what}: ${ctx.figure(ctx.median(ours))} ${unit}, Open vSwitch ${ctx.figure(ctx.median(theirs))}`,
+        `${what}: ${ctx.figure(ctx.median(mine))} ${unit}, Open vSwitch ${ctx.figure(ctx.median(theirs))}`,
       );
       ctx.row({
         what,
         unit,
-        sluice: cell(ours, ctx),
+        sluice: cell(mine, ctx),
         "Open vSwitch": `${cell(theirs, ctx)}${peer === "ovs-tso" ? ", userspace-tso" : ""}`,
-        "sluice / OVS": (ctx.median(ours) / ctx.median(theirs)).toFixed(2),
+        "sluice / OVS": (ctx.median(mine) / ctx.median(theirs)).toFixed(2),
       });
     }
   }
@@ -110,20 +140,32 @@ async function tcpGbps({ names }, seconds) {
 }
 
 /** Sends for `seconds` and gives what arrived and the CPU time that the switch took. */
-async function flood({ names, pid }, seconds) {
+async function flood({ names, pid }, seconds, flows, kind) {
   const read = async () => ({
     received: Number(await sh(["cat", "/sys/class/net/eth0/statistics/rx_packets"], { netns: names.right })),
     cpu: cpuSeconds(pid),
   });
   const before = await read();
-  const argv = [process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(FLOWS)];
+  const argv = [process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(flows), kind];
   await sh(argv, { netns: names.left, timeoutMs: seconds * 1000 + 15_000 });
   const after = await read();
   return { received: after.received - before.received, cpu: after.cpu - before.cpu, seconds };
 }
 
-async function roundTripUs({ names }) {
-  const output = await sh(["ping", "-c", "200", "-i", "0.005", IP.right], { netns: names.left });
-  const times = [...output.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]) * 1000);
-  return times.sort((a, b) => a - b)[times.length >> 1];
+/** Round trips from either side, µs. */
+async function roundTripsUs({ names }) {
+  const ways = [];
+  for (const [host, address] of [
+    [names.left, IP.right],
+    [names.right, IP.left],
+  ]) {
+    const output = await sh(["ping", "-c", "400", "-i", "0.004", address], { netns: host });
+    const times = [...output.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]) * 1000);
+    ways.push(times.sort((a, b) => a - b));
+  }
+  return ways;
 }
+
+/** The mean of both ways' quantiles. */
+const at = (ways, quantile) =>
+  ways.reduce((sum, times) => sum + times[Math.floor(times.length * quantile)], 0) / ways.length;

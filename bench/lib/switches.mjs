@@ -1,6 +1,6 @@
 // Switches to measure, each in a namespace of its own between two hosts:
 //   host "left" (eth0 10.0.0.1) -- p1 [switch] p2 -- host "right" (eth0 10.0.0.2)
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,19 @@ export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
 const kinds = {
   sluice: {
     server: (dir) => ["node", SLUICE, "ovsdb-server", join(dir, "conf.db"), `--remote=punix:${dir}/db.sock`],
-    daemon: (dir) => ["node", SLUICE, "vswitchd", `unix:${dir}/db.sock`],
+    daemon: (dir) => [
+      "node",
+      ...(process.env.SLB_NODE ? process.env.SLB_NODE.split(" ") : []),
+      SLUICE,
+      "vswitchd",
+      `unix:${dir}/db.sock`,
+    ],
+  },
+  // Ports by AF_XDP, which Debian's Open vSwitch is built without.
+  "sluice-xdp": {
+    xdp: true,
+    server: (dir) => kinds.sluice.server(dir),
+    daemon: (dir) => kinds.sluice.daemon(dir),
   },
   ovs: {
     schema: SCHEMA,
@@ -32,7 +44,7 @@ const kinds = {
 
 /** Starts a switch of `kind` with its two hosts and a flow each way. Everything is undone by `cleanup`. */
 export async function startSwitch(kind, cleanup) {
-  const { schema, settings, server, daemon: daemonOf } = kinds[kind];
+  const { schema, settings, xdp, server, daemon: daemonOf } = kinds[kind];
   const dir = mkdtempSync(join(tmpdir(), "slb-"));
   cleanup(() => rmSync(dir, { recursive: true, force: true }));
   const names = await makeNamespaces(kind, cleanup);
@@ -51,21 +63,65 @@ export async function startSwitch(kind, cleanup) {
   if (schema) await vsctl("--no-wait", "init");
   if (settings) await vsctl("--no-wait", "set", "Open_vSwitch", ".", ...settings);
   const switchd = start(daemonOf(dir));
+  const ports = {};
   try {
     await vsctl(
       ...["--", "add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev", "fail_mode=secure"],
       ...["protocols=OpenFlow13", "--", "add-port", "br0", "p1", "--", "add-port", "br0", "p2"],
     );
-    for (const [from, to] of ["p1 p2", "p2 p1"].map((pair) => pair.split(" "))) {
-      const numbers = await Promise.all([from, to].map((port) => vsctl("get", "interface", port, "ofport")));
-      const [in_port, out_port] = numbers.map((text) => text.trim());
-      await ofctl("add-flow", `unix:${dir}/br0.mgmt`, `in_port=${in_port},actions=output:${out_port}`);
+    if (xdp) {
+      for (const port of ["p1", "p2"]) await vsctl("set", "interface", port, "options:xdp-mode=native");
     }
+    for (const port of ["p1", "p2"]) ports[port] = (await vsctl("get", "interface", port, "ofport")).trim();
+    await setFlows({ ofctl, dir, ports }, cross(ports));
   } catch (error) {
     throw new Error(`${kind}: ${error.message}\n${switchd.output()}`);
   }
   // `ip netns exec` replaces itself by the program, so its process is the daemon.
-  return { kind, pid: switchd.pid, names, vsctl, ofctl, dir };
+  return { kind, pid: switchd.pid, names, vsctl, ofctl, dir, ports };
+}
+
+/** What comes in by one port leaves by the other. */
+export const cross = ({ p1, p2 }) => [
+  `in_port=${p1},actions=output:${p2}`,
+  `in_port=${p2},actions=output:${p1}`,
+];
+
+/** 10,000 rules of 20 masks, most of which no packet matches, over `cross`: prefixes of both addresses, with a UDP port
+ *  or without. */
+export function acl(ports) {
+  const rules = [];
+  let random = 7;
+  const next = () => {
+    random ^= random << 13;
+    random ^= random >>> 17;
+    random ^= random << 5;
+    return random >>> 0;
+  };
+  const prefix = (address, bits) => {
+    const masked = (address & (-1 << (32 - bits))) >>> 0;
+    return `${[24, 16, 8, 0].map((shift) => (masked >>> shift) & 255).join(".")}/${bits}`;
+  };
+  const masks = [8, 16, 20, 24, 32].flatMap((src) =>
+    [16, 24].flatMap((dst) => [true, false].map((udp) => ({ src, dst, udp }))),
+  );
+  for (let i = 0; i < 10_000; i++) {
+    const { src, dst, udp } = masks[i % masks.length];
+    const match = `nw_src=${prefix(next(), src)},nw_dst=${prefix(0x0a00_0000 + (next() & 0xff_ffff), dst)}`;
+    const port = next() & 0x3ff;
+    rules.push(
+      `priority=${40_000 + (i % masks.length)},${udp ? `udp,tp_dst=${port}` : "ip"},${match},actions=drop`,
+    );
+  }
+  return [...rules, ...cross(ports)];
+}
+
+/** Replaces all flows. */
+export async function setFlows({ ofctl, dir }, flows) {
+  const bridge = `unix:${dir}/br0.mgmt`;
+  await ofctl("del-flows", bridge);
+  writeFileSync(join(dir, "flows.txt"), `${flows.join("\n")}\n`);
+  await ofctl("add-flows", bridge, join(dir, "flows.txt"));
 }
 
 /** Removes the namespaces of runs that were killed. */

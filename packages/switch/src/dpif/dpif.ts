@@ -17,8 +17,8 @@ export interface Dpif {
   portStats(odpPort: number): Promise<NetdevStats>;
   /** Rejects with an Error of one line when the device refuses. */
   portSet(odpPort: number, change: DpPortChange): Promise<void>;
-  /** Installs a megaflow, or gives the one with this `id` new actions. `key` and `mask` are copied. `key.in_port` is
-   *  the datapath's port number. */
+  /** Installs a megaflow, or gives the one with this `id` new actions. `key` and `mask` must not change after; `key.in_port`
+   *  is the datapath's port number. */
   flowPut(flow: DpFlow): void;
   /** Its last statistics come in "stats" before it is forgotten. An unknown id is ignored. */
   flowDel(id: number): void;

@@ -39,6 +39,8 @@ const EMC_PLACES = 8192;
 /** Words of an entry: 3 and the lanes. */
 const EMC_STRIDE = 16;
 const EMC_WIDE_STRIDE = 36;
+/** Packets of the slow path that go out together. */
+const MAX_EXECUTING = 32;
 const MAX_FLOWS = 1 << 20;
 const SCTP_CSUM_OFFSET = 8;
 
@@ -57,8 +59,10 @@ export class Datapath implements ExecutorHost {
   readonly #wideEmc = new Emc(EMC_PLACES, EMC_WIDE_STRIDE);
   readonly #executor: Executor;
   readonly #stages: Stages;
-  readonly #executePacket = new Packet();
-  readonly #ctx = new Context(this.#executePacket);
+  /** What packets of the slow path are in, and how many of them ports hold. */
+  readonly #executePackets = [new Packet()];
+  #executing = 0;
+  readonly #ctx = new Context(this.#executePackets[0]!);
 
   constructor(host: DatapathHost, maxFlows = MAX_FLOWS) {
     this.#host = host;
@@ -110,6 +114,7 @@ export class Datapath implements ExecutorHost {
 
   /** Ends a burst: sends what ports hold. */
   flush(): void {
+    this.#executing = 0;
     if (!this.#stages.isSampling) {
       this.#executor.flush();
       return;
@@ -142,7 +147,8 @@ export class Datapath implements ExecutorHost {
     this.#executor.run(ctx, this.#flows.ops(slot));
   }
 
-  /** Carries out actions on a packet from the slow path. Throws a RangeError for actions that there are not. */
+  /** Carries out actions on a packet from the slow path; `flush` has to follow, some packets later. Throws a RangeError
+   *  for actions that there are not. */
   execute(
     frame: Uint8Array,
     odpPort: number,
@@ -152,7 +158,12 @@ export class Datapath implements ExecutorHost {
   ): void {
     const ops = compileActions(actions);
     this.counters.executes++;
-    const packet = this.#executePacket;
+    if (this.#executing === MAX_EXECUTING) this.flush();
+    let packet = this.#executePackets[this.#executing];
+    if (!packet) {
+      packet = new Packet();
+      this.#executePackets.push(packet);
+    }
     if (!packet.load(frame)) {
       this.counters.drop_oversize++;
       return;
@@ -161,7 +172,7 @@ export class Datapath implements ExecutorHost {
     this.now = this.#host.now();
     this.#ctx.begin(packet, odpPort, key ? key[LANE_RECIRC_ID]! : 0);
     this.#executor.run(this.#ctx, ops);
-    this.#executor.flush();
+    if (packet.held !== 0) this.#executing++;
   }
 
   /** Throws a RangeError for actions that there are not. */

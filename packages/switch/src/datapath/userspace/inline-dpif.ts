@@ -139,7 +139,10 @@ export class InlineDpif implements Dpif, DatapathHost {
     offload?: Offload,
   ): void {
     const run = (packet: Uint8Array): void =>
-      this.#guard(() => this.#datapath.execute(packet, odpInPort, actions, key, offload));
+      this.#guard(() => {
+        this.#datapath.execute(packet, odpInPort, actions, key, offload);
+        this.#datapath.flush();
+      });
     if (!this.#busy) this.#work(() => run(packet));
     else if (this.#mayQueue()) {
       const copy = new Uint8Array(packet);

@@ -13,7 +13,7 @@ import type {
 import type { FlowKey } from "../../flow/flow-key.js";
 import type { NetdevStatus } from "../../netdev/netdev.js";
 
-/** What the dpif tells its worker. Those with `seq` are answered by a Reply. */
+/** What the dpif tells its worker, some at a time. Those with `seq` are answered by a Reply. */
 export type Command =
   | { op: "portAdd"; seq: number; odpPort: number; spec: DpPortSpec; adoptFd: number | undefined }
   | { op: "portDel"; seq: number; odpPort: number }

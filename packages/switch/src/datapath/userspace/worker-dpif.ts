@@ -39,6 +39,9 @@ const MAX_RESTART_MS = 10_000;
 /** One that has run this long before it failed begins again with the shortest wait. */
 const STEADY_MS = 60_000;
 
+/** Commands that go in one message. */
+const MAX_BATCH = 64;
+
 interface KnownPort {
   readonly port: DpPort;
   readonly spec: DpPortSpec;
@@ -74,6 +77,8 @@ export class WorkerDpif implements Dpif {
   readonly #queues = new Map<number, QueuesConfig>();
   readonly #waiting = new Map<number, Waiting>();
   #seq = 0;
+  /** Commands that have not been sent yet: those of one turn go together. */
+  #outbox: Command[] = [];
   #isWakeDue = false;
   #isBarrierDue = false;
   #barrier = Promise.resolve();
@@ -150,8 +155,7 @@ export class WorkerDpif implements Dpif {
   }
 
   flowPut({ id, key, mask, actions }: DpFlow): void {
-    // What is remembered for a restart must not change with the caller's arrays.
-    const flow = { id, key: key.slice(), mask: mask.slice(), actions: ownActions(actions) };
+    const flow = { id, key, mask, actions: ownActions(actions) };
     this.#flows.set(id, flow);
     this.#tell({ op: "flowPut", flow });
   }
@@ -261,6 +265,7 @@ export class WorkerDpif implements Dpif {
   #failed(worker: Worker, error: unknown): void {
     if (this.#isDown || this.#isDestroyed || worker !== this.#worker) return;
     this.#isDown = true;
+    this.#outbox = [];
     this.#restarts++;
     const { clock, log } = this.#options;
     if (clock.now() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
@@ -298,14 +303,22 @@ export class WorkerDpif implements Dpif {
     if (!("seq" in command)) this.#isBarrierDue = true;
     // What is not remembered is lost while there is nobody to hear it.
     if (this.#isDown) return;
-    this.#worker.postMessage(command);
+    this.#outbox.push(command);
+    if (this.#outbox.length >= MAX_BATCH) this.#post();
     if (this.#isWakeDue) return;
     // One wake-up serves all that is told in this turn: it is written when the turn ends.
     this.#isWakeDue = true;
     queueMicrotask(() => {
       this.#isWakeDue = false;
+      if (this.#outbox.length > 0) this.#post();
       this.#libc.write(this.#wakeFd, this.#oneAddress, 8);
     });
+  }
+
+  #post(): void {
+    const commands = this.#outbox;
+    this.#outbox = [];
+    this.#worker.postMessage(commands);
   }
 
   #ask(request: Request): Promise<unknown> {

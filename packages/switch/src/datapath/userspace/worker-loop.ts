@@ -28,8 +28,13 @@ const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
 const POLLNVAL = 32;
+/** Commands carried out in one turn: packets have theirs in between, however many commands there are. */
+const COMMANDS_A_TURN = 256;
 /** Frames that may wait to be handed to a dummy port's cable, in one turn. */
 const MAX_TRANSMITTED = 4096;
+
+/** Bytes of a packet that is copied rather than handed over to the other thread. */
+const SHORT = 1024;
 
 interface LoopPort {
   readonly odpPort: number;
@@ -62,6 +67,10 @@ export class WorkerLoop implements DatapathHost {
   #polled: LoopPort[] = [];
   readonly #wakeBuffer = new ArrayBuffer(8);
   readonly #wakeAddress: number;
+  /** The commands under way, and the next of them. */
+  #batch: readonly Command[] = [];
+  #next = 0;
+  #hasCommands = false;
   #report = newReport();
   #hasReport = false;
   #statsDue = 0;
@@ -130,8 +139,12 @@ export class WorkerLoop implements DatapathHost {
     if (ready > 0) {
       if (this.#revents(1) !== 0) this.#linksChanged(this.#links.read());
       this.#receiveAll();
-      if (this.#revents(0) !== 0) this.#takeCommands();
+      if (this.#revents(0) !== 0) {
+        this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
+        this.#hasCommands = true;
+      }
     }
+    if (this.#hasCommands) this.#takeCommands();
     this.#datapath.serveQueues();
     this.#sweepStats(begun);
     this.#postReport();
@@ -140,6 +153,7 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #timeout(): number {
+    if (this.#hasCommands) return 0;
     const queues = this.#datapath.queuesDue();
     const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#turnEnded)) : -1;
     if (queues === Infinity) return stats;
@@ -167,11 +181,12 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #takeCommands(): void {
-    this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
-    for (;;) {
-      const message = receiveMessageOnPort(this.#commands) as { message: Command } | undefined;
-      if (!message) return;
-      const command = message.message;
+    for (let left = COMMANDS_A_TURN; left > 0 && this.#running; left--) {
+      if (this.#next === this.#batch.length && !this.#takeBatch()) {
+        this.#hasCommands = false;
+        break;
+      }
+      const command = this.#batch[this.#next++]!;
       try {
         this.#carryOut(command);
       } catch (error) {
@@ -181,6 +196,14 @@ export class WorkerLoop implements DatapathHost {
         else this.#error(text);
       }
     }
+    this.#datapath.flush();
+  }
+
+  #takeBatch(): boolean {
+    const message = receiveMessageOnPort(this.#commands) as { message: readonly Command[] } | undefined;
+    this.#batch = message?.message ?? [];
+    this.#next = 0;
+    return message !== undefined;
   }
 
   #carryOut(command: Command): void {
@@ -446,8 +469,10 @@ export class WorkerLoop implements DatapathHost {
     const report = this.#report;
     this.#report = newReport();
     this.#hasReport = false;
-    // What was copied for the slow path is handed over, not copied again.
-    const transfer = report.upcalls.map((upcall) => upcall.packet.buffer as ArrayBuffer);
+    // Long packets that were copied for the slow path are handed over; to copy a short one again costs less.
+    const transfer = report.upcalls
+      .filter(({ packet }) => packet.length > SHORT)
+      .map(({ packet }) => packet.buffer as ArrayBuffer);
     this.#commands.postMessage(report, transfer);
   }
 
