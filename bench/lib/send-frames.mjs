@@ -1,6 +1,6 @@
 // Sends 60-byte UDP frames (64 with the FCS) through an AF_PACKET socket, as fast as one thread can or at a rate:
 //   node send-frames.mjs INTERFACE DESTINATION_MAC SECONDS FLOWS [KIND [RATE]]
-// KIND says in what flows differ: "ports" (source ports, then addresses), "macs" (source addresses of Ethernet) or
+// KIND says in what flows differ: "ports" (source ports, then addresses), "hosts" (source addresses), "macs" (those of Ethernet) or
 // "all" (IP addresses and both ports, at random but the same in each run). Prints the number sent. Runs in the sending
 // host's namespace.
 import koffi from "koffi";
@@ -50,6 +50,11 @@ const differ = {
   ports(at, flow) {
     memory.writeUInt8(1 + Math.floor(flow / PORTS), at + 28); // 10.0.N.1
     memory.writeUInt16BE(1024 + (flow % PORTS), at + 34);
+    memory.writeUInt16BE(9, at + 36);
+  },
+  hosts(at, flow) {
+    memory.writeUInt32BE(0x0a01_0000 + flow, at + 26); // 10.1.0.0 and on
+    memory.writeUInt16BE(1024, at + 34);
     memory.writeUInt16BE(9, at + 36);
   },
   macs(at, flow) {

@@ -327,6 +327,45 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     expect(await forwarder.stop()).toBe(0);
   });
 
+  test("two threads share a device's packets by flow, a TAP device and the statistics", async () => {
+    await addHosts(true);
+    const forwarder = await start(
+      [...VETHS, { name: "br0", type: "internal", mac: "02:00:00:00:00:99" }],
+      [
+        { in_port: 1, match: { eth_type: 0x0806 }, actions: [output(2), output(3)] },
+        { in_port: 1, match: { eth_type: 0x0800, ipv4_dst: "10.9.0.9" }, actions: [output(3)] },
+        { in_port: 1, match: { eth_type: 0x0800, ipv4_dst: "10.9.0.2" }, actions: [output(2)] },
+        { in_port: 2, actions: [output(1)] },
+        { in_port: 3, actions: [output(1)] },
+      ],
+    );
+    await forwarder.call("threadsSet", [0, 0]);
+    await forwarder.call("portSet", 3, { up: true });
+    await topology.check("sw", ["ip", "addr", "add", "10.9.0.9/24", "dev", "br0"]);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    expect(await tcp("a", "b", "10.9.0.2", ["-t", "1", "-P", "16"])).toBeGreaterThan(20e6);
+    expect(await tcp("a", "sw", "10.9.0.9", ["-t", "1", "-P", "16"])).toBeGreaterThan(20e6);
+    const each = await forwarder.call<{ packets: number; flows: number }[]>("threadCounters");
+    expect(each).toMatchObject([{ flows: 5 }, { flows: 5 }]);
+    for (const { packets } of each) expect(packets).toBeGreaterThan(100);
+    const all = await forwarder.call<Record<string, number>>("counters");
+    expect(all).toMatchObject({ threads: 2, flows: 5 });
+    // A crash of one leaves the other at work, and its own share comes back.
+    await forwarder.call("crash");
+    await forwarder.says<string>("log", (text) => text.includes("is back"));
+    await forwarder.call("barrier");
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    // And back to one.
+    await forwarder.call("threadsSet", []);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    expect(await forwarder.call("counters")).toMatchObject({ threads: 1, flows: 5 });
+    expect(await forwarder.stop()).toBe(0);
+    expect((await topology.run("sw", ["ip", "link", "show", "br0"])).code).not.toBe(0);
+  });
+
   test.each<[string, PortSpec, RegExp]>([
     ["a missing device", { name: "nope0", type: "system" }, /^nope0: .*no such device$/],
     [

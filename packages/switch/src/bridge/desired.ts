@@ -5,7 +5,7 @@ import { DEFAULT_LIMITS } from "../connmgr/packet-in-queue.js";
 import { parseSubfield } from "../ofproto/eviction.js";
 import type { FailMode, FlowTableConfig, MacTableConfig, QueueSpec, VlanConfig } from "../ofproto/types.js";
 import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
-import { number } from "./other-config.js";
+import { cores, number } from "./other-config.js";
 import { desiredQos } from "./qos.js";
 
 /** Rows of one table by UUID. */
@@ -61,6 +61,8 @@ export interface DesiredSwitch {
   /** Megaflows a datapath may hold, and ms after which an unused one goes; undefined: as many as the datapath likes. */
   readonly flowLimit: number | undefined;
   readonly maxIdle: number | undefined;
+  /** pmd-cpu-mask: the cores that the datapath has a thread on; empty: one thread, on any. */
+  readonly cores: readonly number[];
   /** Whether somebody restores flows first: no controllers, no new packets until it is over. */
   readonly flowRestoreWait: boolean;
   /** ms between writes of statistics; undefined: the default. */
@@ -137,6 +139,7 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
   return {
     flowLimit: number(rows.root.other_config, "flow-limit", 0, 2_000_000),
     maxIdle: number(rows.root.other_config, "max-idle", 500, 3_600_000),
+    cores: cores(rows.root.other_config.get("pmd-cpu-mask"), (text) => void complaints.push(text)),
     flowRestoreWait: rows.root.other_config.get("flow-restore-wait") === "true",
     statisticsMs: number(rows.root.other_config, "stats-update-interval", 5_000, 86_400_000),
     bridges,

@@ -33,6 +33,7 @@ export class Bridges {
     bridges: new Map(),
     flowLimit: undefined,
     maxIdle: undefined,
+    cores: [],
     flowRestoreWait: false,
     statisticsMs: undefined,
     complaints: [],
@@ -102,10 +103,11 @@ export class Bridges {
     for (const name of this.#failed.keys()) {
       if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
     }
-    const { flowLimit, maxIdle } = this.#desired;
+    const { flowLimit, maxIdle, cores } = this.#desired;
     for (const bridge of this.#bridges.values()) await bridge.connmgr.hold(this.#isWaiting);
     for (const backer of this.backers()) {
       backer.isWaiting = this.#isWaiting;
+      await backer.dpif.threadsSet(cores);
       backer.configure({
         ...(flowLimit === undefined ? {} : { flowLimit }),
         ...(maxIdle === undefined ? {} : { maxIdle }),

@@ -49,6 +49,9 @@ export interface Dpif {
   counters(): Promise<Readonly<Record<string, number>>>;
   /** The same, of each of its threads. */
   threadCounters(): Promise<readonly Readonly<Record<string, number>>[]>;
+  /** Has a thread for each of these processor cores, or (none) one that keeps to no core; where the datapath has
+   *  no threads of its own it means nothing. */
+  threadsSet(cores: readonly number[]): Promise<void>;
   destroy(): Promise<void>;
 }
 

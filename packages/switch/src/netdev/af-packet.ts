@@ -29,6 +29,9 @@ const PACKET_MR_PROMISC = 1;
 const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
 const PACKET_VNET_HDR = 15;
+const PACKET_FANOUT = 18;
+const PACKET_FANOUT_HASH = 0;
+const PACKET_FANOUT_FLAG_UNIQUEID = 0x2000;
 const PACKET_IGNORE_OUTGOING = 23;
 const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
@@ -53,6 +56,8 @@ export class AfPacketNetdev implements PolledNetdev {
   readonly stats = new NetdevCounters();
   readonly fd: number;
   readonly ifindex: number;
+  /** The group of sockets (PACKET_FANOUT) that the device's packets are spread over by flow, where there is one. */
+  readonly fanout: number | undefined;
   readonly #libc: Libc;
   readonly #device: Device;
   readonly #ring: RxRing;
@@ -62,7 +67,7 @@ export class AfPacketNetdev implements PolledNetdev {
   #pending = 0;
 
   /** Throws an Error of one line: no such device, a missing privilege. */
-  constructor(libc: Libc, ring: RxRing, name: string) {
+  constructor(libc: Libc, ring: RxRing, name: string, fanout?: number | "new") {
     this.name = name;
     this.#libc = libc;
     this.#ring = ring;
@@ -70,6 +75,7 @@ export class AfPacketNetdev implements PolledNetdev {
     try {
       this.ifindex = this.#device.ifindex();
       this.fd = this.#open();
+      this.fanout = fanout === undefined ? undefined : this.#join(fanout);
     } catch (error) {
       this.#device.close();
       throw error;
@@ -120,6 +126,23 @@ export class AfPacketNetdev implements PolledNetdev {
       "promiscuous mode",
     );
     return fd;
+  }
+
+  /** Makes the socket one of a group; gives the group's number. */
+  #join(group: number | "new"): number {
+    const how = PACKET_FANOUT_HASH | (group === "new" ? PACKET_FANOUT_FLAG_UNIQUEID : 0);
+    const value = Uint32Array.of(((how << 16) | (group === "new" ? 0 : group)) >>> 0);
+    const bytes = new Uint8Array(value.buffer);
+    const size = new Uint8Array(Uint32Array.of(4).buffer);
+    if (
+      this.#libc.setsockopt(this.fd, SOL_PACKET, PACKET_FANOUT, bytes, 4) < 0 ||
+      this.#libc.getsockopt(this.fd, SOL_PACKET, PACKET_FANOUT, bytes, size) < 0
+    ) {
+      const errno = this.#libc.errno();
+      this.#libc.close(this.fd);
+      throw deviceError(this.name, "cannot join a fanout group", errno, "CAP_NET_RAW");
+    }
+    return value[0]! & 0xffff;
   }
 
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {

@@ -12,6 +12,7 @@ export interface Libc {
   ioctlInt(fd: number, request: number, argument: number): number;
   open(path: string, flags: number, mode: number): number;
   close(fd: number): number;
+  dup(fd: number): number;
   read(fd: number, address: number, size: number): number;
   write(fd: number, address: number, size: number): number;
   poll(fds: number, count: number, timeoutMs: number): number;
@@ -27,6 +28,8 @@ export interface Libc {
   unmap(address: number, size: number): void;
   /** The memory at an address, as long as it stays mapped. */
   view(address: number, size: number): ArrayBuffer;
+  /** sched_setaffinity(2); `mask` is an address. */
+  schedSetaffinity(thread: number, size: number, mask: number): number;
   errno(): number;
   /** Where an ArrayBuffer's bytes lie. They stay there as long as it is referenced. */
   addressOf(buffer: ArrayBufferLike): number;
@@ -41,6 +44,7 @@ const SIGNATURES = {
   sendto: "intptr_t sendto(int, intptr_t, uintptr_t, int, intptr_t, unsigned int)",
   open: "int open(const char *, int, int)",
   close: "int close(int)",
+  dup: "int dup(int)",
   read: "intptr_t read(int, intptr_t, uintptr_t)",
   write: "intptr_t write(int, intptr_t, uintptr_t)",
   poll: "int poll(intptr_t, unsigned long, int)",
@@ -74,8 +78,10 @@ export function loadLibc(): Libc {
       const address = mmap(0, size, PROT_READ_WRITE, flags, fd, offset) as number;
       return address === -1 ? undefined : address;
     };
+    const affinity = library.func("int sched_setaffinity(int, uintptr_t, intptr_t)");
     return {
       ...(functions as unknown as Libc),
+      schedSetaffinity: affinity as unknown as Libc["schedSetaffinity"],
       bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),
       mapShared: (fd, size, offset) => map(size, MAP_SHARED_POPULATE, fd, offset),
       mapAnonymous: (size) => map(size, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0),

@@ -162,6 +162,8 @@ export class ModelDpif implements Dpif {
     return [];
   }
 
+  async threadsSet(): Promise<void> {}
+
   async threadCounters(): Promise<Record<string, number>[]> {
     return [await this.counters()];
   }

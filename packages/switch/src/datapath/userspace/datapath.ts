@@ -199,8 +199,9 @@ export class Datapath implements ExecutorHost {
     return this.#flows.takeCounts();
   }
 
-  meterSet(id: number, config: MeterConfig | null): void {
-    if (config) this.#executor.meters.set(id, new Meter(config, this.#host.now()));
+  /** `memory`: of `meterMemory`, where others meter the same. */
+  meterSet(id: number, config: MeterConfig | null, memory?: SharedArrayBuffer): void {
+    if (config) this.#executor.meters.set(id, new Meter(config, this.#host.now(), memory));
     else this.#executor.meters.delete(id);
   }
 
@@ -208,12 +209,12 @@ export class Datapath implements ExecutorHost {
     return this.#executor.meters.get(id)?.stats();
   }
 
-  queuesSet(odpPort: number, config: QueuesConfig | null): void {
+  queuesSet(odpPort: number, config: QueuesConfig | null, memory?: SharedArrayBuffer): void {
     const port = this.#ports[odpPort];
     if (!port) return;
     this.now = this.#host.now();
     const old = port.shaper;
-    port.shaper = config ? new Shaper(config, this.now) : undefined;
+    port.shaper = config ? new Shaper(config, this.now, memory) : undefined;
     if (old && port.shaper) port.shaper.takeOver(old);
     else if (old) this.#executor.serve(port, old);
     this.#executor.flush();

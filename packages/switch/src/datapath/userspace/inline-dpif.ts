@@ -177,6 +177,8 @@ export class InlineDpif implements Dpif, DatapathHost {
     return this.#datapath.readCounters();
   }
 
+  async threadsSet(): Promise<void> {}
+
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
     return [this.#datapath.readCounters()];
   }

@@ -15,7 +15,15 @@ import type { NetdevStatus } from "../../netdev/netdev.js";
 
 /** What the dpif tells its worker, some at a time. Those with `seq` are answered by a Reply. */
 export type Command =
-  | { op: "portAdd"; seq: number; odpPort: number; spec: DpPortSpec; adoptFd: number | undefined }
+  | {
+      op: "portAdd";
+      seq: number;
+      odpPort: number;
+      spec: DpPortSpec;
+      adoptFd: number | undefined;
+      /** Of a device that several threads receive from: the group of their sockets. */
+      fanout: number | "new" | undefined;
+    }
   | { op: "portDel"; seq: number; odpPort: number }
   | { op: "portStats"; seq: number; odpPort: number }
   | { op: "portSet"; seq: number; odpPort: number; change: DpPortChange }
@@ -25,11 +33,16 @@ export type Command =
   | { op: "barrier"; seq: number }
   | { op: "syncStats"; seq: number }
   | { op: "destroy"; seq: number }
+  /** As destroy, but TAP devices stay for those that come after. */
+  | { op: "leave"; seq: number }
   | { op: "flowPut"; flow: DpFlow }
   | { op: "flowDel"; id: number }
   | { op: "flowFlush" }
-  | { op: "meterSet"; id: number; config: MeterConfig | null }
-  | { op: "queuesSet"; odpPort: number; config: QueuesConfig | null }
+  /** `memory`: what all threads share of it. */
+  | { op: "meterSet"; id: number; config: MeterConfig; memory: SharedArrayBuffer }
+  | { op: "meterSet"; id: number; config: null }
+  | { op: "queuesSet"; odpPort: number; config: QueuesConfig; memory: SharedArrayBuffer }
+  | { op: "queuesSet"; odpPort: number; config: null }
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
   /** For tests of the restart: the worker fails as if by a bug. */
@@ -62,9 +75,14 @@ export interface AddedPort {
   status: NetdevStatus;
   /** Of a TAP device, for a successor to go on with. */
   fd: number | undefined;
+  /** The group, where the device's sockets are in one. */
+  fanout: number | undefined;
 }
 
 export interface WorkerData {
+  /** Which of the datapath's threads it is, and the core that it keeps to. */
+  index: number;
+  core: number | undefined;
   /** Becomes readable when there are commands. */
   wakeFd: number;
   /** Upcalls that have been sent and not taken: word 0 in all, the others by port (modulo). */

@@ -16,7 +16,6 @@ class Band {
   /** Tokens a millisecond: bits, or thousandths of packets. */
   readonly rate: number;
   readonly size: number;
-  tokens: number;
   packets = 0;
   bytes = 0;
 
@@ -25,7 +24,6 @@ class Band {
     this.precLevel = precLevel;
     this.rate = rate;
     this.size = size;
-    this.tokens = size;
   }
 }
 
@@ -33,40 +31,56 @@ class Band {
 export const PASS = -1;
 export const DROP = -2;
 
+/** Of a meter's memory: the time of its last packet, and from TOKENS on what each band has. */
+const LAST = 0;
+const TOKENS = 1;
+
+/** What threads share of a meter: rates hold for all of them together. They do not wait for each other, so that two
+ *  packets in the same instant may be taken for one by the buckets; each thread counts its own. */
+export const meterMemory = (config: MeterConfig): SharedArrayBuffer =>
+  new SharedArrayBuffer((TOKENS + config.bands.length) * 8);
+
 /** A meter (OpenFlow 1.3.5 §5.7): of the bands whose rate the packets are over, the one of the highest rate acts. */
 export class Meter {
   readonly #bands: readonly Band[];
   readonly #isBits: boolean;
-  readonly #leastBurst: number;
-  #last: number;
+  readonly #memory: Float64Array;
   #packets = 0;
   #bytes = 0;
 
-  constructor(config: MeterConfig, now: number) {
+  /** `memory`: shared with others that meter the same, all 0 when it is new. */
+  constructor(config: MeterConfig, now: number, memory?: SharedArrayBuffer) {
     this.#isBits = (config.flags & KBPS) !== 0;
-    this.#leastBurst = this.#isBits ? WHOLE_FRAME_BITS : 1000;
+    const leastBurst = this.#isBits ? WHOLE_FRAME_BITS : 1000;
     this.#bands = config.bands.map((band) => {
       // kb/s are bits a millisecond; a packet is 1000 tokens.
       const isGiven = (config.flags & BURST) !== 0 && band.burst_size > 0;
-      const size = isGiven ? band.burst_size * 1000 : Math.max(band.rate * OWN_BURST_MS, this.#leastBurst);
+      const size = isGiven ? band.burst_size * 1000 : Math.max(band.rate * OWN_BURST_MS, leastBurst);
       return new Band(band.type === "OFPMBT_DSCP_REMARK", band.prec_level ?? 0, band.rate, size);
     });
-    this.#last = now;
+    this.#memory = new Float64Array(memory ?? new ArrayBuffer((TOKENS + config.bands.length) * 8));
+    if (this.#memory[LAST] !== 0) return;
+    this.#memory[LAST] = now;
+    this.#bands.forEach((band, i) => {
+      this.#memory[TOKENS + i] = band.size;
+    });
   }
 
   /** Counts a packet. PASS, DROP, or how far to raise the drop precedence of its DSCP. */
   run(bytes: number, now: number): number {
     this.#packets++;
     this.#bytes += bytes;
-    const elapsed = Math.max(0, now - this.#last);
-    this.#last = now;
+    const memory = this.#memory;
+    const elapsed = Math.max(0, now - memory[LAST]!);
+    memory[LAST] = now;
     const cost = this.#isBits ? bytes * 8 : 1000;
     let acting: Band | undefined;
     for (let i = 0; i < this.#bands.length; i++) {
       const band = this.#bands[i]!;
-      band.tokens = Math.min(band.size, band.tokens + elapsed * band.rate);
-      if (band.tokens >= cost) band.tokens -= cost;
-      else if (!acting || band.rate > acting.rate) acting = band;
+      const tokens = Math.min(band.size, memory[TOKENS + i]! + elapsed * band.rate);
+      memory[TOKENS + i] = tokens >= cost ? tokens - cost : tokens;
+      if (tokens >= cost) continue;
+      if (!acting || band.rate > acting.rate) acting = band;
     }
     if (!acting) return PASS;
     acting.packets++;

@@ -15,26 +15,30 @@ const TWO_FRAMES = 24_000;
 class Bucket {
   readonly #perMs: number;
   readonly #size: number;
-  #tokens: number;
-  #last: number;
+  /** Its tokens, and the time that they are of. */
+  readonly #memory: Float64Array;
 
-  /** `rate` bits/s, `burst` bits. */
-  constructor(rate: number, burst: number, now: number) {
+  /** `rate` bits/s, `burst` bits; `memory`: what it is in, all 0 when it is new. */
+  constructor(rate: number, burst: number, now: number, memory: Float64Array) {
     this.#perMs = rate / 1000;
     this.#size = Math.max(burst, this.#perMs * MIN_BURST_MS, TWO_FRAMES);
-    this.#tokens = this.#size;
-    this.#last = now;
+    this.#memory = memory;
+    if (memory[1] !== 0) return;
+    memory[0] = this.#size;
+    memory[1] = now;
   }
 
   /** ms until a packet may go; 0: now. */
   wait(now: number): number {
-    this.#tokens = Math.min(this.#size, this.#tokens + Math.max(0, now - this.#last) * this.#perMs);
-    this.#last = now;
-    return this.#tokens > 0 ? 0 : (1 - this.#tokens) / this.#perMs;
+    const memory = this.#memory;
+    const tokens = Math.min(this.#size, memory[0]! + Math.max(0, now - memory[1]!) * this.#perMs);
+    memory[0] = tokens;
+    memory[1] = now;
+    return tokens > 0 ? 0 : (1 - tokens) / this.#perMs;
   }
 
   take(bits: number): void {
-    this.#tokens -= bits;
+    this.#memory[0]! -= bits;
   }
 }
 
@@ -64,10 +68,10 @@ class Queue {
   tx_bytes = 0;
   tx_errors = 0;
 
-  constructor({ queue_id, minRate, maxRate, burst }: QueueConfig, now: number) {
+  constructor({ queue_id, minRate, maxRate, burst }: QueueConfig, now: number, memory: Float64Array) {
     this.id = queue_id;
     this.weight = Math.max(minRate ?? 0, TWO_FRAMES);
-    this.bucket = maxRate === undefined ? undefined : new Bucket(maxRate, burst ?? 0, now);
+    this.bucket = maxRate === undefined ? undefined : new Bucket(maxRate, burst ?? 0, now, memory);
   }
 
   get length(): number {
@@ -85,6 +89,17 @@ class Queue {
   }
 }
 
+/** Words of a bucket's memory. */
+const BUCKET = 2;
+
+/** What threads share of a port's queues: the rates hold for all of them together, as a meter's do. Each has queues of
+ *  its own. */
+export const shaperMemory = (config: QueuesConfig): SharedArrayBuffer =>
+  new SharedArrayBuffer(memorySize(config));
+
+/** The port's bucket and each queue's, one for the queue that is not configured. */
+const memorySize = (config: QueuesConfig): number => (config.queues.length + 2) * BUCKET * 8;
+
 /** The queues of a port: each sends at most its max-rate, all together at most the port's; when that is not enough
  *  for all, each gets a share by its min-rate. Packets for a queue that is not configured go to queue 0, and where
  *  there is none, to one that only the port's rate bounds. */
@@ -94,10 +109,17 @@ export class Shaper {
   readonly #port: Bucket | undefined;
   #backlog = 0;
 
-  constructor(config: QueuesConfig, now: number) {
-    for (const queue of config.queues) this.#queues.set(queue.queue_id, new Queue(queue, now));
-    this.#default = this.#queues.get(0) ?? new Queue({ queue_id: 0 }, now);
-    this.#port = config.maxRate === undefined ? undefined : new Bucket(config.maxRate, 0, now);
+  /** `memory`: shared with others that shape the same. */
+  constructor(config: QueuesConfig, now: number, memory?: SharedArrayBuffer) {
+    const all = new Float64Array(memory ?? new ArrayBuffer(memorySize(config)));
+    const part = (i: number): Float64Array => all.subarray(i * BUCKET, (i + 1) * BUCKET);
+    config.queues.forEach((queue, i) => {
+      this.#queues.set(queue.queue_id, new Queue(queue, now, part(i)));
+    });
+    const last = config.queues.length;
+    this.#default = this.#queues.get(0) ?? new Queue({ queue_id: 0 }, now, part(last));
+    this.#port =
+      config.maxRate === undefined ? undefined : new Bucket(config.maxRate, 0, now, part(last + 1));
   }
 
   /** Packets that wait. */

@@ -1,7 +1,3 @@
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { Worker } from "node:worker_threads";
-import type { Timer } from "@sluice/runtime";
 import { EventEmitter } from "eventemitter3";
 import type { OdpAction } from "../../dpif/actions.js";
 import type {
@@ -21,72 +17,43 @@ import type {
 import type { FlowKey } from "../../flow/flow-key.js";
 import { DummyHub } from "../../netdev/dummy.js";
 import { type Libc, loadLibc } from "../../netdev/libc.js";
-import {
-  type AddedPort,
-  type Command,
-  PENDING_WORDS,
-  pendingIndex,
-  type Reply,
-  type Report,
-  type WorkerData,
-} from "./messages.js";
+import { type AddedPort, type Command, pendingIndex, type Report } from "./messages.js";
+import { meterMemory } from "./meter.js";
 import type { UserspaceDpifOptions } from "./options.js";
-
-const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
-/** A datapath that fails is started again after this long, then twice as long, up to the second. */
-const RESTART_MS = 100;
-const MAX_RESTART_MS = 10_000;
-/** One that has run this long before it failed begins again with the shortest wait. */
-const STEADY_MS = 60_000;
-
-/** Commands that go in one message. */
-const MAX_BATCH = 64;
+import { shaperMemory } from "./shaper.js";
+import { type Request, WorkerThread } from "./worker-thread.js";
 
 interface KnownPort {
   readonly port: DpPort;
   readonly spec: DpPortSpec;
   /** Of a TAP device: the descriptor that keeps it, whichever thread uses it. */
   fd: number | undefined;
+  /** Of a device that several threads receive from: the group of their sockets. */
+  fanout: number | undefined;
 }
 
-interface Waiting {
-  readonly command: Command & { seq: number };
-  readonly resolve: (value: unknown) => void;
-  readonly reject: (error: Error) => void;
-}
+/** A thread that no core is given to. */
+const ANYWHERE: readonly [undefined] = [undefined];
 
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;
-type Request = DistributiveOmit<Extract<Command, { seq: number }>, "seq">;
-
-/** The datapath in a thread of its own. Commands go by the thread's port, in order, and an eventfd wakes its poll.
- *  What it has been told is remembered, so that a thread that failed can be replaced by one that knows the same. */
+/** The datapath in threads of its own: one, or one for each core that it is given. Each has all ports and flows, and a
+ *  device's packets are spread over them by flow. The first opens what can be opened only once, carries out what
+ *  the slow path sends, and tells of ports.
+ *
+ *  What they have been told is remembered, so that a thread that failed can be replaced by one that knows the same. */
 export class WorkerDpif implements Dpif {
   readonly type = "netdev";
   readonly events = new EventEmitter<DpifEvents>();
   readonly #options: UserspaceDpifOptions;
   readonly #dummies: DummyHub;
   readonly #libc: Libc;
-  readonly #wakeFd: number;
-  readonly #one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
-  readonly #oneAddress: number;
-  #pending = newPending();
-  #worker: Worker;
+  #cores: readonly (number | undefined)[] = ANYWHERE;
+  #threads: readonly WorkerThread[];
   readonly #ports = new Map<number, KnownPort>();
   readonly #flows = new Map<number, DpFlow>();
-  readonly #meters = new Map<number, MeterConfig>();
-  readonly #queues = new Map<number, QueuesConfig>();
-  readonly #waiting = new Map<number, Waiting>();
-  #seq = 0;
-  /** Commands that have not been sent yet: those of one turn go together. */
-  #outbox: Command[] = [];
-  #isWakeDue = false;
+  readonly #meters = new Map<number, { config: MeterConfig; memory: SharedArrayBuffer }>();
+  readonly #queues = new Map<number, { config: QueuesConfig; memory: SharedArrayBuffer }>();
   #isBarrierDue = false;
   #barrier = Promise.resolve();
-  #startedAt: number;
-  #restartMs = RESTART_MS;
-  #restarts = 0;
-  #restartTimer: Timer | undefined;
-  #isDown = false;
   #isDestroyed = false;
 
   /** Throws an Error of one line where threads cannot reach devices (no koffi, no Linux). */
@@ -94,11 +61,7 @@ export class WorkerDpif implements Dpif {
     this.#options = options;
     this.#dummies = options.dummies ?? new DummyHub();
     this.#libc = loadLibc();
-    this.#oneAddress = this.#libc.addressOf(this.#one.buffer);
-    this.#wakeFd = this.#libc.eventfd(0, EFD_NONBLOCK_CLOEXEC);
-    if (this.#wakeFd < 0) throw new Error("the datapath cannot make an eventfd");
-    this.#startedAt = options.clock.now();
-    this.#worker = this.#start();
+    this.#threads = this.#startAll();
   }
 
   async portAdd(spec: DpPortSpec): Promise<DpPort> {
@@ -107,7 +70,7 @@ export class WorkerDpif implements Dpif {
     }
     let odpPort = 1;
     while (this.#ports.has(odpPort)) odpPort++;
-    const reserved: KnownPort = {
+    const known: KnownPort = {
       port: {
         odpPort,
         name: spec.name,
@@ -121,53 +84,51 @@ export class WorkerDpif implements Dpif {
       },
       spec,
       fd: undefined,
+      fanout: undefined,
     };
     // The number and the name are taken while the thread opens the device.
-    this.#ports.set(odpPort, reserved);
+    this.#ports.set(odpPort, known);
     try {
-      const added = (await this.#ask({ op: "portAdd", odpPort, spec, adoptFd: undefined })) as AddedPort;
-      const { gone: _, ...status } = added.status;
-      Object.assign(reserved.port, status);
-      reserved.fd = added.fd;
+      await this.#open(known);
     } catch (error) {
       this.#ports.delete(odpPort);
       throw error;
     }
     if (spec.type === "dummy") this.#plug(odpPort, spec.name);
-    return reserved.port;
+    return known.port;
   }
 
   async portDel(odpPort: number): Promise<void> {
     const known = this.#ports.get(odpPort);
     if (!known) return;
     if (known.spec.type === "dummy") this.#unplug(known.port.name);
-    await this.#ask({ op: "portDel", odpPort });
+    await this.#askAll({ op: "portDel", odpPort });
     this.#ports.delete(odpPort);
     this.#queues.delete(odpPort);
   }
 
-  portStats(odpPort: number): Promise<NetdevStats> {
-    return this.#ask({ op: "portStats", odpPort }) as Promise<NetdevStats>;
+  async portStats(odpPort: number): Promise<NetdevStats> {
+    return sum((await this.#askAll({ op: "portStats", odpPort })) as NetdevStats[]);
   }
 
   async portSet(odpPort: number, change: DpPortChange): Promise<void> {
-    await this.#ask({ op: "portSet", odpPort, change });
+    await this.#first.ask({ op: "portSet", odpPort, change });
   }
 
   flowPut({ id, key, mask, actions }: DpFlow): void {
     const flow = { id, key, mask, actions: ownActions(actions) };
     this.#flows.set(id, flow);
-    this.#tell({ op: "flowPut", flow });
+    this.#tellAll({ op: "flowPut", flow });
   }
 
   flowDel(id: number): void {
     this.#flows.delete(id);
-    this.#tell({ op: "flowDel", id });
+    this.#tellAll({ op: "flowDel", id });
   }
 
   flowFlush(): void {
     this.#flows.clear();
-    this.#tell({ op: "flowFlush" });
+    this.#tellAll({ op: "flowFlush" });
   }
 
   execute(
@@ -177,159 +138,189 @@ export class WorkerDpif implements Dpif {
     key?: FlowKey,
     offload?: Offload,
   ): void {
-    const command = { packet: ownBytes(packet), odpPort, actions: ownActions(actions), key, offload };
-    this.#tell({ op: "execute", ...command });
+    this.#isBarrierDue = true;
+    this.#first.tell({
+      op: "execute",
+      packet: ownBytes(packet),
+      odpPort,
+      actions: ownActions(actions),
+      key,
+      offload,
+    });
   }
 
   /** When nothing was told since the last barrier, that one's answer serves. */
   barrier(): Promise<void> {
     if (this.#isBarrierDue) {
       this.#isBarrierDue = false;
-      this.#barrier = this.#ask({ op: "barrier" }).then(() => undefined);
+      this.#barrier = this.#askAll({ op: "barrier" }).then(() => undefined);
     }
     return this.#barrier;
   }
 
   async syncStats(): Promise<void> {
-    await this.#ask({ op: "syncStats" });
+    await this.#askAll({ op: "syncStats" });
   }
 
   meterSet(id: number, config: MeterConfig | null): void {
-    if (config) this.#meters.set(id, config);
-    else this.#meters.delete(id);
-    this.#tell({ op: "meterSet", id, config });
+    if (config) {
+      const memory = meterMemory(config);
+      this.#meters.set(id, { config, memory });
+      this.#tellAll({ op: "meterSet", id, config, memory });
+    } else {
+      this.#meters.delete(id);
+      this.#tellAll({ op: "meterSet", id, config: null });
+    }
   }
 
-  meterStats(id: number): Promise<MeterStats | undefined> {
-    return this.#ask({ op: "meterStats", id }) as Promise<MeterStats | undefined>;
+  async meterStats(id: number): Promise<MeterStats | undefined> {
+    const all = (await this.#askAll({ op: "meterStats", id })) as (MeterStats | undefined)[];
+    const known = all.filter((stats) => stats !== undefined);
+    const [first] = known;
+    if (!first) return undefined;
+    return {
+      ...sum(known.map(({ packets, bytes }) => ({ packets, bytes }))),
+      bands: first.bands.map((_, i) => sum(known.map(({ bands }) => bands[i]!))),
+    };
   }
 
   queuesSet(odpPort: number, config: QueuesConfig | null): void {
     if (!this.#ports.has(odpPort)) return;
-    if (config) this.#queues.set(odpPort, config);
-    else this.#queues.delete(odpPort);
-    this.#tell({ op: "queuesSet", odpPort, config });
+    if (config) {
+      const memory = shaperMemory(config);
+      this.#queues.set(odpPort, { config, memory });
+      this.#tellAll({ op: "queuesSet", odpPort, config, memory });
+    } else {
+      this.#queues.delete(odpPort);
+      this.#tellAll({ op: "queuesSet", odpPort, config: null });
+    }
   }
 
-  queueStats(odpPort: number): Promise<readonly QueueStats[]> {
-    return this.#ask({ op: "queueStats", odpPort }) as Promise<readonly QueueStats[]>;
+  async queueStats(odpPort: number): Promise<readonly QueueStats[]> {
+    const all = (await this.#askAll({ op: "queueStats", odpPort })) as (readonly QueueStats[])[];
+    return all[0]!.map((first, i) => ({
+      ...sum(all.map((list) => ({ ...list[i]! }))),
+      queue_id: first.queue_id,
+    }));
   }
 
   async counters(): Promise<Readonly<Record<string, number>>> {
-    const counters = (await this.#ask({ op: "counters" })) as Record<string, number>;
-    return { ...counters, restarts: this.#restarts };
+    const threads = await this.threadCounters();
+    // Each thread has all flows.
+    const { flows = 0, masks = 0 } = threads[0]!;
+    return { ...sum(threads), flows, masks, threads: threads.length };
   }
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
-    return [await this.counters()];
+    const all = (await this.#askAll({ op: "counters" })) as Record<string, number>[];
+    return all.map((counters, i) => ({ ...counters, restarts: this.#threads[i]?.restarts ?? 0 }));
+  }
+
+  /** Packets pause while the threads change. */
+  async threadsSet(cores: readonly number[]): Promise<void> {
+    const wanted: readonly (number | undefined)[] = cores.length === 0 ? ANYWHERE : cores;
+    if (wanted.join() === this.#cores.join() && wanted.length === this.#cores.length) return;
+    await this.syncStats();
+    await Promise.all(this.#threads.map((thread) => thread.stop("leave")));
+    this.#cores = wanted;
+    this.#threads = this.#startAll();
+    for (const known of this.#ports.values()) {
+      known.fanout = undefined;
+      await this.#open(known).catch((error: Error) => this.#options.log.warn(error.message));
+    }
+    for (const thread of this.#threads) this.#refill(thread);
+    await this.#askAll({ op: "barrier" });
   }
 
   async destroy(): Promise<void> {
     if (this.#isDestroyed) return;
     this.#isDestroyed = true;
-    this.#restartTimer?.cancel();
     for (const { spec } of this.#ports.values()) if (spec.type === "dummy") this.#unplug(spec.name);
-    if (this.#isDown) {
+    if (this.#first.isDown)
       for (const { fd } of this.#ports.values()) if (fd !== undefined) this.#libc.close(fd);
-    } else {
-      const ended = new Promise((resolve) => this.#worker.once("exit", resolve));
-      await this.#ask({ op: "destroy" });
-      await ended;
-    }
-    for (const { reject } of this.#waiting.values()) reject(new Error("the datapath was destroyed"));
-    this.#waiting.clear();
-    this.#libc.close(this.#wakeFd);
+    await Promise.all(this.#threads.map((thread) => thread.stop("destroy")));
     this.events.removeAllListeners();
   }
 
-  /** Makes the thread fail, as a bug would. For tests. */
+  /** Makes the first thread fail, as a bug would. For tests. */
   crash(): void {
-    this.#tell({ op: "crash" });
+    this.#first.tell({ op: "crash" });
   }
 
-  #start(): Worker {
-    const data: WorkerData = {
-      wakeFd: this.#wakeFd,
-      pending: this.#pending,
-      maxFlows: this.#options.maxFlows,
+  get #first(): WorkerThread {
+    return this.#threads[0]!;
+  }
+
+  #startAll(): WorkerThread[] {
+    const { clock, log, maxFlows } = this.#options;
+    return this.#cores.map(
+      (core, index) =>
+        new WorkerThread({
+          index,
+          core,
+          clock,
+          log,
+          libc: this.#libc,
+          maxFlows,
+          onReport: (report, pending) => this.#take(report, pending, index),
+          onFailed: (error) => this.events.emit("error", error),
+          onRestarted: (thread, unanswered) => this.#restarted(thread, index, unanswered),
+        }),
+    );
+  }
+
+  #tellAll(command: Command): void {
+    this.#isBarrierDue = true;
+    for (const thread of this.#threads) thread.tell(command);
+  }
+
+  #askAll(request: Request): Promise<unknown[]> {
+    return Promise.all(this.#threads.map((thread) => thread.ask(request)));
+  }
+
+  /** Opens a port's device in each thread, the first thread first. */
+  async #open(known: KnownPort): Promise<void> {
+    const added = (await this.#first.ask(this.#portAdd(known, 0))) as AddedPort;
+    const { gone: _, ...status } = added.status;
+    Object.assign(known.port, status);
+    known.fd = added.fd;
+    known.fanout = added.fanout;
+    await Promise.all(this.#threads.slice(1).map((thread, i) => thread.ask(this.#portAdd(known, i + 1))));
+  }
+
+  #portAdd({ port, spec, fd, fanout }: KnownPort, index: number): Extract<Request, { op: "portAdd" }> {
+    return {
+      op: "portAdd",
+      odpPort: port.odpPort,
+      spec,
+      // The others close theirs by themselves.
+      adoptFd: fd === undefined || index === 0 ? fd : this.#libc.dup(fd),
+      fanout: this.#threads.length > 1 ? (fanout ?? "new") : undefined,
     };
-    const worker = new Worker(workerFile(), { workerData: data, name: "datapath" });
-    worker.on("message", (report: Report) => this.#take(report));
-    worker.on("error", (error) => this.#failed(worker, error));
-    worker.on("exit", (code) => {
-      if (!this.#isDestroyed) this.#failed(worker, new Error(`the datapath's thread ended with ${code}`));
-    });
-    return worker;
-  }
-
-  #failed(worker: Worker, error: unknown): void {
-    if (this.#isDown || this.#isDestroyed || worker !== this.#worker) return;
-    this.#isDown = true;
-    this.#outbox = [];
-    this.#restarts++;
-    const { clock, log } = this.#options;
-    if (clock.now() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
-    const text = error instanceof Error ? error.message : String(error);
-    log.warn(`the datapath failed and starts again in ${this.#restartMs} ms: ${text}`);
-    this.#restartTimer = clock.setTimeout(() => this.#restart(), this.#restartMs);
-    this.#restartMs = Math.min(this.#restartMs * 2, MAX_RESTART_MS);
-    this.events.emit("error", error instanceof Error ? error : new Error(text));
   }
 
   /** A new thread is told all that the old one knew, and what it has not answered. */
-  #restart(): void {
-    this.#pending = newPending();
-    this.#isDown = false;
-    this.#startedAt = this.#options.clock.now();
-    this.#worker = this.#start();
-    const unanswered = [...this.#waiting.values()];
+  #restarted(thread: WorkerThread, index: number, unanswered: readonly Command[]): void {
     const isUnanswered = new Set(
-      unanswered.flatMap(({ command }) => (command.op === "portAdd" ? [command.odpPort] : [])),
+      unanswered.flatMap((command) => (command.op === "portAdd" ? [command.odpPort] : [])),
     );
-    for (const [odpPort, { spec, fd }] of this.#ports) {
+    for (const [odpPort, known] of this.#ports) {
       if (isUnanswered.has(odpPort)) continue;
-      this.#ask({ op: "portAdd", odpPort, spec, adoptFd: fd }).catch((error: Error) => {
+      thread.ask(this.#portAdd(known, index)).catch((error: Error) => {
         this.#options.log.warn(`after the restart: ${error.message}`);
       });
     }
-    for (const [odpPort, config] of this.#queues) this.#tell({ op: "queuesSet", odpPort, config });
-    for (const [id, config] of this.#meters) this.#tell({ op: "meterSet", id, config });
-    for (const flow of this.#flows.values()) this.#tell({ op: "flowPut", flow });
-    for (const { command } of unanswered) this.#tell(command);
+    this.#refill(thread);
     this.#options.log.info(`the datapath is back with ${this.#ports.size} ports, ${this.#flows.size} flows`);
   }
 
-  #tell(command: Command): void {
-    if (!("seq" in command)) this.#isBarrierDue = true;
-    // What is not remembered is lost while there is nobody to hear it.
-    if (this.#isDown) return;
-    this.#outbox.push(command);
-    if (this.#outbox.length >= MAX_BATCH) this.#post();
-    if (this.#isWakeDue) return;
-    // One wake-up serves all that is told in this turn: it is written when the turn ends.
-    this.#isWakeDue = true;
-    queueMicrotask(() => {
-      this.#isWakeDue = false;
-      if (this.#outbox.length > 0) this.#post();
-      this.#libc.write(this.#wakeFd, this.#oneAddress, 8);
-    });
+  #refill(thread: WorkerThread): void {
+    for (const [odpPort, queues] of this.#queues) thread.tell({ op: "queuesSet", odpPort, ...queues });
+    for (const [id, meter] of this.#meters) thread.tell({ op: "meterSet", id, ...meter });
+    for (const flow of this.#flows.values()) thread.tell({ op: "flowPut", flow });
   }
 
-  #post(): void {
-    const commands = this.#outbox;
-    this.#outbox = [];
-    this.#worker.postMessage(commands);
-  }
-
-  #ask(request: Request): Promise<unknown> {
-    const command = { ...request, seq: ++this.#seq } as Command & { seq: number };
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(command.seq, { command, resolve, reject });
-      this.#tell(command);
-    });
-  }
-
-  #take(report: Report): void {
+  #take(report: Report, pending: Int32Array, index: number): void {
     const now = this.#options.clock.now();
     for (const text of report.errors) this.events.emit("error", new Error(text));
     if (report.stats.length > 0) {
@@ -338,38 +329,31 @@ export class WorkerDpif implements Dpif {
         report.stats.map((delta) => ({ ...delta, usedMs: now - delta.usedMs })),
       );
     }
-    for (const event of report.ports) {
+    // All threads see the same of a device; one tells.
+    for (const event of index === 0 ? report.ports : []) {
       const known = this.#ports.get(event.odpPort);
       if (!known) continue;
       const { gone: _, ...change } = event;
       Object.assign(known.port, change);
       this.events.emit("port", event);
     }
-    for (const reply of report.replies) this.#answer(reply);
     for (const { name, frame } of report.transmitted) this.#dummies.port(name).onTransmit?.(frame);
     for (const upcall of report.upcalls) {
-      Atomics.sub(this.#pending, 0, 1);
-      Atomics.sub(this.#pending, pendingIndex(upcall.odpPort), 1);
+      Atomics.sub(pending, 0, 1);
+      Atomics.sub(pending, pendingIndex(upcall.odpPort), 1);
       this.events.emit("upcall", upcall);
     }
-  }
-
-  #answer(reply: Reply): void {
-    const waiting = this.#waiting.get(reply.seq);
-    if (!waiting) return;
-    this.#waiting.delete(reply.seq);
-    if (reply.error === undefined) waiting.resolve(reply.value);
-    else waiting.reject(new Error(reply.error));
   }
 
   #plug(odpPort: number, name: string): void {
     const cable = this.#dummies.port(name);
     cable.onReceive = (frames) => {
-      for (const frame of frames) this.#tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
+      for (const frame of frames) this.#first.tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
+      this.#isBarrierDue = true;
       return frames.length;
     };
-    cable.onLink = (link) => this.#tell({ op: "dummyLink", odpPort, link });
-    if (!cable.link) this.#tell({ op: "dummyLink", odpPort, link: false });
+    cable.onLink = (link) => this.#tellAll({ op: "dummyLink", odpPort, link });
+    if (!cable.link) this.#tellAll({ op: "dummyLink", odpPort, link: false });
   }
 
   #unplug(name: string): void {
@@ -377,6 +361,14 @@ export class WorkerDpif implements Dpif {
     cable.onReceive = undefined;
     cable.onLink = undefined;
   }
+}
+
+/** Adds up numbers by name. */
+function sum<T extends object>(all: readonly T[]): T {
+  const total: Record<string, number> = {};
+  for (const one of all)
+    for (const [name, value] of Object.entries(one)) total[name] = (total[name] ?? 0) + (value as number);
+  return total as T;
 }
 
 /** The bytes alone: what goes to the thread is copied with all of the buffer that it is a part of. */
@@ -391,14 +383,3 @@ const ownActions = (actions: readonly OdpAction[]): readonly OdpAction[] =>
     }
     return "actions" in action ? { ...action, actions: ownActions(action.actions) } : action;
   });
-
-const newPending = (): Int32Array => new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
-
-/** The thread's program: beside this file when built; in the build's place when this is the source (under vitest). */
-function workerFile(): string {
-  const beside = fileURLToPath(new URL("./worker.js", import.meta.url));
-  if (existsSync(beside)) return beside;
-  const built = fileURLToPath(new URL("../../../dist/datapath/userspace/worker.js", import.meta.url));
-  if (existsSync(built)) return built;
-  throw new Error(`the datapath's thread is not built: ${built} is missing (npm run build)`);
-}

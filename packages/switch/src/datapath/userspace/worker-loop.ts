@@ -45,6 +45,7 @@ interface LoopPort {
   status: NetdevStatus;
   /** What is done with each packet received. */
   readonly sink: (packet: Packet) => void;
+  fanout: number | undefined;
 }
 
 /** The datapath's thread: it waits in poll for its devices, for the kernel's news of links and for commands, and is
@@ -75,6 +76,7 @@ export class WorkerLoop implements DatapathHost {
   #hasReport = false;
   #statsDue = 0;
   #running = true;
+  #keepsTaps = false;
   /** Clock ms at which the last turn ended; and ms spent waiting and working. */
   #turnEnded = realClock.now();
   #idleMs = 0;
@@ -91,6 +93,15 @@ export class WorkerLoop implements DatapathHost {
     this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
     this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
     this.#rebuildPoll();
+    if (data.core !== undefined) this.#keepTo(data.core);
+  }
+
+  /** Has the scheduler run this thread on one core. */
+  #keepTo(core: number): void {
+    const mask = new Uint8Array(new ArrayBuffer(128));
+    mask[core >>> 3] = 1 << (core & 7);
+    if (this.#libc.schedSetaffinity(0, mask.length, this.#libc.addressOf(mask.buffer)) < 0)
+      this.#error(`the datapath's thread cannot be kept to core ${core}`);
   }
 
   // What the datapath asks of its host.
@@ -119,10 +130,10 @@ export class WorkerLoop implements DatapathHost {
     try {
       while (this.#running) this.#turn();
     } catch (error) {
-      this.#closeAll(false);
+      this.#closeAll(true);
       throw error;
     }
-    this.#closeAll(true);
+    this.#closeAll(this.#keepsTaps);
     this.#postReport();
   }
 
@@ -224,10 +235,10 @@ export class WorkerLoop implements DatapathHost {
         datapath.execute(command.packet, command.odpPort, command.actions, command.key, command.offload);
         return;
       case "meterSet":
-        datapath.meterSet(command.id, command.config);
+        datapath.meterSet(command.id, command.config, "memory" in command ? command.memory : undefined);
         return;
       case "queuesSet":
-        datapath.queuesSet(command.odpPort, command.config);
+        datapath.queuesSet(command.odpPort, command.config, "memory" in command ? command.memory : undefined);
         return;
       case "dummyReceive":
         this.#dummyReceive(command.odpPort, command.frame);
@@ -277,6 +288,11 @@ export class WorkerLoop implements DatapathHost {
         this.#stats(datapath.takeCounts());
         this.#reply(command.seq);
         return;
+      case "leave":
+        this.#keepsTaps = true;
+        this.#running = false;
+        this.#reply(command.seq);
+        return;
       case "destroy":
         this.#running = false;
         this.#reply(command.seq);
@@ -284,8 +300,8 @@ export class WorkerLoop implements DatapathHost {
     }
   }
 
-  #portAdd({ odpPort, spec, adoptFd }: Extract<Command, { op: "portAdd" }>): AddedPort {
-    const netdev = this.#openNetdev(odpPort, spec, adoptFd);
+  #portAdd({ odpPort, spec, adoptFd, fanout }: Extract<Command, { op: "portAdd" }>): AddedPort {
+    const netdev = this.#openNetdev(odpPort, spec, adoptFd, fanout);
     if (
       spec.type !== "dummy" &&
       adoptFd === undefined &&
@@ -303,16 +319,31 @@ export class WorkerLoop implements DatapathHost {
     }
     const status = netdev.status();
     const sink = (packet: Packet): void => this.#datapath.receive(odpPort, packet);
-    const port: LoopPort = { odpPort, name: spec.name, type: spec.type, spec, netdev, status, sink };
+    const port: LoopPort = {
+      odpPort,
+      name: spec.name,
+      type: spec.type,
+      spec,
+      netdev,
+      status,
+      sink,
+      fanout: undefined,
+    };
     this.#ports.set(odpPort, port);
     this.#datapath.addPort(odpPort, netdev);
     this.#rebuildPoll();
-    return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined };
+    port.fanout = netdev instanceof AfPacketNetdev ? netdev.fanout : undefined;
+    return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined, fanout: port.fanout };
   }
 
-  #openNetdev(odpPort: number, spec: DpPortSpec, adoptFd: number | undefined): Netdev {
+  #openNetdev(
+    odpPort: number,
+    spec: DpPortSpec,
+    adoptFd: number | undefined,
+    fanout: number | "new" | undefined,
+  ): Netdev {
     const { name, type, mac, mtu } = spec;
-    if (type === "system" || type === "afxdp") return this.#openDevice(spec);
+    if (type === "system" || type === "afxdp") return this.#openDevice(spec, fanout);
     if (type === "internal" || type === "tap") return new TapNetdev(this.#libc, this.#ring, name, adoptFd);
     if (type === "dummy") {
       return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (packet) => this.#transmit(name, packet));
@@ -321,9 +352,14 @@ export class WorkerLoop implements DatapathHost {
   }
 
   /** A network device: by AF_XDP where the port asks for it, else by a packet socket. */
-  #openDevice({ name, type, options }: DpPortSpec): AfPacketNetdev | AfXdpNetdev {
+  #openDevice(
+    { name, type, options }: DpPortSpec,
+    fanout: number | "new" | undefined,
+  ): AfPacketNetdev | AfXdpNetdev {
     const mode = options["xdp-mode"] ?? (type === "afxdp" ? "best-effort" : undefined);
-    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name);
+    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name, fanout);
+    if (fanout !== undefined)
+      throw new Error(`${name}: AF_XDP needs a datapath of one thread (pmd-cpu-mask)`);
     this.#arena ??= new XdpArena(this.#libc);
     return new AfXdpNetdev(this.#libc, this.#arena, name, mode);
   }
@@ -376,7 +412,7 @@ export class WorkerLoop implements DatapathHost {
   #reopen(port: LoopPort): void {
     if (port.type !== "system" && port.type !== "afxdp") return;
     try {
-      const netdev = this.#openDevice(port.spec);
+      const netdev = this.#openDevice(port.spec, port.fanout);
       port.netdev.close();
       port.netdev = netdev;
       this.#datapath.addPort(port.odpPort, netdev);
@@ -416,7 +452,11 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #rebuildPoll(): void {
-    this.#polled = [...this.#ports.values()].filter((port) => isPolled(port.netdev) && !port.status.gone);
+    // A TAP device has one queue, which is the first thread's.
+    this.#polled = [...this.#ports.values()].filter(
+      ({ netdev, status }) =>
+        isPolled(netdev) && !status.gone && (this.#data.index === 0 || !(netdev instanceof TapNetdev)),
+    );
     const count = this.#polled.length + 2;
     if (count * 2 > this.#pollfds.length) {
       this.#pollfds = new Int32Array(new ArrayBuffer(16 * count));
@@ -476,9 +516,10 @@ export class WorkerLoop implements DatapathHost {
     this.#commands.postMessage(report, transfer);
   }
 
-  #closeAll(withTaps: boolean): void {
+  /** The first thread's TAP devices can stay; the others have them by descriptors of their own. */
+  #closeAll(keepsTaps: boolean): void {
     for (const { netdev } of this.#ports.values()) {
-      if (withTaps || !(netdev instanceof TapNetdev)) netdev.close();
+      if (!keepsTaps || this.#data.index > 0 || !(netdev instanceof TapNetdev)) netdev.close();
     }
     this.#links.close();
   }
