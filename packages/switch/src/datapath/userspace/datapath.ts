@@ -257,7 +257,10 @@ export class Datapath implements ExecutorHost {
       masks: this.#flows.masks,
       sampled_packets: this.#stages.packets,
       ...Object.fromEntries(
-        STAGES.map((name, stage) => [`sampled_${name}_ns`, Math.round(this.#stages.times[stage]! * 1e6)]),
+        STAGES.map((name, stage) => [
+          `sampled_${name}_ns`,
+          Math.max(0, Math.round(this.#stages.times[stage]! * 1e6)),
+        ]),
       ),
     };
   }
