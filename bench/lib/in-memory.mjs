@@ -100,14 +100,14 @@ function run(ms) {
 run(WARM_UP_MS);
 await turn();
 globalThis.gc();
-const earlier = await dpif.counters();
+const [earlier] = await dpif.threadCounters();
 const begun = performance.now();
 const cpu = process.cpuUsage();
 const packets = run(seconds * 1000);
 const { user, system } = process.cpuUsage(cpu);
 const ended = performance.now();
 await turn();
-const later = await dpif.counters();
+const [later] = await dpif.threadCounters();
 const since = (name) => later[name] - earlier[name];
 const stages = Object.fromEntries(
   ["receive", "parse", "emc", "megaflow", "actions", "send"].map((stage) => [

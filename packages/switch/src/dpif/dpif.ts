@@ -47,7 +47,7 @@ export interface Dpif {
   queueStats(odpPort: number): Promise<readonly QueueStats[]>;
   /** The datapath's own counters by name. */
   counters(): Promise<Readonly<Record<string, number>>>;
-  /** The same, of each of its threads. */
+  /** The same of each of its threads, with what its time went to, in names that end with _ns. */
   threadCounters(): Promise<readonly Readonly<Record<string, number>>[]>;
   /** Has a thread for each of these processor cores, or (none) one that keeps to no core; where the datapath has
    *  no threads of its own it means nothing. */

@@ -205,9 +205,14 @@ export class DpBacker {
     );
   }
 
-  /** Resolves when every change so far is in force for the next packet. */
+  /** Resolves when every change so far is in force for the next packet. Packets and requests of others have their turn
+   *  while many megaflows have to change. */
   async barrier(): Promise<void> {
-    this.megaflows.revalidateAll();
+    for (;;) {
+      this.megaflows.revalidate(SLICE);
+      if (!this.megaflows.isStale) break;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
     await this.dpif.barrier();
   }
 

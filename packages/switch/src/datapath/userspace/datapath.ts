@@ -199,6 +199,11 @@ export class Datapath implements ExecutorHost {
     return this.#flows.takeCounts();
   }
 
+  /** The same, packed for another thread. */
+  packCounts(): Float64Array<ArrayBuffer> {
+    return this.#flows.packCounts(this.#host.now());
+  }
+
   /** `memory`: of `meterMemory`, where others meter the same. */
   meterSet(id: number, config: MeterConfig | null, memory?: SharedArrayBuffer): void {
     if (config) this.#executor.meters.set(id, new Meter(config, this.#host.now(), memory));
@@ -255,6 +260,12 @@ export class Datapath implements ExecutorHost {
       megaflow_probes: this.#flows.probes,
       flows: this.#flows.size,
       masks: this.#flows.masks,
+    };
+  }
+
+  /** Where the time goes, by a sample of packets: ns by stage. */
+  readTimes(): Record<string, number> {
+    return {
       sampled_packets: this.#stages.packets,
       ...Object.fromEntries(
         STAGES.map((name, stage) => [

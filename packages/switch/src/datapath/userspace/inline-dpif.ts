@@ -180,7 +180,7 @@ export class InlineDpif implements Dpif, DatapathHost {
   async threadsSet(): Promise<void> {}
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
-    return [this.#datapath.readCounters()];
+    return [{ ...this.#datapath.readCounters(), ...this.#datapath.readTimes() }];
   }
 
   async destroy(): Promise<void> {

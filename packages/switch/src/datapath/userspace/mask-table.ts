@@ -13,14 +13,15 @@ interface Store {
   filter: Int32Array;
   /** Of each place: 0 when it is free, else 8 bits of the hash. They lie close, so that a miss costs little memory. */
   tags: Uint8Array;
-  /** Of each place: the flow's slot, then its masked key. */
+  /** Of each place: the flow's slot, the hash, then the masked key. */
   entries: Int32Array;
   /** Places less one. */
   mask: number;
 }
 
-/** Words of an entry before its key. */
-const KEY = 1;
+/** Words of an entry: where its hash lies, and its key. */
+const HASH = 1;
+const KEY = 2;
 const FILTER_BITS = 16;
 
 type Find = (store: Store, key: FlowKey) => number;
@@ -150,6 +151,7 @@ export class MaskTable {
     this.#store.tags[place] = tagOf(hash);
     this.#note(hash);
     this.#store.entries[at] = slot;
+    this.#store.entries[at + HASH] = hash;
     for (let i = 0; i < this.#lanes.length; i++)
       this.#store.entries[at + KEY + i] = key[this.#lanes[i]!]! & this.#bits[i]!;
     this.count++;
@@ -163,7 +165,7 @@ export class MaskTable {
     const { tags, entries, mask } = this.#store;
     const stride = this.#stride;
     for (let place = (gap + 1) & mask; tags[place] !== 0; place = (place + 1) & mask) {
-      const ideal = this.#hashAt(entries, place) & mask;
+      const ideal = entries[place * stride + HASH]! & mask;
       // It may not move before the place where a search for it begins.
       if (((place - ideal) & mask) < ((place - gap) & mask)) continue;
       tags[gap] = tags[place]!;
@@ -195,11 +197,6 @@ export class MaskTable {
     return place;
   }
 
-  #hashAt(entries: Int32Array, place: number): number {
-    const at = place * this.#stride + KEY;
-    return hashWords((i) => entries[at + i]!, this.#lanes.length);
-  }
-
   #resize(places: number): void {
     const store = this.#store;
     const { tags, entries } = store;
@@ -210,12 +207,13 @@ export class MaskTable {
     this.#removed = 0;
     for (let old = 0; old < tags.length; old++) {
       if (tags[old] === 0) continue;
-      const hash = this.#hashAt(entries, old);
+      const from = old * this.#stride;
+      const hash = entries[from + HASH]!;
       const place = this.#freePlace(hash);
       this.#note(hash);
       store.tags[place] = tags[old]!;
-      const from = old * this.#stride;
-      store.entries.set(entries.subarray(from, from + this.#stride), place * this.#stride);
+      const to = place * this.#stride;
+      for (let i = 0; i < this.#stride; i++) store.entries[to + i] = entries[from + i]!;
     }
   }
 }

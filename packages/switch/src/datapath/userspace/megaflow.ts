@@ -7,6 +7,8 @@ import type { Op } from "./ops.js";
 import { NO_PROGRAM, Programs } from "./programs.js";
 
 const NONE = -1;
+/** Numbers of a flow in packed counts. */
+export const STATS_WORDS = 5;
 /** Tuple-space lookups after which the masks are put in the order of their use. */
 const RESORT_AFTER = 8192;
 
@@ -176,6 +178,32 @@ export class Megaflows {
     }
     this.#touchedCount = 0;
     return deltas;
+  }
+
+  /** The same, for another thread: STATS_WORDS numbers a flow, the fields of FlowStatsDelta in order, but for usedMs how
+   *  long ago it was. */
+  packCounts(now: number): Float64Array<ArrayBuffer> {
+    const packed = new Float64Array(new ArrayBuffer(this.#touchedCount * STATS_WORDS * 8));
+    let at = 0;
+    for (let i = 0; i < this.#touchedCount; i++) {
+      const slot = this.#touched[i]!;
+      const from = slot * COUNTS;
+      const counts = this.#counts;
+      const words = this.#words;
+      words[slot * WORDS + LISTED] = 0;
+      if (counts[from + PACKETS] === 0) continue;
+      packed[at] = counts[from + ID]!;
+      packed[at + 1] = counts[from + PACKETS]!;
+      packed[at + 2] = counts[from + BYTES]!;
+      packed[at + 3] = Math.max(0, now - counts[from + USED]!);
+      packed[at + 4] = words[slot * WORDS + TCP_FLAGS]!;
+      at += STATS_WORDS;
+      counts[from + PACKETS] = 0;
+      counts[from + BYTES] = 0;
+      words[slot * WORDS + TCP_FLAGS] = 0;
+    }
+    this.#touchedCount = 0;
+    return packed.subarray(0, at);
   }
 
   ids(): IterableIterator<number> {

@@ -61,6 +61,8 @@ export interface Report {
   upcalls: Upcall[];
   /** `usedMs` is how long ago, ms: the two threads' clocks start apart. */
   stats: FlowStatsDelta[];
+  /** Those of many flows, as Megaflows.packCounts lays them out. */
+  packedStats: Float64Array<ArrayBuffer>[];
   ports: DpPortEvent[];
   replies: Reply[];
   errors: string[];
@@ -69,6 +71,12 @@ export interface Report {
 }
 
 export type Reply = { seq: number; value?: unknown; error?: string };
+
+/** The answer to counters. */
+export interface Counts {
+  counters: Record<string, number>;
+  times: Record<string, number>;
+}
 
 /** The answer to portAdd. */
 export interface AddedPort {

@@ -7,6 +7,7 @@ import type {
   DpPort,
   DpPortChange,
   DpPortSpec,
+  FlowStatsDelta,
   MeterConfig,
   MeterStats,
   NetdevStats,
@@ -17,7 +18,8 @@ import type {
 import type { FlowKey } from "../../flow/flow-key.js";
 import { DummyHub } from "../../netdev/dummy.js";
 import { type Libc, loadLibc } from "../../netdev/libc.js";
-import { type AddedPort, type Command, pendingIndex, type Report } from "./messages.js";
+import { STATS_WORDS } from "./megaflow.js";
+import { type AddedPort, type Command, type Counts, pendingIndex, type Report } from "./messages.js";
 import { meterMemory } from "./meter.js";
 import type { UserspaceDpifOptions } from "./options.js";
 import { shaperMemory } from "./shaper.js";
@@ -205,15 +207,15 @@ export class WorkerDpif implements Dpif {
   }
 
   async counters(): Promise<Readonly<Record<string, number>>> {
-    const threads = await this.threadCounters();
+    const threads = (await this.#countAll()).map(({ counters }) => counters);
     // Each thread has all flows.
     const { flows = 0, masks = 0 } = threads[0]!;
-    return { ...sum(threads), flows, masks, threads: threads.length };
+    const restarts = this.#threads.reduce((total, thread) => total + thread.restarts, 0);
+    return { ...sum(threads), flows, masks, restarts, threads: threads.length };
   }
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
-    const all = (await this.#askAll({ op: "counters" })) as Record<string, number>[];
-    return all.map((counters, i) => ({ ...counters, restarts: this.#threads[i]?.restarts ?? 0 }));
+    return (await this.#countAll()).map(({ counters, times }) => ({ ...counters, ...times }));
   }
 
   /** Packets pause while the threads change. */
@@ -278,6 +280,10 @@ export class WorkerDpif implements Dpif {
     return Promise.all(this.#threads.map((thread) => thread.ask(request)));
   }
 
+  #countAll(): Promise<Counts[]> {
+    return this.#askAll({ op: "counters" }) as Promise<Counts[]>;
+  }
+
   /** Opens a port's device in each thread, the first thread first. */
   async #open(known: KnownPort): Promise<void> {
     const added = (await this.#first.ask(this.#portAdd(known, 0))) as AddedPort;
@@ -329,6 +335,7 @@ export class WorkerDpif implements Dpif {
         report.stats.map((delta) => ({ ...delta, usedMs: now - delta.usedMs })),
       );
     }
+    for (const packed of report.packedStats) this.events.emit("stats", unpack(packed, now));
     // All threads see the same of a device; one tells.
     for (const event of index === 0 ? report.ports : []) {
       const known = this.#ports.get(event.odpPort);
@@ -361,6 +368,20 @@ export class WorkerDpif implements Dpif {
     cable.onReceive = undefined;
     cable.onLink = undefined;
   }
+}
+
+function unpack(packed: Float64Array, now: number): FlowStatsDelta[] {
+  const deltas: FlowStatsDelta[] = [];
+  for (let at = 0; at < packed.length; at += STATS_WORDS) {
+    deltas.push({
+      id: packed[at]!,
+      packets: packed[at + 1]!,
+      bytes: packed[at + 2]!,
+      usedMs: now - packed[at + 3]!,
+      tcpFlags: packed[at + 4]!,
+    });
+  }
+  return deltas;
 }
 
 /** Adds up numbers by name. */

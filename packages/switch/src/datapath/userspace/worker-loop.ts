@@ -9,7 +9,7 @@ import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
 import { LinkWatch } from "../../netdev/link-watch.js";
 import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js";
 import { Packet } from "../../netdev/packet.js";
-import { RxRing } from "../../netdev/rx-ring.js";
+import { BURST, RxRing } from "../../netdev/rx-ring.js";
 import { TapNetdev } from "../../netdev/tap.js";
 import { XdpArena } from "../../netdev/xdp-arena.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
@@ -28,8 +28,10 @@ const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
 const POLLNVAL = 32;
-/** Commands carried out in one turn: packets have theirs in between, however many commands there are. */
-const COMMANDS_A_TURN = 256;
+/** Commands carried out in one turn, so that packets have theirs in between however many there are; and how many when
+ *  more packets came than a turn receives: a tenth of a millisecond's worth. */
+const COMMANDS_A_TURN = 64;
+const COMMANDS_WHEN_BUSY = 16;
 /** Frames that may wait to be handed to a dummy port's cable, in one turn. */
 const MAX_TRANSMITTED = 4096;
 
@@ -72,6 +74,8 @@ export class WorkerLoop implements DatapathHost {
   #batch: readonly Command[] = [];
   #next = 0;
   #hasCommands = false;
+  /** Whether some device had a full burst in this turn. */
+  #isBusy = false;
   #report = newReport();
   #hasReport = false;
   #statsDue = 0;
@@ -178,6 +182,7 @@ export class WorkerLoop implements DatapathHost {
   /** One burst of each device that has something: none can keep the others waiting. */
   #receiveAll(): void {
     const polled = this.#polled;
+    this.#isBusy = false;
     for (let i = 0; i < polled.length; i++) {
       const events = this.#revents(i + 2);
       if (events === 0) continue;
@@ -186,13 +191,14 @@ export class WorkerLoop implements DatapathHost {
       if (!isPolled(netdev)) continue;
       this.#datapath.beginBurst();
       const count = netdev.receive(port.sink, this.#endOfBurst);
+      if (count >= BURST) this.#isBusy = true;
       // A device that only ever reports an error is gone: it must not keep poll from waiting.
       if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#refresh(port);
     }
   }
 
   #takeCommands(): void {
-    for (let left = COMMANDS_A_TURN; left > 0 && this.#running; left--) {
+    for (let left = this.#isBusy ? COMMANDS_WHEN_BUSY : COMMANDS_A_TURN; left > 0 && this.#running; left--) {
       if (this.#next === this.#batch.length && !this.#takeBatch()) {
         this.#hasCommands = false;
         break;
@@ -276,16 +282,19 @@ export class WorkerLoop implements DatapathHost {
         return;
       case "counters":
         this.#reply(command.seq, {
-          ...datapath.readCounters(),
-          idle_ns: Math.round(this.#idleMs * 1e6),
-          processing_ns: Math.round(this.#busyMs * 1e6),
+          counters: datapath.readCounters(),
+          times: {
+            ...datapath.readTimes(),
+            idle_ns: Math.round(this.#idleMs * 1e6),
+            processing_ns: Math.round(this.#busyMs * 1e6),
+          },
         });
         return;
       case "barrier":
         this.#reply(command.seq);
         return;
       case "syncStats":
-        this.#stats(datapath.takeCounts());
+        this.#packStats();
         this.#reply(command.seq);
         return;
       case "leave":
@@ -481,7 +490,7 @@ export class WorkerLoop implements DatapathHost {
     }
     if (this.#statsDue === 0) this.#statsDue = now + STATS_PERIOD_MS;
     else if (now >= this.#statsDue) {
-      this.#stats(this.#datapath.takeCounts());
+      this.#packStats();
       this.#statsDue = 0;
     }
   }
@@ -492,6 +501,13 @@ export class WorkerLoop implements DatapathHost {
       this.#report.stats.push({ ...delta, usedMs: Math.max(0, now - delta.usedMs) });
       this.#hasReport = true;
     }
+  }
+
+  #packStats(): void {
+    const packed = this.#datapath.packCounts();
+    if (packed.length === 0) return;
+    this.#report.packedStats.push(packed);
+    this.#hasReport = true;
   }
 
   #reply(seq: number, value?: unknown, error?: string): void {
@@ -512,7 +528,8 @@ export class WorkerLoop implements DatapathHost {
     // Long packets that were copied for the slow path are handed over; to copy a short one again costs less.
     const transfer = report.upcalls
       .filter(({ packet }) => packet.length > SHORT)
-      .map(({ packet }) => packet.buffer as ArrayBuffer);
+      .map(({ packet }) => packet.buffer as ArrayBuffer)
+      .concat(report.packedStats.map(({ buffer }) => buffer));
     this.#commands.postMessage(report, transfer);
   }
 
@@ -528,6 +545,7 @@ export class WorkerLoop implements DatapathHost {
 const newReport = (): Report => ({
   upcalls: [],
   stats: [],
+  packedStats: [],
   ports: [],
   replies: [],
   errors: [],
