@@ -44,9 +44,9 @@ const TP_STATUS_VLAN_VALID = 0x10;
 const TP_STATUS_VLAN_TPID_VALID = 0x40;
 const ETH_VLAN = 0x8100;
 
-/** The default holds two super-frames. This is 60 of them, or 5,000 short packets: what waits longer had better be
+/** The default holds two super-frames. This is 120 of them, or 10,000 short packets: what waits longer had better be
  *  dropped. */
-const SOCKET_BUFFER = 4 << 20;
+const SOCKET_BUFFER = 8 << 20;
 const SLOTS = 64;
 
 /** A Linux network device through a packet socket (packet(7)). The device keeps its offloads on: frames come with a

@@ -32,6 +32,8 @@ interface KnownPort {
   fd: number | undefined;
   /** Of a device that several threads receive from: the group of their sockets. */
   fanout: number | undefined;
+  /** What threads counted that are no more. */
+  counted: NetdevStats[];
 }
 
 /** A thread that no core is given to. */
@@ -87,6 +89,7 @@ export class WorkerDpif implements Dpif {
       spec,
       fd: undefined,
       fanout: undefined,
+      counted: [],
     };
     // The number and the name are taken while the thread opens the device.
     this.#ports.set(odpPort, known);
@@ -110,7 +113,8 @@ export class WorkerDpif implements Dpif {
   }
 
   async portStats(odpPort: number): Promise<NetdevStats> {
-    return sum((await this.#askAll({ op: "portStats", odpPort })) as NetdevStats[]);
+    const counted = (await this.#askAll({ op: "portStats", odpPort })) as NetdevStats[];
+    return sum([...counted, ...(this.#ports.get(odpPort)?.counted ?? [])]);
   }
 
   async portSet(odpPort: number, change: DpPortChange): Promise<void> {
@@ -223,6 +227,7 @@ export class WorkerDpif implements Dpif {
     const wanted: readonly (number | undefined)[] = cores.length === 0 ? ANYWHERE : cores;
     if (wanted.join() === this.#cores.join() && wanted.length === this.#cores.length) return;
     await this.syncStats();
+    for (const [odpPort, known] of this.#ports) known.counted = [await this.portStats(odpPort)];
     await Promise.all(this.#threads.map((thread) => thread.stop("leave")));
     this.#cores = wanted;
     this.#threads = this.#startAll();
