@@ -101,6 +101,18 @@ test.each(WRONG)("%j as %j is refused with path and value", (from, to, message) 
   expect(said).not.toContain("\n");
 });
 
+test.each([
+  ["", "net.yaml: null is not an object"],
+  ["[1]", "net.yaml: [1] is not an object"],
+  ["dps: {}\ndps: {}", "net.yaml: line 2, column 1: Map keys must be unique"],
+  [
+    `a: &a [x,x]\nb: &b [${"*a,".repeat(9)}]\nc: &c [${"*b,".repeat(9)}]\nd: [${"*c,".repeat(9)}]`,
+    "net.yaml: Excessive alias count",
+  ],
+])("%j is refused in one line", (text, message) => {
+  expect(() => parsePolicy(text, "net.yaml")).toThrow(message);
+});
+
 test("the file in the README is one", () => {
   const readme = readFileSync(new URL("../../../README.md", import.meta.url), "utf8");
   const { switches } = parsePolicy(/```yaml\n(.*?)```/s.exec(readme)![1]!, "README");

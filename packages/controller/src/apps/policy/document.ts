@@ -90,8 +90,12 @@ function parseYaml(text: string, file: string): unknown {
     const reason = error.message.split("\n")[0]!.replace(/ at line.*$/, "");
     throw new Error(`${file}: line ${line}, column ${col}: ${reason}`);
   }
-  // Aliases within aliases could stand for very much.
-  return document.toJS({ maxAliasCount: 100 });
+  try {
+    // Aliases within aliases could stand for very much.
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (thrown) {
+    throw new Error(`${file}: ${(thrown as Error).message}`);
+  }
 }
 
 function readRule(rule: Reader): AclRule {

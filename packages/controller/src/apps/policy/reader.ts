@@ -14,7 +14,7 @@ export class Reader {
       typeof value === "bigint" ? String(value) : value,
     );
     const short = shown === undefined || shown.length <= 60 ? shown : `${shown.slice(0, 57)}...`;
-    return new Error(`${this.path}: ${short} ${what}`);
+    return new Error(`${this.path}${this.path.endsWith(": ") ? "" : ": "}${short} ${what}`);
   }
 
   isMissing(): boolean {
