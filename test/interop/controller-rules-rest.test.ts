@@ -324,6 +324,17 @@ describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
         expect((await rest.get(RULES)).body[0].command_result).toEqual([]);
       });
 
+      test("before the router app, as in the book's second part, that one's flows are in table 1", async () => {
+        await run("qos", "router");
+        const added = await rest.post(`/router/${DPID}`, { address: "10.0.0.254/24" });
+        expect(added.body[0].command_result[0].details).toBe("Add address [address_id=1]");
+        expect(await ping("a", "10.0.0.254")).toBe(true);
+        expect(await ping("a", B)).toBe(true);
+        const flows = await sut.ofctl("dump-flows", "br0");
+        expect(flows).toMatch(/table=0,.*priority=0 actions=goto_table:1/);
+        expect(flows).toMatch(/table=1,.*nw_dst=10\.0\.0\.254 actions=CONTROLLER/);
+      });
+
       test("a meter that is not there, and words that are none", async () => {
         expect(await rest.post(RULES, { match: { ip_dscp: 1 }, actions: { meter: 9 } })).toMatchObject({
           body: { error_type: expect.any(String) },
