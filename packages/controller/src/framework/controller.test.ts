@@ -126,6 +126,35 @@ describe("the handshake", () => {
     expect(controller.datapaths.size).toBe(0);
   });
 
+  test("what the switch sends before the apps know it they get afterwards, in order", async () => {
+    const heard: unknown[] = [];
+    const app: App = {
+      name: "a",
+      events: {
+        datapath_up: (dp) => void heard.push([...dp.ports.keys()]),
+        port_status: (dp) => void heard.push([...dp.ports.keys()]),
+        packet_in: (_dp, { cookie }) => void heard.push(cookie),
+      },
+    };
+    await start([app]);
+    const peer = await connect();
+    const packetIn = (cookie: bigint) =>
+      ({ type: "OFPT_PACKET_IN", reason: "OFPR_NO_MATCH", table_id: 0, cookie, total_len: 0 }) as const;
+    peer.send({ type: "OFPT_HELLO" });
+    peer.send(featuresReply((await peer.next("OFPT_FEATURES_REQUEST")).xid, 5n), packetIn(1n));
+    const { xid } = await peer.next("OFPT_MULTIPART_REQUEST");
+    const last = event("packet_in");
+    // In one segment: all of it is read before the handshake goes on.
+    peer.send(
+      { type: "OFPT_MULTIPART_REPLY", xid, body: { type: "OFPMP_PORT_DESC", entries: [port(1)] } },
+      { type: "OFPT_PORT_STATUS", reason: "OFPPR_ADD", desc: port(2) },
+      packetIn(2n),
+    );
+    await last;
+    while (heard.length < 4) await clock.advanceAsync(0);
+    expect(heard).toEqual([[1], 1n, [1, 2], 2n]);
+  });
+
   test("ports in several parts are joined", async () => {
     await start();
     const up = once(controller.events as never, "datapath_up") as Promise<[Switch]>;

@@ -25,6 +25,9 @@ export interface DatapathOptions extends Omit<ConnectionOptions, "handlers"> {
   timeoutMs: number;
 }
 
+/** Messages kept during a handshake; more are left out. */
+const MAX_EARLY = 256;
+
 type Features = MessageOf<"OFPT_FEATURES_REPLY">;
 
 /** One switch on its connection: the handshake (OpenFlow 1.3.5 §6.3.1: HELLO, FEATURES, SET_CONFIG, then its ports), then
@@ -40,6 +43,8 @@ export class Datapath implements Switch {
   role: Role = "equal";
   #features: Features | undefined;
   #isUp = false;
+  /** What came while the handshake was under way. */
+  readonly #early: OfMessage[] = [];
 
   constructor(options: DatapathOptions) {
     this.log = options.log;
@@ -146,6 +151,7 @@ export class Datapath implements Switch {
       this.#handshakeTimer.cancel();
       this.#isUp = true;
       this.#handlers.up(this);
+      for (const message of this.#early.splice(0)) this.#onMessage(message);
     } catch (error) {
       // What speaks OpenFlow and is no switch is another controller, which watches whether this one lives.
       const isController =
@@ -161,12 +167,17 @@ export class Datapath implements Switch {
   }
 
   readonly #onMessage = (message: OfMessage): void => {
-    // A status before the list of ports is in the list, too; packets before the apps are ready have nobody.
-    if (message.type === "OFPT_PACKET_IN") {
-      if (this.#isUp) this.#handlers.message(this, message);
+    // Packet-ins have xids of their own.
+    if (message.type !== "OFPT_PACKET_IN" && this.#requests.take(message)) return;
+    if (!this.#isUp) {
+      // The apps get it once they know the switch.
+      if (this.#early.length < MAX_EARLY) this.#early.push(message);
       return;
     }
-    if (this.#requests.take(message) || !this.#isUp) return;
+    if (message.type === "OFPT_PACKET_IN") {
+      this.#handlers.message(this, message);
+      return;
+    }
     if (message.type === "OFPT_PORT_STATUS") {
       if (message.reason === "OFPPR_DELETE") this.#ports.delete(message.desc.port_no);
       else this.#ports.set(message.desc.port_no, message.desc);
