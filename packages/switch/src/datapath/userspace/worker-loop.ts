@@ -3,16 +3,15 @@ import { receiveMessageOnPort } from "node:worker_threads";
 import { type Clock, realClock } from "@sluice/runtime";
 import type { DpPortEvent, DpPortSpec, Upcall } from "../../dpif/dpif.js";
 import { AfPacketNetdev } from "../../netdev/af-packet.js";
-import { AfXdpNetdev } from "../../netdev/af-xdp.js";
 import { DummyNetdev } from "../../netdev/dummy.js";
 import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
 import { LinkWatch } from "../../netdev/link-watch.js";
 import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js";
 import { Packet } from "../../netdev/packet.js";
-import { BURST, RxRing } from "../../netdev/rx-ring.js";
+import { BURST } from "../../netdev/rx-ring.js";
 import { TapNetdev } from "../../netdev/tap.js";
-import { XdpArena } from "../../netdev/xdp-arena.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
+import { Devices } from "./devices.js";
 import {
   type AddedPort,
   type Command,
@@ -22,7 +21,7 @@ import {
   type Report,
   type WorkerData,
 } from "./messages.js";
-import { defaultMac, STATS_PERIOD_MS } from "./options.js";
+import { STATS_PERIOD_MS } from "./options.js";
 
 const POLLIN = 1;
 const POLLERR = 8;
@@ -58,9 +57,7 @@ export class WorkerLoop implements DatapathHost {
   readonly #libc: Libc;
   readonly #clock: Clock = realClock;
   readonly #datapath: Datapath;
-  readonly #ring: RxRing;
-  /** Made with the first port that asks for AF_XDP. */
-  #arena: XdpArena | undefined;
+  readonly #devices: Devices;
   readonly #links: LinkWatch;
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
@@ -92,7 +89,7 @@ export class WorkerLoop implements DatapathHost {
     this.#data = data;
     this.#libc = loadLibc();
     this.#datapath = new Datapath(this, data.maxFlows);
-    this.#ring = new RxRing(this.#libc);
+    this.#devices = new Devices(this.#libc, (name, packet) => this.#transmit(name, packet));
     this.#links = new LinkWatch(this.#libc);
     this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
     this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
@@ -151,6 +148,7 @@ export class WorkerLoop implements DatapathHost {
       if (errno !== EINTR && errno !== EAGAIN) throw new Error(`poll failed with errno ${errno}`);
       return;
     }
+    this.#isBusy = false;
     if (ready > 0) {
       if (this.#revents(1) !== 0) this.#linksChanged(this.#links.read());
       this.#receiveAll();
@@ -182,7 +180,6 @@ export class WorkerLoop implements DatapathHost {
   /** One burst of each device that has something: none can keep the others waiting. */
   #receiveAll(): void {
     const polled = this.#polled;
-    this.#isBusy = false;
     for (let i = 0; i < polled.length; i++) {
       const events = this.#revents(i + 2);
       if (events === 0) continue;
@@ -310,7 +307,7 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #portAdd({ odpPort, spec, adoptFd, fanout }: Extract<Command, { op: "portAdd" }>): AddedPort {
-    const netdev = this.#openNetdev(odpPort, spec, adoptFd, fanout);
+    const netdev = this.#devices.open({ odpPort, spec, adoptFd, fanout });
     if (
       spec.type !== "dummy" &&
       adoptFd === undefined &&
@@ -343,34 +340,6 @@ export class WorkerLoop implements DatapathHost {
     this.#rebuildPoll();
     port.fanout = netdev instanceof AfPacketNetdev ? netdev.fanout : undefined;
     return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined, fanout: port.fanout };
-  }
-
-  #openNetdev(
-    odpPort: number,
-    spec: DpPortSpec,
-    adoptFd: number | undefined,
-    fanout: number | "new" | undefined,
-  ): Netdev {
-    const { name, type, mac, mtu } = spec;
-    if (type === "system" || type === "afxdp") return this.#openDevice(spec, fanout);
-    if (type === "internal" || type === "tap") return new TapNetdev(this.#libc, this.#ring, name, adoptFd);
-    if (type === "dummy") {
-      return new DummyNetdev(name, mac ?? defaultMac(odpPort), mtu, (packet) => this.#transmit(name, packet));
-    }
-    throw new Error(`${name}: the datapath has no ports of type ${type}`);
-  }
-
-  /** A network device: by AF_XDP where the port asks for it, else by a packet socket. */
-  #openDevice(
-    { name, type, options }: DpPortSpec,
-    fanout: number | "new" | undefined,
-  ): AfPacketNetdev | AfXdpNetdev {
-    const mode = options["xdp-mode"] ?? (type === "afxdp" ? "best-effort" : undefined);
-    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name, fanout);
-    if (fanout !== undefined)
-      throw new Error(`${name}: AF_XDP needs a datapath of one thread (pmd-cpu-mask)`);
-    this.#arena ??= new XdpArena(this.#libc);
-    return new AfXdpNetdev(this.#libc, this.#arena, name, mode);
   }
 
   #portDel(odpPort: number): void {
@@ -421,7 +390,7 @@ export class WorkerLoop implements DatapathHost {
   #reopen(port: LoopPort): void {
     if (port.type !== "system" && port.type !== "afxdp") return;
     try {
-      const netdev = this.#openDevice(port.spec, port.fanout);
+      const netdev = this.#devices.openSystem(port.spec, port.fanout);
       port.netdev.close();
       port.netdev = netdev;
       this.#datapath.addPort(port.odpPort, netdev);
