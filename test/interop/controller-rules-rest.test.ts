@@ -209,12 +209,13 @@ describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
       });
 
       test("before another app, what it allows goes on to that one's table", async () => {
-        await run("firewall", "learning-switch");
+        await run("firewall", "topology", "learning-switch");
         await module("module/enable", "firewall running.");
         await rest.post(RULES, { nw_proto: "ICMP" });
         expect(await ping("a", B)).toBe(true);
         const flows = await sut.ofctl("dump-flows", "br0");
         expect(flows).toMatch(/table=0,.*icmp actions=goto_table:1/);
+        expect(flows).toMatch(/table=0,.*priority=65535,dl_type=0x88cc actions=CONTROLLER/);
         expect(flows).toMatch(/table=1,.*idle_timeout=60/);
       });
     });

@@ -60,6 +60,11 @@ test("the flows of an app are behind those of the gates before it, in what it an
   expect([first.hasNext, second.hasNext]).toEqual([true, true]);
 });
 
+test("the topology app stays in the first table, wherever it is listed", () => {
+  const topology = { name: "topology", events: {}, topology: {} } satisfies App & { topology: object };
+  expect(stack([gate("first"), topology, { name: "a", events: {} }])[1]).toBe(topology);
+});
+
 test("an app that stays where it was is the same to the controller; a gate alone has nobody behind it", () => {
   const [first, app] = [gate("first"), { name: "a", events: {} } satisfies App];
   const before = stack([first, app]);

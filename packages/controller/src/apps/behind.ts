@@ -22,11 +22,13 @@ function place(app: App, tables: number): App {
   return shifted;
 }
 
-/** Gives each app the tables behind those of the gates that stand before it: what is table 0 to the app is a later one
- *  to the switch. */
+/** Gives each app, save the topology app, the tables behind those of the gates that stand before it: what is table 0 to
+ *  the app is a later one to the switch. */
 export function stack(apps: readonly App[]): App[] {
   let tables = 0;
   return apps.map((app, i) => {
+    // Links are found through closed gates, too: what finds them stays in the first table.
+    if ("topology" in app) return app;
     const shifted = place(app, tables);
     if (isGate(app)) {
       app.stand(i < apps.length - 1);

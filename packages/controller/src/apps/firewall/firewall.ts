@@ -21,10 +21,11 @@ type FlowMod = MessageInitOf<"OFPT_FLOW_MOD">;
 
 /** "FW" in ASCII. */
 const TAG = 0x4657;
-/** Priorities as in Ryu: everything stops above all, ARP passes next, then the rules, then what none of them allowed. */
-const STOPPED = 0xffff;
-const ARP = 0xfffe;
-const [RULE_MIN, RULE_MAX] = [1, 0xfffd];
+/** Everything stops above all, ARP passes next, then the rules, then what none of them allowed. As in Ryu, but one less:
+ *  above them is only the flow by which the topology app gets LLDP. */
+const STOPPED = 0xfffe;
+const ARP = 0xfffd;
+const [RULE_MIN, RULE_MAX] = [1, 0xfffc];
 const REST = 0;
 const ETH_ARP = 0x0806;
 /** Bytes of a blocked packet that are told. */

@@ -9,7 +9,7 @@ const ruleBody: JsonSchema = {
   type: "object",
   properties: {
     ...ruleMatch,
-    priority: { type: ["integer", "string"], description: "1 to 65533; 1 unless given." },
+    priority: { type: ["integer", "string"], description: "1 to 65532; 1 unless given." },
     actions: { enum: ["ALLOW", "DENY"] },
   },
 };
