@@ -11,7 +11,38 @@ export interface Leaf {
   readonly value: number | bigint | string | Uint8Array;
 }
 
+/** A number in a message that tells of a size: `at` is its place, `start` and `end` are where what it measures begins
+ *  and what that may take at most ends. */
+export interface LengthField {
+  readonly kind: "length" | "lengthOf" | "countOf" | "match" | "oxm";
+  /** The struct that declares it, and the name there: of a match or OXM field, the member that holds it. */
+  readonly node: StructNode;
+  readonly key: string;
+  /** The path of what it measures. */
+  readonly path: string;
+  readonly at: number;
+  readonly size: number;
+  readonly start: number;
+  readonly end: number;
+  /** The union or struct of the list that the measured stands in; undefined for a message. */
+  readonly of: StructNode | UnionNode | undefined;
+  /** Whether a length other than the message's sets `end`. */
+  readonly bounded: boolean;
+  /** Names of the structs and unions around, the outermost first. */
+  readonly within: readonly string[];
+  /** The name of an OXM field. */
+  readonly name?: string;
+}
+
 type Values = Readonly<Record<string, unknown>>;
+
+/** Every length in a message, in the order of the wire. */
+export function lengthsOf(bytes: Uint8Array, message: OfMessage): LengthField[] {
+  const lengths: LengthField[] = [];
+  const member = messageUnion.members.find(({ type }) => type === message.type)!;
+  new Walk(bytes, [], lengths).struct(member, message as unknown as Values, 0, bytes.length, "");
+  return lengths;
+}
 
 /** The fields of a decoded message in the order of the wire, hidden ones (types, versions) too. What the declarations
  *  say of sizes, and the lengths in the bytes, must lead exactly to the message's end. */
@@ -37,9 +68,30 @@ class Walk {
   readonly #bytes: Uint8Array;
   readonly #leaves: Leaf[];
 
-  constructor(bytes: Uint8Array, leaves: Leaf[]) {
+  readonly #lengths: LengthField[];
+  readonly #within: string[] = ["ofp_message"];
+  #bounded = false;
+
+  constructor(bytes: Uint8Array, leaves: Leaf[], lengths: LengthField[] = []) {
     this.#bytes = bytes;
     this.#leaves = leaves;
+    this.#lengths = lengths;
+  }
+
+  #length(field: Omit<LengthField, "bounded" | "within">): void {
+    this.#lengths.push({ ...field, bounded: this.#bounded, within: [...this.#within] });
+  }
+
+  #inside<T>(name: string, bounded: boolean, walk: () => T): T {
+    const before = this.#bounded;
+    this.#within.push(name);
+    this.#bounded ||= bounded;
+    try {
+      return walk();
+    } finally {
+      this.#within.pop();
+      this.#bounded = before;
+    }
   }
 
   #number(at: number, size: number): number {
@@ -54,44 +106,78 @@ class Walk {
   }
 
   /** Answers where the struct ends. */
-  struct(node: StructNode, value: Values, start: number, window: number, path: string): number {
+  struct(
+    node: StructNode,
+    value: Values,
+    start: number,
+    window: number,
+    path: string,
+    of?: StructNode | UnionNode,
+  ): number {
     let at = start;
     let end = window;
     let hasLength = false;
     const starts: Record<string, number> = {};
     const sizes: Record<string, number> = {};
+    const measuring: Record<string, Omit<LengthField, "bounded" | "within" | "start">> = {};
     for (const [key, field] of Object.entries(node.fields)) {
       starts[key] = at;
       if (field.kind === "length") {
         hasLength = true;
+        this.#length({
+          kind: "length",
+          node,
+          key,
+          path,
+          at,
+          size: field.size,
+          start,
+          end: window,
+          of,
+        });
         end = start + this.#number(at, field.size);
         at += field.size;
       } else if (field.kind === "lengthOf") {
         sizes[field.of] = this.#number(at, field.size);
+        measuring[field.of] = { kind: "lengthOf", node, key, path, at, size: field.size, end, of };
+        at += field.size;
+      } else if (field.kind === "countOf") {
+        measuring[field.of] = { kind: "countOf", node, key, path, at, size: field.size, end, of };
         at += field.size;
       } else if (field.kind === "padUntil") at = start + field.size;
       else if (field.kind === "padTail") at = starts[field.of]! + round8(at - starts[field.of]!);
       else {
-        const limit = sizes[key] === undefined ? end : at + sizes[key];
-        at = this.#field(key, field, value, at, limit, path === "" ? key : `${path}.${key}`);
+        if (measuring[key] !== undefined) this.#length({ ...measuring[key], start: at });
+        // A match has a length of its own.
+        const limit = sizes[key] === undefined || field.kind === "match" ? end : at + sizes[key];
+        const bounded = limit !== end || (hasLength && this.#within.length > 1);
+        const inner = path === "" ? key : `${path}.${key}`;
+        const from = at;
+        at = this.#inside(node.name, bounded, () => this.#field(node, key, field, value, from, limit, inner));
       }
     }
     return hasLength ? end : at;
   }
 
   #item(node: StructNode | UnionNode, value: Values, at: number, window: number, path: string): number {
-    if (node.kind === "struct") return this.struct(node, value, at, window, path);
+    if (node.kind === "struct") return this.struct(node, value, at, window, path, node);
     const member = node.members.find(({ type }) => type === value.type) ?? node.fallback!;
-    const end = this.struct(member, value, at, window, path);
+    const end = this.#inside(node.name, false, () => this.struct(member, value, at, window, path, node));
     return at + Math.ceil((end - at) / node.align) * node.align;
   }
 
-  #field(key: string, field: FieldNode, value: Values, at: number, end: number, path: string): number {
+  #field(
+    node: StructNode,
+    key: string,
+    field: FieldNode,
+    value: Values,
+    at: number,
+    end: number,
+    path: string,
+  ): number {
     const held = value[key];
     switch (field.kind) {
       case "pad":
-        return at + field.size;
-      case "countOf":
         return at + field.size;
       case "const":
       case "tag":
@@ -136,15 +222,22 @@ class Walk {
         return next;
       }
       case "optional":
-        return held === undefined ? at : this.#field(key, field.of, value, at, end, path);
+        return held === undefined ? at : this.#field(node, key, field.of, value, at, end, path);
       case "match": {
         this.#leaf("type", `${path}.type`, at, 2, 1);
-        return at + round8(this.#oxms(held as Values, at + 4, path) - at);
+        this.#length({ kind: "match", node, key, path, at: at + 2, size: 2, start: at, end, of: undefined });
+        const matchEnd = at + this.#number(at + 2, 2);
+        return (
+          at +
+          round8(
+            this.#inside("match", true, () => this.#oxms(node, key, held as Values, at + 4, matchEnd, path)) -
+              at,
+          )
+        );
       }
       case "oxmList":
-        return this.#oxms(held as Values, at, path);
       case "oxm":
-        return this.#oxms(held as Values, at, path);
+        return this.#oxms(node, key, held as Values, at, end, path);
       case "oxmId":
         return this.#oxmHeader(held as string, at, path);
       case "oxmIds": {
@@ -179,13 +272,25 @@ class Walk {
       : this.#leaf("experimenter", `${path}.${name}`, at + 4, 4, experimenter);
   }
 
-  #oxms(match: Values, start: number, path: string): number {
+  #oxms(node: StructNode, key: string, match: Values, start: number, limit: number, path: string): number {
     let at = start;
     for (const [name, held] of Object.entries(match)) {
       if (held === undefined) continue;
       const masked = typeof held === "object" && held !== null;
       const { value, mask } = masked ? (held as { value: unknown; mask: unknown }) : { value: held, mask: 0 };
       const end = at + 4 + this.#bytes[at + 3]!;
+      this.#length({
+        kind: "oxm",
+        node,
+        key,
+        path,
+        at: at + 3,
+        size: 1,
+        start: at,
+        end: limit,
+        of: undefined,
+        name,
+      });
       const first = this.#oxmHeader(name, at, path);
       this.#leaf("oxm.hm", `${path}.${name}`, at + 2, 1, masked ? 1 : 0);
       const size = (end - first) / (masked ? 2 : 1);

@@ -116,18 +116,24 @@ const natFlags = flags(
 );
 
 /** NXAST_CONTROLLER2's properties, which say how the packet goes to the controller. */
+const property = <const T extends string, const F extends Fields>(name: T, type: number, fields: F) =>
+  member(name, { type: tag(2, type), length: length(), ...fields }, { error: BAD_LEN });
 const controller2Prop = union(
   "nx_action_controller2_prop",
   [
-    member("NXAC2PT_MAX_LEN", { type: tag(2, 0), length: length(), max_len: u16(), pad: pad(2) }),
-    member("NXAC2PT_CONTROLLER_ID", { type: tag(2, 1), length: length(), controller_id: u16(), pad: pad(2) }),
-    member("NXAC2PT_REASON", { type: tag(2, 2), length: length(), reason: u8() }),
-    member("NXAC2PT_USERDATA", { type: tag(2, 3), length: length(), userdata: rest() }),
-    member("NXAC2PT_PAUSE", { type: tag(2, 4), length: length() }),
-    member("NXAC2PT_METER_ID", { type: tag(2, 5), length: length(), meter_id: u32() }),
+    property("NXAC2PT_MAX_LEN", 0, { max_len: u16(), pad: pad(2) }),
+    property("NXAC2PT_CONTROLLER_ID", 1, { controller_id: u16(), pad: pad(2) }),
+    property("NXAC2PT_REASON", 2, { reason: u8() }),
+    property("NXAC2PT_USERDATA", 3, { userdata: rest() }),
+    property("NXAC2PT_PAUSE", 4, {}),
+    property("NXAC2PT_METER_ID", 5, { meter_id: u32() }),
   ],
   {
-    fallback: struct("nx_action_controller2_prop_unknown", { type: u16(), length: length(), data: rest() }),
+    fallback: struct(
+      "nx_action_controller2_prop_unknown",
+      { type: u16(), length: length(), data: rest() },
+      { error: BAD_LEN },
+    ),
     unknown: BAD_ARGUMENT,
     error: BAD_LEN,
     align: 8,

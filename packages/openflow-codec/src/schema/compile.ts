@@ -135,9 +135,12 @@ export function compile(
     `const { ${helpers} } = runtime;`,
     `const [${constants}] = constants;`,
     "let P = 0; // where the last part ended that has no window of its own",
+    "let D = 0; // how deep in lists of their own kind",
     MATCHES,
     ...functions,
-    `return { decode: d_${e.name(root)}, encode: e_${e.name(root)} };`,
+    `function decode(b, at, end) { D = 0; return d_${e.name(root)}(b, at, end); }`,
+    `function encode(b, at, value) { D = 0; return e_${e.name(root)}(b, at, value); }`,
+    "return { decode, encode };",
   ].join("\n\n");
   const made = new Function("runtime", "constants", source) as (
     runtime: object,

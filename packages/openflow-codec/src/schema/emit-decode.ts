@@ -8,6 +8,7 @@ import {
   isFixedStruct,
   lengthFieldOf,
   lengthOfFor,
+  MAX_NESTING,
   minSize,
   structMin,
   takesRest,
@@ -72,6 +73,12 @@ export function decodeStruct(e: Emitter, struct: StructNode, open: boolean): str
     switch (field.kind) {
       case "list": {
         const lengthField = lengthOfFor(struct, key);
+        const nested = field.of.kind === "ref";
+        if (nested) {
+          out.line(
+            `if (++D > ${MAX_NESTING}) fail(TOO_DEEP, ${at()}, "more than ${MAX_NESTING} deep", "${key}");`,
+          );
+        }
         if (lengthField === undefined) {
           show(`l_${listName(e, field)}(b, ${at()}, end, "${key}")`);
         } else {
@@ -79,6 +86,7 @@ export function decodeStruct(e: Emitter, struct: StructNode, open: boolean): str
           show(`l_${listName(e, field)}(b, ${at()}, ${at()} + f_${lengthField}, "${key}")`);
           moveTo(`${at()} + f_${lengthField}`);
         }
+        if (nested) out.line("D--;");
         break;
       }
       case "oxmList": {

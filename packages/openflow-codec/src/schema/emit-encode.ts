@@ -1,6 +1,6 @@
 import type { Emitter } from "./compile.js";
 import type { AddressNode, BodyNode, FieldNode, IntNode, StructNode, UnionNode } from "./declare.js";
-import { lengthFieldOf, lengthOfFor, minSize, namedMembers } from "./layout.js";
+import { lengthFieldOf, lengthOfFor, MAX_NESTING, minSize, namedMembers } from "./layout.js";
 import { identifier, plus, Source, writeInt } from "./source.js";
 
 /** Source of the encoding functions. `e_x(b, at, v)` writes the value at `at` and answers where it ends; what
@@ -62,7 +62,11 @@ export function encodeStruct(e: Emitter, struct: StructNode): string {
         break;
       case "list":
         out.line(`const start_${key} = ${at()};`);
+        if (field.of.kind === "ref") {
+          out.line(`if (++D > ${MAX_NESTING}) bad("${key}", v.${key}, "at most ${MAX_NESTING} deep");`);
+        }
         moveTo(`el_${e.name(e.target(field.of))}(b, ${at()}, v.${key}, "${key}")`);
+        if (field.of.kind === "ref") out.line("D--;");
         patchLength(key);
         break;
       case "match":

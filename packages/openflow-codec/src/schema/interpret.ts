@@ -21,12 +21,13 @@ import {
   isFixedStruct,
   lengthFieldOf,
   lengthOfFor,
+  MAX_NESTING,
   minSize,
   structMin,
 } from "./layout.js";
 import type { OxmField } from "./oxm-field.js";
 import { BAD_OXM_LEN, oxmCodec } from "./oxm-wire.js";
-import { fail, named, readInts, setFieldError } from "./runtime.js";
+import { fail, named, readInts, setFieldError, TOO_DEEP } from "./runtime.js";
 
 /** Decodes by walking the declaration: slow and plain. It is what the compiled decoder must agree with, value
  *  for value and error for error (code, offset and path), and it needs no `new Function`. */
@@ -41,6 +42,7 @@ export function interpreter(
   refs: ReadonlyMap<string, StructNode | UnionNode>,
 ): (b: Uint8Array, at: number, end: number) => unknown {
   const oxm = oxmCodec(fields);
+  let depth = 0;
   const target = (node: StructNode | UnionNode | RefNode): StructNode | UnionNode =>
     node.kind === "ref" ? refs.get(node.name)! : node;
 
@@ -147,7 +149,13 @@ export function interpreter(
         return struct(field.of, b, p, cursor.p).value;
       case "list":
         cursor.p = window(key);
-        return list(field, b, p, cursor.p, key);
+        if (field.of.kind !== "ref") return list(field, b, p, cursor.p, key);
+        if (++depth > MAX_NESTING) fail(TOO_DEEP, p, `more than ${MAX_NESTING} deep`, key);
+        try {
+          return list(field, b, p, cursor.p, key);
+        } finally {
+          depth--;
+        }
       case "oxmList":
         cursor.p = window(key);
         return oxms(b, p, cursor.p, key);
@@ -310,7 +318,10 @@ export function interpreter(
     }
   }
 
-  return (b, at, end) => union(root, b, at, end);
+  return (b, at, end) => {
+    depth = 0;
+    return union(root, b, at, end);
+  };
 }
 
 const HIDDEN = Symbol("hidden");

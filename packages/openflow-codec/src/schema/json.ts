@@ -1,6 +1,15 @@
 import { fromHex, toHex } from "@sluice/wire";
-import type { BodyNode, FieldNode, Names, RefNode, ScalarNode, StructNode, UnionNode } from "./declare.js";
-import { namedMembers } from "./layout.js";
+import type {
+  BodyNode,
+  FieldNode,
+  ListNode,
+  Names,
+  RefNode,
+  ScalarNode,
+  StructNode,
+  UnionNode,
+} from "./declare.js";
+import { MAX_NESTING, namedMembers } from "./layout.js";
 import type { OxmField } from "./oxm-field.js";
 
 /** Values as JSON, by walking the declaration: flag words as arrays of names (left over bits as "0x…"),
@@ -122,7 +131,7 @@ export function jsonCodec(
       case "variant":
         return structFromJson(field.of, json, path);
       case "list":
-        return items(json, path).map((item, i) => structFromJson(target(field.of), item, `${path}[${i}]`));
+        return listFromJson(field, items(json, path), path);
       case "array":
         return items(json, path).map((item, i) => scalarFromJson(field.of, item, `${path}[${i}]`));
       case "match":
@@ -143,6 +152,18 @@ export function jsonCodec(
         return scalarFromJson(field, json, path);
       default:
         return json;
+    }
+  }
+
+  let depth = 0;
+  function listFromJson(field: ListNode, json: readonly unknown[], path: string): unknown[] {
+    if (field.of.kind === "ref" && depth >= MAX_NESTING)
+      throw new JsonError(`${path.slice(-60)}: more than ${MAX_NESTING} deep`);
+    if (field.of.kind === "ref") depth++;
+    try {
+      return json.map((item, i) => structFromJson(target(field.of), item, `${path}[${i}]`));
+    } finally {
+      if (field.of.kind === "ref") depth--;
     }
   }
 

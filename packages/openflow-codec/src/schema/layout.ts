@@ -2,6 +2,10 @@ import type { FieldNode, StructNode, TagNode, UnionNode } from "./declare.js";
 
 /** Sizes and offsets that follow from a declaration. */
 
+/** How deep lists may stand in a list of their own kind: actions in a clone in a clone. The bound of Open vSwitch's
+ *  text; without one, a message could ask for more stack than there is. */
+export const MAX_NESTING = 99;
+
 /** The fewest bytes that a field takes. */
 export function minSize(field: FieldNode): number {
   switch (field.kind) {

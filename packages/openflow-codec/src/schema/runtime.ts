@@ -37,6 +37,9 @@ export function setFieldError(error: unknown): unknown {
   return ref === undefined ? error : recode(error as OfDecodeError, ref);
 }
 
+/** More lists in lists than MAX_NESTING. Only actions hold their own kind. */
+export const TOO_DEEP = action("OFPBAC_TOO_MANY");
+
 export function fail(ref: ErrorRef, offset: number, detail: string, path = ""): never {
   const error = new OfDecodeError(ref, offset, detail);
   throw path === "" ? error : within(error, path);
@@ -137,6 +140,7 @@ export function createRuntime(fields: readonly OxmField[]) {
   const oxm = oxmCodec(fields);
   return {
     MATCH_LEN: BAD_OXM_LEN,
+    TOO_DEEP,
     MATCH_TYPE: ["OFPET_BAD_MATCH", "OFPBMC_BAD_TYPE"] as ErrorRef,
     fail,
     bad,

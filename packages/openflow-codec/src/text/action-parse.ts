@@ -1,4 +1,5 @@
 import { fromHex } from "@sluice/wire";
+import { MAX_NESTING } from "../schema/layout.js";
 import type { ActionInit } from "../v13/actions.js";
 import type { InstructionInit } from "../v13/instructions.js";
 import type { Match } from "../v13/match.js";
@@ -29,6 +30,8 @@ export interface ActionOptions extends PortNames {
 
 interface Context extends ActionOptions {
   hasVlan: boolean;
+  /** How many actions are around. */
+  depth: number;
 }
 type Parse = (value: string, context: Context, word: Word) => ActionInit | readonly ActionInit[];
 
@@ -530,13 +533,17 @@ function portOrRefuse(text: string, context: Context): number {
 function actionsOf(text: string, context: Context): ActionInit[] {
   const words = scan(text);
   if (words.length === 1 && words[0]!.key === "drop") return [];
-  return words.flatMap((word) => parseAction(word, context));
+  if (context.depth > MAX_NESTING) return refuse("Action nested too deeply");
+  context.depth++;
+  const actions = words.flatMap((word) => parseAction(word, context));
+  context.depth--;
+  return actions;
 }
 
 const contextFor = (options: ActionOptions): Context => {
   const vid = options.match?.vlan_vid;
   const value = isMasked(vid) ? Number(vid.value) : Number(vid ?? 0);
-  return { ...options, hasVlan: (value & 0x1000) !== 0 };
+  return { ...options, hasVlan: (value & 0x1000) !== 0, depth: 0 };
 };
 
 /** Actions, comma or space separated; "drop" for none. Throws TextError. */

@@ -1,6 +1,7 @@
 import {
   array,
   enumeration,
+  type Fields,
   type Infer,
   type Init,
   length,
@@ -70,22 +71,17 @@ const actionId = struct(
   { error: BAD_LEN },
 );
 
+const property = <const T extends string, const F extends Fields>(name: T, type: number, fields: F) =>
+  member(name, { type: tag(2, type), length: length(), ...fields }, { error: BAD_LEN });
 const instructions = <const T extends string>(name: T, type: number) =>
-  member(name, { type: tag(2, type), length: length(), instruction_ids: list(instructionId) });
+  property(name, type, { instruction_ids: list(instructionId) });
 const nextTables = <const T extends string>(name: T, type: number) =>
-  member(name, { type: tag(2, type), length: length(), next_table_ids: array(u8()) });
+  property(name, type, { next_table_ids: array(u8()) });
 const actions = <const T extends string>(name: T, type: number) =>
-  member(name, { type: tag(2, type), length: length(), action_ids: list(actionId) });
-const oxms = <const T extends string>(name: T, type: number) =>
-  member(name, { type: tag(2, type), length: length(), oxm_ids: oxmIds() });
+  property(name, type, { action_ids: list(actionId) });
+const oxms = <const T extends string>(name: T, type: number) => property(name, type, { oxm_ids: oxmIds() });
 const experimenter = <const T extends string>(name: T, type: number) =>
-  member(name, {
-    type: tag(2, type),
-    length: length(),
-    experimenter: u32({ fmt: "hex" }),
-    exp_type: u32(),
-    data: rest(),
-  });
+  property(name, type, { experimenter: u32({ fmt: "hex" }), exp_type: u32(), data: rest() });
 
 /** Table feature properties (OpenFlow 1.3.5 §7.3.5.5.2). The stated length leaves the padding out. */
 export const tableFeaturePropUnion = union(
@@ -109,7 +105,11 @@ export const tableFeaturePropUnion = union(
     experimenter("OFPTFPT_EXPERIMENTER_MISS", 0xffff),
   ],
   {
-    fallback: struct("ofp_table_feature_prop_unknown", { type: u16(), length: length(), data: rest() }),
+    fallback: struct(
+      "ofp_table_feature_prop_unknown",
+      { type: u16(), length: length(), data: rest() },
+      { error: BAD_LEN },
+    ),
     unknown: BAD_TYPE,
     error: BAD_LEN,
     align: 8,
