@@ -1,2 +1,3 @@
 export { CliError, type CommandModule, type Io, write } from "./io.js";
-export { main, version } from "./main.js";
+export { main } from "./main.js";
+export { version } from "./version.js";

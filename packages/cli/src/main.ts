@@ -1,5 +1,5 @@
-import { createRequire } from "node:module";
 import { CliError, type CommandModule, type Io } from "./io.js";
+import { version } from "./version.js";
 
 interface Row {
   name: string;
@@ -60,10 +60,6 @@ const commands: readonly Row[] = [
     load: () => import("./commands/dpctl.js"),
   },
 ];
-
-/** The release, from package.json. */
-export const version = (): string =>
-  (createRequire(import.meta.url)("../package.json") as { version: string }).version;
 
 function help(): string {
   const width = Math.max(...commands.map(({ name }) => name.length));

@@ -5,7 +5,7 @@ import { runReplay } from "../controller/replay.js";
 import { startRest } from "../controller/rest.js";
 import { type AppsOwner, RunningApps } from "../controller/running-apps.js";
 import { CliError, type Io } from "../io.js";
-import { version } from "../main.js";
+import { version } from "../version.js";
 
 /** Runs until SIGINT or SIGTERM. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {

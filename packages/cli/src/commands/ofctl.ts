@@ -1,7 +1,6 @@
 import { formatMessage, toJson } from "@sluice/openflow-codec";
 import { realClock } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
-import { version } from "../main.js";
 import { RefusedLineError } from "../ofctl/bundle.js";
 import { bundleCommands } from "../ofctl/bundle-file.js";
 import type { CommandTable, Context, OfctlCommand } from "../ofctl/context.js";
@@ -23,6 +22,7 @@ import { ended, printJson } from "../ofctl/print.js";
 import { RefusedError } from "../ofctl/vconn.js";
 import { parseOptions } from "../options.js";
 import { withTimeout } from "../timeout.js";
+import { version } from "../version.js";
 
 const commands: CommandTable = {
   ...infoCommands,

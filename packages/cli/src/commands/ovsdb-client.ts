@@ -1,11 +1,11 @@
 import { errorFromJson, formatJson, OvsdbClient, OvsdbError } from "@sluice/ovsdb";
 import { realClock, runDir, StreamError, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
-import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 import { type ClientCommand, clientCommands } from "../ovsdb/client-commands.js";
 import { TABLE_OPTIONS, tablePrinter } from "../ovsdb/output.js";
 import { keepAlive, withTimeout } from "../timeout.js";
+import { version } from "../version.js";
 
 const OPTIONS = {
   ...TABLE_OPTIONS,

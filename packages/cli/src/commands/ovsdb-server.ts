@@ -11,9 +11,9 @@ import {
   writePidfile,
 } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
-import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 import { keepAlive } from "../timeout.js";
+import { version } from "../version.js";
 
 const OPTIONS = {
   remote: { value: true, many: true },

@@ -1,7 +1,7 @@
 import { CliError, type Io } from "../io.js";
-import { version } from "../main.js";
 import { parseOptions } from "../options.js";
 import { toolCommands } from "../ovsdb/tool-commands.js";
+import { version } from "../version.js";
 
 const OPTIONS = {
   more: { short: "m", count: true },

@@ -3,7 +3,6 @@ import { type MeshResult, promptClock } from "@sluice/lab";
 import { Idl, OpenVSwitch } from "@sluice/ovsdb";
 import { createLog } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
-import { version } from "../main.js";
 import {
   configureBridge,
   controllerStates,
@@ -18,6 +17,7 @@ import { BRIDGE, type Demo, startParts } from "../start/demo.js";
 import { HELP, type StartOptions, startOptions } from "../start/options.js";
 import { banner, flowLines, pingLines } from "../start/text.js";
 import { controllerChanges, pingChange, until } from "../start/watch.js";
+import { version } from "../version.js";
 import { run as ofctl } from "./ofctl.js";
 
 const APPLY_LIMIT_MS = 10_000;

@@ -1,8 +1,8 @@
 import { OpenVSwitch } from "@sluice/ovsdb";
 import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
-import { version } from "../main.js";
 import { keepAlive, withTimeout } from "../timeout.js";
+import { version } from "../version.js";
 import { commands, GLOBAL_OPTIONS, parseCommandLine, SHORT_OPTIONS } from "../vsctl/parse.js";
 import { runCommands } from "../vsctl/run.js";
 

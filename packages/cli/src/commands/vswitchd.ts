@@ -2,8 +2,8 @@ import { join, resolve } from "node:path";
 import { createLog, ensureRunDir, OVSDB_PORT, parseTarget, runDir, writePidfile } from "@sluice/runtime";
 import { controlSocketPath, createVswitchd, lockPidfile } from "@sluice/switch";
 import { CliError, type Io, write } from "../io.js";
-import { version } from "../main.js";
 import { parseOptions } from "../options.js";
+import { version } from "../version.js";
 
 const HELP = `usage: sluice vswitchd [OPTION...] [DATABASE]
 Runs the switch as the Open_vSwitch database at DATABASE says (default: unix:RUNDIR/db.sock).

@@ -2,7 +2,7 @@ import { formatMessage, type MessageInitOf, type PortNames, toJson } from "@slui
 import { ControlServer } from "@sluice/runtime";
 import { fromHex, toHex } from "@sluice/wire";
 import { CliError, write } from "../io.js";
-import { version } from "../main.js";
+import { version } from "../version.js";
 import { type CommandTable, type Context, withSwitch } from "./context.js";
 import { flowOf } from "./flow-spec.js";
 import { acceptedNames, shownNames } from "./names.js";

@@ -20,7 +20,7 @@ import {
 } from "@sluice/ovsdb";
 import { parseJson, realClock } from "@sluice/runtime";
 import { CliError } from "../io.js";
-import { version } from "../main.js";
+import { version } from "../version.js";
 import { parseArgument, readSchema } from "./arguments.js";
 import { showLog } from "./show-log.js";
 

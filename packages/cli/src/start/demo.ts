@@ -7,7 +7,7 @@ import { OpenVSwitch, OvsdbServer, openDatabase } from "@sluice/ovsdb";
 import { type LogRegistry, StreamError } from "@sluice/runtime";
 import { controlSocketPath, createVswitchd, DummyHub } from "@sluice/switch";
 import { CliError } from "../io.js";
-import { version } from "../main.js";
+import { version } from "../version.js";
 import { portNames } from "./configure.js";
 import type { StartOptions } from "./options.js";
 
