@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { version } from "./main.js";
 import { sluice } from "./testing.js";
+import { version } from "./version.js";
 
 test("the version and the help are told", async () => {
   expect(await sluice(["--version"])).toEqual({ code: 0, stdout: `sluice ${version()}\n`, stderr: "" });

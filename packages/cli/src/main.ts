@@ -26,7 +26,7 @@ const commands: readonly Row[] = [
   },
   {
     name: "controller",
-    summary: "run an OpenFlow controller: a learning switch, a hub",
+    summary: "run an OpenFlow controller and its apps: learning switch, forwarding, firewall, router, …",
     load: () => import("./commands/controller.js"),
   },
   {
