@@ -5,8 +5,8 @@ import { type Index, indexKey, type Table } from "./table.js";
 import type { Change, Changes } from "./transaction.js";
 
 /** RFC 7047 §3.2 "maxRows". */
-export const checkMaxRows = (allChanges: Changes): void => {
-  for (const table of allChanges.keys()) {
+export const checkMaxRows = (tables: Iterable<Table>): void => {
+  for (const table of tables) {
     const { maxRows } = table.schema;
     if (table.rows.size > maxRows)
       throw new OvsdbError(

@@ -65,6 +65,10 @@ export class Table {
   }
 }
 
+/** Is anything kept beside the table's rows that only their columns tell? */
+export const hasDerived = ({ indexes, strong, weak }: Table): boolean =>
+  indexes.length + strong.length + weak.length > 0;
+
 export const indexKey = (index: Index, row: Row): string =>
   index.columns.length === 1
     ? datumKey(row.get(index.columns[0]))

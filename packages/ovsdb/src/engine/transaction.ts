@@ -121,7 +121,7 @@ export class Transaction implements SymbolTable {
       if (this.changes.size === 0) return undefined;
       countReferences(this);
       collectGarbage(this);
-      checkMaxRows(this.changes);
+      checkMaxRows(this.changes.keys());
       while (pruneWeak(this)) collectGarbage(this);
       this.#dropNoops();
       if (this.changes.size === 0) return undefined;

@@ -2,6 +2,7 @@ import { checkIndexes, checkMaxRows, updateIndexes } from "../engine/constraints
 import { Database, type DatabaseOptions } from "../engine/database.js";
 import { applyCounts, countReferences, pruneWeak, updateWeak } from "../engine/references.js";
 import { defaultCols, Row } from "../engine/row.js";
+import { hasDerived } from "../engine/table.js";
 import { type Change, Transaction } from "../engine/transaction.js";
 import { toUuid } from "../schema/atom.js";
 import { applyDiff, datumFromJson } from "../schema/datum.js";
@@ -28,8 +29,7 @@ export const loadDatabase = (
 ): LoadedFile => {
   let database: Database | undefined;
   let transactions = 0;
-  const quick = new QuickReader((table, column) => database?.tables.get(table)?.schema.find(column));
-  const version = newUuid();
+  let quick: QuickReader | undefined;
   const guarded = <T>(index: number, work: () => T): T => {
     try {
       return work();
@@ -46,23 +46,17 @@ export const loadDatabase = (
         if (!database) {
           const schema = DatabaseSchema.fromJson(json);
           database = new Database(schema, options(schema));
+          quick = new QuickReader(database.tables, newUuid());
         } else {
           replay(database, json);
           transactions++;
         }
       }),
-    (bytes, index) =>
+    (bytes, start, end, index) =>
       guarded(index, () => {
-        if (!database) return false;
-        const { tables } = database;
-        const made = quick.read(bytes, (table, uuid) => tables.get(table)?.rows.has(uuid) ?? true);
-        if (!made) return false;
-        const table = tables.get(made.table)!;
-        const row = new Row(made.uuid, version, defaultCols(table.schema));
-        for (let i = 0; i < made.columns.length; i++) row.cols[made.columns[i].index] = made.data[i];
-        table.rows.set(made.uuid, row);
-        transactions++;
-        return true;
+        const isTaken = quick?.read(bytes, start, end) ?? false;
+        if (isTaken) transactions++;
+        return isTaken;
       }),
   );
   try {
@@ -120,8 +114,9 @@ export const replay = (database: Database, json: unknown, isConverting = false):
 /** Derives counts and indexes of the rows that replay left, and checks them as one big transaction. */
 export const settle = (database: Database): void => {
   const txn = new Transaction();
-  for (const table of database.tables.values()) {
-    if (table.rows.size === 0) continue;
+  const tables = [...database.tables.values()];
+  for (const table of tables) {
+    if (table.rows.size === 0 || !hasDerived(table)) continue;
     const changes = new Map<string, Change>();
     for (const row of table.rows.values())
       changes.set(row.uuid, { table, uuid: row.uuid, old: undefined, new: row });
@@ -129,7 +124,7 @@ export const settle = (database: Database): void => {
   }
   countReferences(txn);
   pruneWeak(txn);
-  checkMaxRows(txn.changes);
+  checkMaxRows(tables);
   checkIndexes(txn.changes);
   applyCounts(txn);
   updateWeak(txn.changes);

@@ -6,8 +6,16 @@ import { parseJson } from "@sluice/runtime";
 // its newline. The first holds the schema, each other one a transaction.
 
 export const MAGIC = "OVSDB JSON ";
-const HEADER = /^OVSDB (JSON|CLUSTER) (\d{1,15}) ([0-9a-f]{40})\n/;
+const CLUSTER_MAGIC = "OVSDB CLUSTER ";
+const SHA1_LENGTH = 40;
+/** Of a length: what a file can hold. */
+const MAX_DIGITS = 13;
 const HEADER_MAX = 80;
+const SPACE = 0x20;
+const NEWLINE = 0x0a;
+
+const isClusterHeader = (bytes: Buffer): boolean =>
+  bytes.toString("latin1", 0, CLUSTER_MAGIC.length) === CLUSTER_MAGIC;
 
 /** A file that cannot be used as a database: one line that names it. */
 export class DatabaseFileError extends Error {
@@ -39,8 +47,10 @@ export const encodeLine = (text: string): Buffer => {
 };
 
 export interface FileRecord {
-  /** JSON text, its checksum true; good until the next is read. */
-  readonly body: Buffer;
+  /** JSON text, its checksum true, and where it begins and ends in `bytes`, which stay as they are. */
+  readonly bytes: Buffer;
+  readonly from: number;
+  readonly to: number;
   /** Where the record ends in the file. */
   readonly end: number;
 }
@@ -57,7 +67,7 @@ export interface LogContents {
 export const readLog = (
   path: string,
   take: (json: unknown, index: number) => void,
-  takeBytes: (text: Buffer, index: number) => boolean = () => false,
+  takeBytes: (bytes: Buffer, from: number, to: number, index: number) => boolean = () => false,
 ): LogContents => {
   const fd = openForReading(path);
   try {
@@ -67,8 +77,8 @@ export const readLog = (
     let at = 0;
     for (let index = 0; at < size; index++) {
       let record = readRecord(file, path, at, size, index === 0);
-      if (typeof record !== "string" && !takeBytes(record.body, index)) {
-        const json = jsonOf(record.body);
+      if (typeof record !== "string" && !takeBytes(record.bytes, record.from, record.to, index)) {
+        const json = jsonOf(record);
         if (typeof json === "string") record = json;
         else take(json.value, index);
       }
@@ -102,9 +112,11 @@ const openForReading = (path: string): number => {
 export const isClustered = (path: string): boolean => {
   const fd = openForReading(path);
   try {
-    const header = HEADER.exec(readAt(fd, 0, HEADER_MAX).toString("latin1"));
-    if (!header) throw new DatabaseFileError(path, "not a database: it does not begin with an OVSDB record");
-    return header[1] === "CLUSTER";
+    const header = readAt(fd, 0, HEADER_MAX);
+    if (isClusterHeader(header)) return true;
+    if (headerShape(header, 0) < 0)
+      throw new DatabaseFileError(path, "not a database: it does not begin with an OVSDB record");
+    return false;
   } finally {
     closeSync(fd);
   }
@@ -118,23 +130,49 @@ const readRecord = (
   size: number,
   isFirst: boolean,
 ): FileRecord | string => {
-  const head = file.read(at, Math.min(HEADER_MAX, size - at)).toString("latin1");
-  const header = HEADER.exec(head);
-  if (!header) return isFirst ? "it does not begin with an OVSDB record" : "no record header";
-  if (header[1] === "CLUSTER")
-    throw new DatabaseFileError(path, "is a clustered database; only standalone ones can be opened");
-  const start = at + header[0].length;
-  const length = Number(header[2]);
-  if (start + length > size) return `a record of ${length} bytes ends after ${size - start}`;
-  const body = file.read(start, length);
-  if (hash("sha1", body) !== header[3]) return "the record's contents do not have its checksum";
-  return { body, end: start + length };
+  let from = file.read(at, Math.min(HEADER_MAX, size - at));
+  const shape = headerShape(file.bytes, from);
+  if (shape < 0) {
+    if (isClusterHeader(file.bytes.subarray(from)))
+      throw new DatabaseFileError(path, "is a clustered database; only standalone ones can be opened");
+    return isFirst ? "it does not begin with an OVSDB record" : "no record header";
+  }
+  const length = Math.floor(shape / HEADER_MAX);
+  const start = at + (shape % HEADER_MAX);
+  const end = start + length;
+  if (end > size) return `a record of ${length} bytes ends after ${size - start}`;
+  const header = file.bytes;
+  const sha1At = from + (start - at) - 1 - SHA1_LENGTH;
+  from = file.read(start, length);
+  const to = from + length;
+  const sha1 = hash("sha1", file.bytes.subarray(from, to));
+  for (let i = 0; i < SHA1_LENGTH; i++)
+    if (header[sha1At + i] !== sha1.charCodeAt(i)) return "the record's contents do not have its checksum";
+  return { bytes: file.bytes, from, to, end };
 };
 
+/** What the header that begins there says: the length of the contents times HEADER_MAX, plus its own. -1 where there
+ *  is none. By hand: a regular expression costs as much as all else that is done for a small record. */
+const headerShape = (bytes: Buffer, from: number): number => {
+  let at = from;
+  for (let i = 0; i < MAGIC.length; i++) if (bytes[at++] !== MAGIC.charCodeAt(i)) return -1;
+  let length = 0;
+  const digits = at;
+  for (let byte = bytes[at]; byte >= 0x30 && byte <= 0x39; byte = bytes[++at])
+    length = 10 * length + (byte - 0x30);
+  if (at === digits || at - digits > MAX_DIGITS || bytes[at++] !== SPACE) return -1;
+  for (const end = at + SHA1_LENGTH; at < end; at++) if (!isHex(bytes[at])) return -1;
+  if (bytes[at++] !== NEWLINE) return -1;
+  return length * HEADER_MAX + (at - from);
+};
+
+/** Of a lower-case digit. */
+const isHex = (byte: number): boolean => (byte >= 0x30 && byte <= 0x39) || (byte >= 0x61 && byte <= 0x66);
+
 /** What the record's text says, or what is wrong with it. */
-const jsonOf = (body: Buffer): { value: unknown } | string => {
+const jsonOf = ({ bytes, from, to }: FileRecord): { value: unknown } | string => {
   try {
-    return { value: parseJson(body.toString("utf8")) };
+    return { value: parseJson(bytes.toString("utf8", from, to)) };
   } catch (error) {
     return `the record is ${(error as Error).message}`;
   }
@@ -145,20 +183,21 @@ const WINDOW_SIZE = 1024 * 1024;
 /** Reads a file in large pieces: a record of the usual size costs no system call. */
 class Reader {
   readonly #fd: number;
-  #window: Buffer = Buffer.alloc(0);
+  /** What was read last. A new buffer each time: rows remain in the old ones. */
+  bytes: Buffer = Buffer.alloc(0);
   #start = 0;
 
   constructor(fd: number) {
     this.#fd = fd;
   }
 
-  /** The bytes there, fewer at the file's end; good until the next call. */
-  read(at: number, length: number): Buffer {
+  /** Where in `bytes` those at `at` of the file are now. */
+  read(at: number, length: number): number {
     const from = at - this.#start;
-    if (from >= 0 && from + length <= this.#window.length) return this.#window.subarray(from, from + length);
-    this.#window = readAt(this.#fd, at, Math.max(length, WINDOW_SIZE));
+    if (from >= 0 && from + length <= this.bytes.length) return from;
+    this.bytes = readAt(this.#fd, at, Math.max(length, WINDOW_SIZE));
     this.#start = at;
-    return this.#window.subarray(0, length);
+    return 0;
   }
 }
 
@@ -178,10 +217,11 @@ const SCAN_SIZE = 1024 * 1024;
 /** Is there a whole record anywhere from `at` on? Then what is broken before it is damage, not a torn end. */
 const hasRecordAfter = (file: Reader, at: number, size: number): boolean => {
   for (let from = at; from < size; from += SCAN_SIZE) {
-    const window = Buffer.from(file.read(from, Math.min(SCAN_SIZE + HEADER_MAX, size - from)));
+    const start = file.read(from, Math.min(SCAN_SIZE + HEADER_MAX, size - from));
+    const window = file.bytes.subarray(start);
     for (let i = window.indexOf(MAGIC); i >= 0 && i < SCAN_SIZE; i = window.indexOf(MAGIC, i + 1)) {
       const record = readRecord(file, "", from + i, size, false);
-      if (typeof record !== "string" && typeof jsonOf(record.body) !== "string") return true;
+      if (typeof record !== "string" && typeof jsonOf(record) !== "string") return true;
     }
   }
   return false;

@@ -48,6 +48,7 @@ export class TableSchema {
   readonly name: string;
   /** By place in a row. */
   readonly columns: readonly ColumnSchema[];
+  readonly defaults: readonly Datum[];
   readonly isRoot: boolean;
   readonly maxRows: number;
   readonly indexes: readonly (readonly ColumnSchema[])[];
@@ -68,6 +69,7 @@ export class TableSchema {
       index,
       default: defaultDatum(type),
     }));
+    this.defaults = this.columns.map((column) => column.default);
     for (const column of this.columns) this.#byName.set(column.name, column);
     this.declaredRoot = spec.isRoot ?? false;
     this.isRoot = this.declaredRoot || allAreRoots;

@@ -144,6 +144,16 @@ export const describeType = (type: ColumnType): string => {
   return `${type.value ? "map" : "set"} of ${count} ${what}`;
 };
 
+/** May checkAtom refuse anything? */
+export const isConstrained = (base: BaseType): boolean =>
+  base.enum !== undefined ||
+  base.minInteger !== undefined ||
+  base.maxInteger !== undefined ||
+  base.minReal !== undefined ||
+  base.maxReal !== undefined ||
+  base.minLength !== undefined ||
+  base.maxLength !== undefined;
+
 /** Throws unless `atom`, of the right atomic type already, satisfies the constraints of `base`. */
 export const checkAtom = (base: BaseType, atom: Atom): void => {
   if (base.enum && !base.enum.includes(atom))
