@@ -5,9 +5,10 @@ import { interpreter } from "./schema/interpret.js";
 import { type Json, jsonCodec } from "./schema/json.js";
 import { fail } from "./schema/runtime.js";
 import { actionUnion } from "./v13/actions.js";
+import { instructionUnion } from "./v13/instructions.js";
 import { oxmFields } from "./v13/match.js";
 import { BAD_VERSION } from "./v13/message.js";
-import { messageUnion, type OfMessage, type OfMessageInit } from "./v13/messages.js";
+import { FlowMod, messageUnion, type OfMessage, type OfMessageInit } from "./v13/messages.js";
 import { OFP_HEADER_SIZE, OFP_MAX_LENGTH, OFP_VERSION } from "./v13/numbers.js";
 
 const refs = new Map([["ofp_action", actionUnion]]);
@@ -18,6 +19,29 @@ export const codecSource: string = compiled.source;
 
 /** Reads one whole message. Throws OfDecodeError, and nothing else, when the bytes are not one. */
 export const decode = (bytes: Uint8Array): OfMessage => read(bytes, compiled.decode);
+
+/** `decode` for whoever has a form of matches of its own: flow_mods have theirs read by `readMatch`, which gets the OXM
+ *  fields at [at, end) and answers undefined for those that it leaves to the codec; their instructions are one object
+ *  for all that have the same, which nobody may write to. Everything else, a flow_mod with any fault above all, is
+ *  what `decode` makes of it. */
+export function decoderWith<M>(
+  readMatch: (bytes: Uint8Array, at: number, end: number) => M | undefined,
+): (bytes: Uint8Array) => OfMessage | FlowModWith<M> {
+  const flowMod = compile(FlowMod, oxmFields, refs, { readMatch, memo: instructionUnion });
+  return (bytes) => {
+    if (bytes[1] !== OFPT_FLOW_MOD) return decode(bytes);
+    try {
+      const message = read(bytes, flowMod.decode) as OfMessage & { match?: M };
+      return message.match === undefined ? decode(bytes) : (message as FlowModWith<M>);
+    } catch {
+      return decode(bytes);
+    }
+  };
+}
+const OFPT_FLOW_MOD = 14;
+export type FlowModWith<M> = Omit<Extract<OfMessage, { type: "OFPT_FLOW_MOD" }>, "match"> & {
+  readonly match: M;
+};
 
 const walk = interpreter(messageUnion, oxmFields, refs);
 

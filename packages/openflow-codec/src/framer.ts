@@ -5,7 +5,8 @@ import { OFP_HEADER_SIZE, OFP_MAX_LENGTH } from "./v13/numbers.js";
 /** Cuts a byte stream into messages: any chunking in, whole messages out. It holds at most `limit` bytes that
  *  no `next` has taken; a caller that drains it after each push never comes near.
  *
- *  A message may be a view of the chunk that held it whole: chunks must not be written to after a push. */
+ *  A message is a view of the chunk that held it whole, or of what was joined: chunks must not be written to after a
+ *  push. */
 export class Framer {
   readonly #limit: number;
   /** Bytes [#start, #end) of #buffer are waiting. */
@@ -38,7 +39,9 @@ export class Framer {
       return;
     }
     if (!this.#owned || this.#end + chunk.length > this.#buffer.length) {
-      const roomy = new Uint8Array(Math.max(2 * (pending + chunk.length), 4096));
+      // Room for as much again where little comes at a time; a large chunk ends with the beginning of one message.
+      const size = pending + chunk.length;
+      const roomy = new Uint8Array(chunk.length < pending ? Math.max(2 * size, 4096) : size);
       roomy.set(this.#buffer.subarray(this.#start, this.#end));
       this.#buffer = roomy;
       this.#start = 0;
@@ -59,6 +62,7 @@ export class Framer {
     if (pending < length) return undefined;
     const from = this.#start;
     this.#start += length;
-    return this.#owned ? this.#buffer.slice(from, from + length) : this.#buffer.subarray(from, from + length);
+    // Not subarray, which asks for the species of what it is called on; what is taken is not written to again.
+    return new Uint8Array(this.#buffer.buffer, this.#buffer.byteOffset + from, length);
   }
 }

@@ -1,5 +1,15 @@
 export { checkBytes, fuzz } from "./check.js";
-export { codecSource, decode, encode, encodeInto, fromJson, interpret, toJson } from "./codec.js";
+export {
+  codecSource,
+  decode,
+  decoderWith,
+  encode,
+  encodeInto,
+  type FlowModWith,
+  fromJson,
+  interpret,
+  toJson,
+} from "./codec.js";
 export { errorFor } from "./error-reply.js";
 export { experimenterErrorName, experimenterErrors } from "./ext/errors.js";
 export { OFPFMF } from "./ext/flow-monitor.js";

@@ -3,6 +3,7 @@ import { decodeBody, decodeList, decodeStruct, decodeUnion } from "./emit-decode
 import { encodeBody, encodeList, encodeStruct, encodeUnion } from "./emit-encode.js";
 import { decodeOxm, encodeOxm } from "./emit-oxm.js";
 import { isFixedStruct, lengthFieldOf } from "./layout.js";
+import { ListMemo } from "./list-memo.js";
 import type { OxmField } from "./oxm-field.js";
 import { createRuntime } from "./runtime.js";
 import { identifier } from "./source.js";
@@ -112,10 +113,19 @@ function reach(e: Emitter, root: StructNode | UnionNode) {
   return { structs, unions, bodies, lists, open };
 }
 
+/** How decoding may differ from the plain way. */
+export interface CompileOptions {
+  /** Reads the OXM fields of a match, [at, end), in the codec's place. */
+  readonly readMatch?: (b: Uint8Array, at: number, end: number) => unknown;
+  /** Lists of these are decoded once, and the same object each time that their bytes come again. */
+  readonly memo?: StructNode | UnionNode;
+}
+
 export function compile(
-  root: UnionNode,
+  root: StructNode | UnionNode,
   fields: readonly OxmField[],
   refs: ReadonlyMap<string, StructNode | UnionNode> = new Map(),
+  { readMatch, memo }: CompileOptions = {},
 ): Compiled {
   const e = new Emitter(refs);
   const { structs, unions, bodies, lists, open } = reach(e, root);
@@ -125,9 +135,9 @@ export function compile(
     ...[...structs].flatMap((struct) => [decodeStruct(e, struct, open.has(struct)), encodeStruct(e, struct)]),
     ...[...unions].flatMap((union) => [decodeUnion(e, union), encodeUnion(e, union)]),
     ...[...bodies].flatMap((body) => [decodeBody(e, body), encodeBody(e, body)]),
-    ...[...lists].flatMap((list) => [decodeList(e, list), encodeList(e, list)]),
+    ...[...lists].flatMap((list) => [decodeList(e, list, list === memo), encodeList(e, list)]),
   ];
-  const runtime = createRuntime(fields);
+  const runtime = { ...createRuntime(fields), read_match: readMatch, list_memo: new ListMemo() };
   const helpers = Object.keys(runtime).join(", ");
   const constants = e.constants.map((_, i) => `c${i}`).join(", ");
   const source = [
@@ -159,7 +169,7 @@ function d_match(b, at, end, key) {
   const padded = (length + 7) & ~7;
   if (length < 4) fail(MATCH_LEN, at, "length " + length + " is less than 4", key);
   if (padded > end - at) fail(MATCH_LEN, at, "length " + length + " with its padding is more than the " + (end - at) + " bytes left", key);
-  const m = d_oxms(b, at + 4, at + length, key);
+  const m = read_match === undefined ? d_oxms(b, at + 4, at + length, key) : read_match(b, at + 4, at + length);
   P = at + padded;
   return m;
 }

@@ -278,12 +278,16 @@ const listName = (e: Emitter, field: ListNode): string => e.name(e.target(field.
 
 /** The walker of a list: the one place where a stated length becomes a window. Every length is checked
  *  against the minimum, the alignment and what is left, and every turn goes on by at least one byte. */
-export function decodeList(e: Emitter, of: StructNode | UnionNode): string {
+export function decodeList(e: Emitter, of: StructNode | UnionNode, isMemo = false): string {
   const name = e.name(of);
   const length = lengthFieldOf(of);
   const error = e.constant(of.error ?? BAD_LEN);
   const out = new Source();
   out.line(`function l_${name}(b, at, end, key) {`);
+  if (isMemo) {
+    out.line("const known = list_memo.find(b, at, end);");
+    out.line("if (known !== undefined) return known;");
+  }
   out.line("const list = [];");
   out.line("let p = at;");
   out.line("try {");
@@ -323,7 +327,7 @@ export function decodeList(e: Emitter, of: StructNode | UnionNode): string {
   out.line("} catch (error) {");
   out.line('throw within(error, key + "[" + list.length + "]");');
   out.line("}");
-  out.line("return list;");
+  out.line(isMemo ? "return list_memo.keep(b, at, end, list);" : "return list;");
   out.line("}");
   return out.toString();
 }

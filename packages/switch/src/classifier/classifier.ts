@@ -37,6 +37,8 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   readonly #byMask = new Map<number, Subtable<R>[]>();
   #subtables: Subtable<R>[] = [];
   #size = 0;
+  /** The subtable that was asked for last: adding a rule asks twice, and many rules of one mask come together. */
+  #recent: Subtable<R> | undefined;
   readonly #conjIdLane: number;
 
   /** `lanes`: words in a key. `stageOf`: a lane's stage; lookups stop at the end of one that no rule agrees with.
@@ -151,6 +153,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     subtable.remove(rule);
     this.#size--;
     if (subtable.count === 0) {
+      this.#recent = undefined;
       const hash = hashMask(subtable.mask);
       const left = this.#byMask.get(hash)!.filter((other) => other !== subtable);
       if (left.length > 0) this.#byMask.set(hash, left);
@@ -169,6 +172,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     }
     this.#subtables = [];
     this.#byMask.clear();
+    this.#recent = undefined;
     this.#size = 0;
   }
 
@@ -210,8 +214,14 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   }
 
   #subtable(mask: Uint32Array): Subtable<R> | undefined {
+    if (this.#recent !== undefined && sameMask(this.#recent.mask, mask)) return this.#recent;
     const list = this.#byMask.get(hashMask(mask));
-    if (list) for (const subtable of list) if (sameMask(subtable.mask, mask)) return subtable;
+    if (list)
+      for (const subtable of list) {
+        if (!sameMask(subtable.mask, mask)) continue;
+        this.#recent = subtable;
+        return subtable;
+      }
     return undefined;
   }
 

@@ -1,21 +1,16 @@
 import type { Duplex } from "node:stream";
-import {
-  decode,
-  encode,
-  errorFor,
-  OfDecodeError,
-  type OfMessage,
-  type OfMessageInit,
-} from "@sluice/openflow-codec";
+import { decoderWith, encode, errorFor, OfDecodeError, type OfMessageInit } from "@sluice/openflow-codec";
 import type { Clock, Log } from "@sluice/runtime";
 import { OfpError, refuse } from "../ofproto/error.js";
 import type { Ofproto } from "../ofproto/ofproto.js";
 import type { PacketInEvent } from "../ofproto/types.js";
+import { MatchReader } from "../ofproto/wire-match.js";
 import { type AsyncKind, wants } from "./async.js";
 import { Channel } from "./channel.js";
 import { Connection } from "./connection.js";
 import { BundleError, ERROR_DATA, niciraError } from "./experimenter-error.js";
 import { FlowMonitors } from "./flow-monitor.js";
+import type { Request } from "./handlers/handler.js";
 import { handlers } from "./handlers/index.js";
 import { helloVerdict, OUR_HELLO } from "./hello.js";
 import type { PacketBuffers } from "./packet-buffers.js";
@@ -27,6 +22,10 @@ import { isForUnreliable, isSetUp } from "./unreliable.js";
 
 const OFPT_HELLO = 0;
 const OFPT_ERROR = 1;
+
+const matches = new MatchReader();
+/** Requests are carried out one by one: a flow_mod's match is read into the same key each time. */
+const decode = decoderWith((bytes, at, end) => matches.read(bytes, at, end));
 
 /** What the connections of one bridge share. */
 export interface SwitchState {
@@ -186,10 +185,8 @@ export class Agent {
   #receive(bytes: Uint8Array): void | Promise<void> {
     this.#options.onActivity?.();
     if (!this.#isOpen) return this.#receiveHello(bytes);
-    let message: OfMessage;
     try {
-      message = decode(bytes);
-      const pending = this.#handle(message, bytes);
+      const pending = this.#handle(decode(bytes), bytes);
       if (pending === undefined) return;
       return pending.catch((error: unknown) => this.refuse(error, bytes));
     } catch (error) {
@@ -197,7 +194,7 @@ export class Agent {
     }
   }
 
-  #handle(message: OfMessage, bytes: Uint8Array): void | Promise<void> {
+  #handle(message: Request, bytes: Uint8Array): void | Promise<void> {
     if (!mayRequest(this.role, message.type)) throw refuse("OFPBRC_IS_SLAVE");
     if (!this.#isReliable && !isForUnreliable(message)) {
       throw refuse("OFPBRC_BAD_TYPE", `${message.type} is not for an unreliable connection`);

@@ -18,7 +18,8 @@ const TYPES: ReadonlySet<string> = new Set([
 const isExtension = (type: string): boolean => type.startsWith("NXT_") || type.startsWith("ONFT_");
 
 /** Whether a controller may send such a message by an unreliable connection. */
-export const isForUnreliable = ({ type }: OfMessage): boolean => TYPES.has(type) || isExtension(type);
+export const isForUnreliable = ({ type }: Pick<OfMessage, "type">): boolean =>
+  TYPES.has(type) || isExtension(type);
 
 /** Whether a message that came before any HELLO shows that the peer speaks our version. */
 export const isSetUp = (bytes: Uint8Array): boolean => bytes[0] === OFP_VERSION;

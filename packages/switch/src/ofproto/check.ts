@@ -1,7 +1,10 @@
 import { oxmField } from "@sluice/openflow-codec";
+import { flowField, getField } from "../flow/flow-key.js";
+import { fieldMaskState } from "../flow/mask.js";
 import { flowFieldOf } from "../flow/match.js";
 import { KNOWN_EXPERIMENTERS, refuse } from "./error.js";
 import type { Action, Instruction, Match } from "./of.js";
+import { KeyedMatch } from "./wire-match.js";
 import { inOrder } from "./xlate/action-set.js";
 import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
@@ -38,7 +41,7 @@ const ORDER: readonly Instruction["type"][] = [
 /** Refuses instructions that cannot be carried out for a flow with this match in this table; gives them back in
  *  the order of execution. */
 export function checkInstructions(
-  match: Match,
+  match: Match | KeyedMatch,
   table_id: number,
   instructions: readonly Instruction[],
   context: CheckContext,
@@ -288,8 +291,12 @@ function holds(known: Known, name: string): boolean {
   });
 }
 
-function knownOf(match: Match): Known {
+function knownOf(match: Match | KeyedMatch): Known {
   const known: Known = new Map();
+  if (match instanceof KeyedMatch) {
+    knowKey(known, match);
+    return known;
+  }
   for (const name of ["eth_type", "ip_proto", "icmpv6_type", "vlan_vid", "in_port"] as const) {
     const value = match[name];
     if (typeof value === "number") known.set(name, value);
@@ -297,4 +304,18 @@ function knownOf(match: Match): Known {
       known.set(name, ANY_VLAN);
   }
   return known;
+}
+
+const KEYED = ["eth_type", "ip_proto", "icmpv6_type", "vlan_vid", "in_port"].map(flowField);
+
+/** The same of a key. Fields that share a place with others are there only where their own prerequisites are. */
+function knowKey(known: Known, { key, mask }: KeyedMatch): void {
+  for (const field of KEYED) {
+    const needed = oxmField(field.name)!.prerequisites;
+    if (!Object.entries(needed).every(([name, values]) => values.includes(known.get(name) ?? -1))) continue;
+    const state = fieldMaskState(mask, field);
+    if (state === "all") known.set(field.name, getField(key, field));
+    else if (field.name === "vlan_vid" && (getField(key, field) & ANY_VLAN) !== 0)
+      known.set(field.name, ANY_VLAN);
+  }
 }

@@ -1,5 +1,6 @@
 import type { Clock, Timer } from "@sluice/runtime";
 import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
+import { isEmptyMask } from "../flow/mask.js";
 import { type CheckContext, checkInstructions } from "./check.js";
 import { refuse } from "./error.js";
 import { Eviction } from "./eviction.js";
@@ -13,13 +14,14 @@ import { duration, outputsOf, Rule } from "./rule.js";
 import { TimerWheel } from "./timer-wheel.js";
 import { type Transaction, transact } from "./transaction.js";
 import type { FlowRemovedEvent, FlowTableConfig, FlowUpdateEvent } from "./types.js";
+import { KeyedMatch } from "./wire-match.js";
 import { type Learned, learnedBy } from "./xlate/learn.js";
 import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
 /** Which rules a request is about (1.3.5 §6.4). */
 export interface FlowSelection {
   table_id: number;
-  match: Match;
+  match: Match | KeyedMatch;
   /** Set: strictly this priority and match. */
   priority?: number;
   cookie: bigint;
@@ -135,22 +137,35 @@ export class FlowStore {
       table.rules.replace(old, rule);
       this.#unlearn(old.instructions, transaction);
       this.#forget(old);
-      transaction.onUndo(() => {
-        old.heir = undefined;
-        this.#forget(rule);
-        table.rules.replace(rule, old);
-        this.#watch(old);
-        this.#changed(old);
-      });
     } else {
       table.rules.insert(rule, key, mask);
       if (rule.hidden) table.hidden++;
-      transaction.onUndo(() => this.#takeOut(rule));
     }
     this.#watch(rule);
     this.counters.added++;
     this.#changed(rule);
-    transaction.onCommit(() => this.#tell(old ? "modified" : "added", rule, "", owner));
+    if (transaction.canUndo) this.#onUndoOfAdd(rule, old, transaction);
+    if (this.#hooks.isMonitored()) this.#tellOnCommit(old ? "modified" : "added", rule, owner, transaction);
+  }
+
+  /** Apart from `add`, which then has no variables that outlive it: most flows come in requests of their own, and
+   *  nobody watches. */
+  #onUndoOfAdd(rule: Rule, old: Rule | undefined, transaction: Transaction): void {
+    transaction.onUndo(() => {
+      if (!old) {
+        this.#takeOut(rule);
+        return;
+      }
+      old.heir = undefined;
+      this.#forget(rule);
+      this.tables[rule.table_id]!.rules.replace(rule, old);
+      this.#watch(old);
+      this.#changed(old);
+    });
+  }
+
+  #tellOnCommit(kind: "added" | "modified", rule: Rule, owner: unknown, transaction: Transaction): void {
+    transaction.onCommit(() => this.#tell(kind, rule, "", owner));
   }
 
   /** Adds a learned flow; one that is there with the same actions is only kept from timing out. */
@@ -227,7 +242,7 @@ export class FlowStore {
   /** The tables that a request deletes all flows of, where nobody wants to hear of one or have it back. */
   #wholeTables(message: FlowMod, { canUndo }: Transaction): OfTable[] {
     const isAll =
-      Object.keys(message.match ?? {}).length === 0 &&
+      isEmpty(message.match ?? {}) &&
       (message.cookie_mask ?? 0n) === 0n &&
       (message.out_port ?? OFPP.ANY) === OFPP.ANY &&
       (message.out_group ?? OFPG.ANY) === OFPG.ANY;
@@ -328,7 +343,7 @@ export class FlowStore {
     for (const table of this.tables) if (table.rules.size > 0) yield* table.rules;
   }
 
-  #matchAsked(match: Match | undefined): { key: FlowKey; mask: FlowMask } {
+  #matchAsked(match: Match | KeyedMatch | undefined): { key: FlowKey; mask: FlowMask } {
     return parseMatch(match ?? {}, this.#asked.key, this.#asked.mask);
   }
 
@@ -436,6 +451,10 @@ const selectionOf = (message: FlowMod, strict: boolean, deletes: boolean): FlowS
   out_port: deletes ? (message.out_port ?? OFPP.ANY) : OFPP.ANY,
   out_group: deletes ? (message.out_group ?? OFPG.ANY) : OFPG.ANY,
 });
+
+/** Whether a match asks for nothing. */
+const isEmpty = (match: Match | KeyedMatch): boolean =>
+  match instanceof KeyedMatch ? isEmptyMask(match.mask) : Object.keys(match).length === 0;
 
 function candidates(
   table: OfTable,

@@ -6,9 +6,20 @@ const MAX_POOLED = 4096;
  *  tables. When the pool is full it begins anew; flows keep what they have. */
 export class InstructionPool {
   readonly #pooled = new Map<string, readonly Instruction[]>();
+  /** What was asked for last, and the answer: a controller's flows often do the same one after the other. */
+  #asked: readonly Instruction[] | undefined;
+  #answer: readonly Instruction[] = [];
 
   /** `instructions`, or others that are equal to them. */
   shared(instructions: readonly Instruction[]): readonly Instruction[] {
+    if (instructions !== this.#asked) {
+      this.#asked = instructions;
+      this.#answer = this.#find(instructions);
+    }
+    return this.#answer;
+  }
+
+  #find(instructions: readonly Instruction[]): readonly Instruction[] {
     const text = textOf(instructions);
     if (text === undefined) return instructions;
     const found = this.#pooled.get(text);

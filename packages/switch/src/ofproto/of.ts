@@ -6,6 +6,8 @@ import type {
   OfMessageInit,
 } from "@sluice/openflow-codec";
 
+import type { KeyedMatch } from "./wire-match.js";
+
 /** The OpenFlow values that ofproto handles, as the codec shapes them. Fields that have a default on the wire may
  *  be left out; a whole decoded message fits. */
 
@@ -16,7 +18,8 @@ export type Action = ActionInit;
 export type ActionType = Action["type"];
 export type ActionOf<T extends ActionType> = Extract<Action, { type: T }>;
 export type Instruction = InstructionInit;
-export type FlowMod = Body<"OFPT_FLOW_MOD">;
+/** Its match may have been read from the wire as a key. */
+export type FlowMod = Omit<Body<"OFPT_FLOW_MOD">, "match"> & { match?: Match | KeyedMatch };
 export type GroupMod = Body<"OFPT_GROUP_MOD">;
 export type Bucket = NonNullable<GroupMod["buckets"]>[number];
 export type MeterMod = Body<"OFPT_METER_MOD">;

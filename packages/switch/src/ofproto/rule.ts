@@ -106,12 +106,13 @@ export class Rule implements Classified, Sink {
 function conjunctionsOf(instructions: readonly Instruction[]): readonly Conjunction[] | undefined {
   const [first] = instructions;
   if (first?.type !== "OFPIT_APPLY_ACTIONS") return undefined;
-  const parts = (first.actions ?? []).flatMap((action) =>
-    action.type === "NXAST_CONJUNCTION"
-      ? [{ id: action.id, clause: action.clause, n_clauses: action.n_clauses }]
-      : [],
-  );
-  return parts.length > 0 ? parts : undefined;
+  let parts: Conjunction[] | undefined;
+  for (const action of first.actions ?? []) {
+    if (action.type !== "NXAST_CONJUNCTION") continue;
+    parts ??= [];
+    parts.push({ id: action.id, clause: action.clause, n_clauses: action.n_clauses });
+  }
+  return parts;
 }
 
 /** The ports and groups that instructions send to directly. */

@@ -1,8 +1,8 @@
 /** Changes that are made at once and may have to be taken back: each tells how to undo it, and what to do when all
  *  are there to stay (events, above all). */
 export class Transaction {
-  readonly #undo: (() => void)[] = [];
-  readonly #after: (() => void)[] = [];
+  #undo: (() => void)[] | undefined;
+  #after: (() => void)[] | undefined;
   /** Whether it may be taken back. One request alone is not: it is refused before it has changed anything. */
   readonly canUndo: boolean;
 
@@ -11,19 +11,22 @@ export class Transaction {
   }
 
   onUndo(undo: () => void): void {
-    if (this.canUndo) this.#undo.push(undo);
+    if (!this.canUndo) return;
+    this.#undo ??= [];
+    this.#undo.push(undo);
   }
 
   onCommit(after: () => void): void {
+    this.#after ??= [];
     this.#after.push(after);
   }
 
   commit(): void {
-    for (const after of this.#after) after();
+    if (this.#after) for (const after of this.#after) after();
   }
 
   rollback(): void {
-    for (const undo of this.#undo.reverse()) undo();
+    if (this.#undo) for (const undo of this.#undo.reverse()) undo();
   }
 }
 

@@ -1,10 +1,14 @@
-import type { OfMessage } from "@sluice/openflow-codec";
+import type { FlowModWith, OfMessage } from "@sluice/openflow-codec";
+import type { KeyedMatch } from "../../ofproto/wire-match.js";
 import type { Agent } from "../agent.js";
+
+/** A message as the agent reads it: a flow_mod's match may be a key. */
+export type Request = OfMessage | FlowModWith<KeyedMatch>;
 
 /** Handles one request; throws OfpError to refuse it. The next request of the connection waits for a promise. */
 export type Handler<T extends OfMessage["type"]> = (
   agent: Agent,
-  message: Extract<OfMessage, { type: T }>,
+  message: Extract<Request, { type: T }>,
   bytes: Uint8Array,
 ) => void | Promise<void>;
 
