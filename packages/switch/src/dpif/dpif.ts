@@ -32,6 +32,9 @@ export interface Dpif {
     key?: FlowKey,
     offload?: Offload,
   ): void;
+  /** What the recirc actions among `actions` would look up again, in their order, were they carried out on `packet`.
+   *  Nothing is sent, metered or counted: for traces. */
+  rehearse(packet: Uint8Array, actions: readonly OdpAction[]): readonly Recirculated[];
   /** Everything called before is in force for the next packet. */
   barrier(): Promise<void>;
   /** All counts up to now have been emitted as "stats". */
@@ -78,6 +81,13 @@ export interface Upcall {
   totalLen: number;
   /** Of a miss by a super-frame: to be handed to `execute` with the packet. */
   offload?: Offload;
+}
+
+/** A packet that comes back to be looked up again. */
+export interface Recirculated {
+  /** Its recirc_id by then. */
+  readonly id: number;
+  readonly packet: Uint8Array;
 }
 
 /** What a network card would still have to do with a packet (virtio_net_hdr). Offsets count from its first byte. */

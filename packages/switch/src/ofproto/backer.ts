@@ -316,6 +316,12 @@ export class DpBacker {
     this.#carryOut(whole, odpPort, key, result, undefined);
   }
 
+  /** What waits for the packets that come back with this recirc_id. */
+  frozen(recirc: number): Frozen | undefined {
+    const frozen = this.#frozen.get(recirc);
+    return frozen && this.#bridges.has(frozen.bridge as BackedBridge) ? frozen : undefined;
+  }
+
   #carryOut(
     packet: Uint8Array,
     odpPort: number,
@@ -335,8 +341,8 @@ export class DpBacker {
       const inPort = this.#ports.get(key[LANE_IN_PORT]!);
       return inPort && { bridge: inPort.bridge, inPort, in_port: inPort.ofport, start: "tables" };
     }
-    const frozen = this.#frozen.get(recirc);
-    if (!frozen || !this.#bridges.has(frozen.bridge as BackedBridge)) return undefined;
+    const frozen = this.frozen(recirc);
+    if (!frozen) return undefined;
     const { bridge, in_port } = frozen;
     return { bridge, inPort: bridge.portMap.get(in_port), in_port, start: { frozen } };
   }

@@ -10,6 +10,7 @@ import type {
   MeterConfig,
   MeterStats,
   NetdevStats,
+  Recirculated,
 } from "../dpif/dpif.js";
 import { extract, Layers } from "../flow/extract.js";
 import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
@@ -84,6 +85,14 @@ export class ModelDpif implements Dpif {
           totalLen: frame.length,
         });
     }
+  }
+
+  /** Frames are not changed. */
+  rehearse(packet: Uint8Array, actions: readonly OdpAction[]): Recirculated[] {
+    return actions.flatMap((action) => {
+      if (action.type === "clone") return this.rehearse(packet, action.actions);
+      return action.type === "recirc" ? [{ id: action.id, packet }] : [];
+    });
   }
 
   async portAdd(spec: DpPortSpec): Promise<DpPort> {

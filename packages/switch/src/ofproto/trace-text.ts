@@ -2,22 +2,42 @@ import { formatActions, formatInstructions, formatMatch, toJson } from "@sluice/
 import { toHex } from "@sluice/wire";
 import { formatOdpActions, type OdpSubject } from "../dpif/odp-text.js";
 import type { Action, Match } from "./of.js";
-import { hasActions, type Trace, type TracedRule } from "./trace.js";
+import { hasActions, type RecirculatedTrace, type Trace, type TracedRule } from "./trace.js";
 import type { TraceEvent } from "./xlate/context.js";
 
 /** A trace as `ovs-appctl ofproto/trace` prints one, and as one JSON document. */
 
 export function formatTrace(traced: Trace): string {
-  const { flow, finalFlow, megaflow, dropped, result } = traced;
+  const { recirculated, dropped } = traced;
+  return [
+    formatPart(traced),
+    ...inOrder(recirculated).map((part) => {
+      const title = `recirc(0x${part.recirc_id.toString(16)})`;
+      return `\n${RULER}\n${title}\n${RULER}\n\n${formatPart(part)}`;
+    }),
+    ...(dropped === undefined ? [] : [`Dropped: ${dropped}\n`]),
+  ].join("");
+}
+
+const RULER = "=".repeat(79);
+
+/** In the order in which the datapath comes to them: those of one lookup before those that they lead to. */
+function inOrder(traces: readonly RecirculatedTrace[]): RecirculatedTrace[] {
+  const queue = [...traces];
+  for (const { recirculated } of queue) queue.push(...recirculated);
+  return queue;
+}
+
+/** Up to where the packet is sent, dropped or recirculated. */
+function formatPart({ flow, finalFlow, megaflow, events, result }: Trace): string {
   const [before, after] = [formatMatch(flow), formatMatch(finalFlow)];
   const lines = [
     `Flow: ${before || "any"}`,
-    ...layOut(traced.events),
+    ...layOut(events),
     "",
     `Final flow: ${after === before ? "unchanged" : after}`,
     `Megaflow: ${megaflowText(megaflow)}`,
     `Datapath actions: ${formatOdpActions(result.actions, subjectOf(flow))}`,
-    ...(dropped === undefined ? [] : [`Dropped: ${dropped}`]),
   ];
   return `${lines.join("\n")}\n`;
 }
@@ -100,6 +120,9 @@ function* lines(event: TraceEvent, level: Level): Generator<string> {
     case "bucket":
       yield indent! + event.text;
       return;
+    case "thaw":
+      yield* [`${indent}thaw`, `${indent}    ${event.text}`];
+      return;
     case "note":
       yield event.text === NO_MATCH ? `${indent}drop` : `${indent} -> ${event.text}`;
       return;
@@ -129,17 +152,21 @@ function stepTexts(step: { type: string }): string[] {
 }
 
 /** `steps` are what the text shows, in order; `depth` nests them. Matches and instructions are as in the codec's JSON
- *  of an OFPT_FLOW_MOD; in_port is the OpenFlow number, but in `actions`, which are the datapath's. */
-export function traceToJson({ bridge, flow, finalFlow, megaflow, dropped, events, result }: Trace): unknown {
+ *  of an OFPT_FLOW_MOD; in_port is the OpenFlow number, but in `actions`, which are the datapath's. `recirculated` tells
+ *  how it goes on for what `actions` recirculate. */
+export function traceToJson(traced: Trace): unknown {
+  return { bridge: traced.bridge, ...partToJson(traced), dropped: traced.dropped ?? null };
+}
+
+function partToJson({ flow, finalFlow, megaflow, events, result, recirculated }: Trace): object {
   return {
-    bridge,
     flow: matchJson(flow),
     steps: events.flatMap(stepJson),
     final_flow: matchJson(finalFlow),
     megaflow: matchJson(megaflow),
     actions: result.actions.map((action) => JSON.parse(JSON.stringify(action, plain)) as unknown),
     datapath_actions: formatOdpActions(result.actions, subjectOf(flow)),
-    dropped: dropped ?? null,
+    recirculated: recirculated.map((part) => ({ recirc_id: part.recirc_id, ...partToJson(part) })),
   };
 }
 

@@ -1,8 +1,17 @@
+import type { Clock } from "@sluice/runtime";
+import { fromHex } from "@sluice/wire";
 import { expect, test } from "vitest";
-import { frame, output, TestBench } from "./bench.testkit.js";
+import { createUserspaceDpif } from "../datapath/userspace/dpif.js";
+import { DummyHub } from "../netdev/dummy.js";
+import { cableRig, frame, output, quiet, type Rig, TestBench } from "./bench.testkit.js";
 import { trace } from "./trace.js";
 import { formatTrace, traceToJson } from "./trace-text.js";
 import { OFPP } from "./xlate/reserved.js";
+
+function userspaceRig(clock: Clock): Rig {
+  const dummies = new DummyHub();
+  return cableRig(createUserspaceDpif({ clock, log: quiet, host: "inline", dummies }), dummies);
+}
 
 test("a trace tells table by table what matched and what was done, and has no effect", async () => {
   const bench = await TestBench.open(3);
@@ -116,4 +125,45 @@ test("a trace as JSON has the rules, the flow before and after, and the actions"
     datapath_actions: "set(ipv4(dst=10.0.0.9)),2",
     dropped: null,
   });
+});
+
+/** A UDP packet under an MPLS label: 10.0.0.1 to 10.0.0.2, port 53. */
+const LABELLED = fromHex(
+  "000000000002000000000001" +
+    "8847" +
+    "0000714045000020000000004011" +
+    "66cb0a0000010a000002" +
+    "00350035000c0000" +
+    "00000000".repeat(5),
+);
+
+test("a trace goes on where the packet is recirculated, with the bytes that it has by then", async () => {
+  const bench = await TestBench.over(userspaceRig, 2);
+  const pop = [{ type: "OFPAT_POP_MPLS", ethertype: 0x0800 }] as const;
+  bench.bridge.flowMod({
+    command: "OFPFC_ADD",
+    match: { eth_type: 0x8847 },
+    instructions: [
+      { type: "OFPIT_APPLY_ACTIONS", actions: [...pop] },
+      { type: "OFPIT_GOTO_TABLE", table_id: 1 },
+    ],
+  });
+  bench.flow({ eth_type: 0x0800, ip_proto: 17, udp_dst: 53 }, [output(2)], { table_id: 1 });
+  const traced = trace(bench.bridge, { packet: LABELLED, in_port: 1 });
+  const text = formatTrace(traced);
+  const ruler = "=".repeat(79);
+  expect(text).toMatch(/Datapath actions: pop_mpls\(eth_type=0x800\),recirc\(0x1\)\n\n=/);
+  expect(text).toContain(`\n${ruler}\nrecirc(0x1)\n${ruler}\n\nFlow: recirc_id=0x1,`);
+  expect(text).toContain("    thaw\n        Resuming from table 0\n");
+  expect(text).toMatch(/ 1\. udp,tp_dst=53, priority 32768\n {4}output:2\n[\s\S]*\nDatapath actions: 2\n$/);
+  expect(traced.dropped).toBeUndefined();
+  expect(traceToJson(traced)).toMatchObject({
+    recirculated: [{ recirc_id: 1, flow: { udp_dst: 53 }, datapath_actions: "2", recirculated: [] }],
+  });
+
+  // Of a flow without bytes the headers under the label are 0.
+  const flow = trace(bench.bridge, { match: { in_port: 1, eth_type: 0x8847, mpls_label: 7 } });
+  expect(flow.dropped).toBe("no match in table 1");
+  expect(formatTrace(flow)).toMatch(/\nDropped: no match in table 1\n$/);
+  expect(flow.recirculated[0]!.flow).toMatchObject({ eth_type: 0x0800, ip_proto: 0, ipv4_dst: "0.0.0.0" });
 });

@@ -7,7 +7,7 @@ import type { Action, Instruction, Match } from "./of.js";
 import type { Ofproto } from "./ofproto.js";
 import { Rule } from "./rule.js";
 import type { TraceEvent } from "./xlate/context.js";
-import type { XlateResult } from "./xlate/pipeline.js";
+import type { XlateInput, XlateResult } from "./xlate/pipeline.js";
 import { translate } from "./xlate/pipeline.js";
 import { OFPP } from "./xlate/reserved.js";
 
@@ -21,8 +21,14 @@ export interface Trace {
   readonly result: XlateResult;
   /** The megaflow's match. in_port is the OpenFlow number. */
   readonly megaflow: Match;
-  /** Why the packet is dropped, when it is. */
+  /** How it goes on for what is recirculated, in the order of recirculation; each goes on in turn. */
+  readonly recirculated: readonly RecirculatedTrace[];
+  /** Why the packet is dropped, here and wherever it is recirculated, when it is. */
   readonly dropped: string | undefined;
+}
+
+export interface RecirculatedTrace extends Trace {
+  readonly recirc_id: number;
 }
 
 /** What to trace: a match whose fields have values (ovs-ofctl's flow syntax, parsed), or a packet. */
@@ -30,24 +36,38 @@ export type TraceSubject =
   | { readonly match: Match }
   | { readonly packet: Uint8Array; readonly in_port: number };
 
-/** Traces a packet that comes into a bridge; with `actions`, one that a controller sends out with these. Throws
- *  OfpError when the flow makes no sense. */
+/** A packet looked up again more often than this goes nowhere, as in the datapath. */
+const MAX_RECIRCULATIONS = 16;
+
+/** Traces a packet that comes into a bridge; with `actions`, one that a controller sends out with these. Where the
+ *  packet is recirculated, the trace goes on with the bytes that it has by then; of a flow without bytes, with what is
+ *  known of it: headers that come up are 0. Throws OfpError when the flow makes no sense. */
 export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly Action[]): Trace {
-  const { key, in_port } = "match" in subject ? fromMatch(subject.match) : fromPacket(bridge, subject);
-  const events: TraceEvent[] = [];
-  const inPort = bridge.portMap.get(in_port);
-  const result = translate({
-    bridge,
-    inPort,
-    in_port,
-    key,
-    start: actions === undefined ? "tables" : { actions },
-    record: (event) => events.push(snapshot(event)),
-  });
+  const start = actions === undefined ? ("tables" as const) : { actions };
+  if ("packet" in subject) {
+    const inPort = bridge.portMap.get(subject.in_port);
+    const key = bridge.backer.keyOf(subject.packet, inPort?.odpPort ?? 0);
+    return traceFrom({ bridge, inPort, in_port: subject.in_port, start }, key, subject.packet, 0);
+  }
+  const { key } = parseMatch(subject.match);
+  const in_port = key[LANE_IN_PORT]! || OFPP.ANY;
+  return traceFrom({ bridge, inPort: bridge.portMap.get(in_port), in_port, start }, key, undefined, 0);
+}
+
+/** What is traced, where it starts, and by which port it came. */
+type Start = Pick<XlateInput, "inPort" | "in_port" | "start"> & { readonly bridge: Ofproto };
+
+function traceFrom(from: Start, key: FlowKey, packet: Uint8Array | undefined, recircs: number): Trace {
+  const { bridge, in_port } = from;
+  const recorded: TraceEvent[] = [];
+  const result = translate({ ...from, key, record: (event) => recorded.push(snapshot(event)) });
   const shown = key.slice();
   shown[LANE_IN_PORT] = in_port;
   const final = result.key.slice();
   final[LANE_IN_PORT] = in_port;
+  const events = recorded.filter(({ kind }) => kind !== "freeze");
+  const recirculated =
+    recircs < MAX_RECIRCULATIONS ? goOn(bridge, recorded, result.actions, packet, recircs) : [];
   return {
     bridge: bridge.name,
     flow: formatKey(shown, everyBitOf(shown)),
@@ -58,9 +78,49 @@ export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly
       shown.map((value, lane) => value & result.mask[lane]!),
       result.mask,
     ) as Match,
-    dropped: sends(result.actions) ? undefined : reasonOfDrop(result, events),
+    recirculated,
+    dropped: sends(result.actions)
+      ? undefined
+      : recirculated.length > 0
+        ? dropOfAll(recirculated)
+        : reasonOfDrop(result, events),
   };
 }
+
+/** Traces what `actions` recirculate. */
+function goOn(
+  bridge: Ofproto,
+  events: readonly TraceEvent[],
+  actions: readonly OdpAction[],
+  packet: Uint8Array | undefined,
+  recircs: number,
+): RecirculatedTrace[] {
+  const { backer } = bridge;
+  const again =
+    packet === undefined
+      ? events
+          .filter(({ kind }) => kind === "freeze")
+          .map(({ subject }) => ({ ...(subject as { id: number; key: FlowKey }), packet: undefined }))
+      : backer.dpif
+          .rehearse(packet, actions)
+          .map(({ id, packet }) => ({ id, packet, key: backer.keyOf(packet, 0) }));
+  return again.flatMap(({ id, key, packet }) => {
+    const frozen = backer.frozen(id);
+    if (!frozen) return [];
+    const { in_port } = frozen;
+    const owner = frozen.bridge as Ofproto;
+    const inPort = owner.portMap.get(in_port);
+    const fresh = key.slice();
+    fresh.fill(0, DP_LANES);
+    fresh[LANE_RECIRC_ID] = id;
+    const from: Start = { bridge: owner, inPort, in_port, start: { frozen } };
+    return [{ ...traceFrom(from, fresh, packet, recircs + 1), recirc_id: id }];
+  });
+}
+
+/** Why nothing is sent by any of them: what the last one says. */
+const dropOfAll = (traces: readonly RecirculatedTrace[]): string | undefined =>
+  traces.some(({ dropped }) => dropped === undefined) ? undefined : traces.at(-1)!.dropped;
 
 /** Why nothing is sent: the error or drop that the trace came upon; else the last table that had nothing for the packet,
  *  or the last thing that went otherwise than the actions say. */
@@ -80,19 +140,6 @@ function reasonOfDrop({ error }: XlateResult, events: readonly TraceEvent[]): st
 /** Whether a flow does anything with the packets that it matches. */
 export const hasActions = ({ instructions }: TracedRule): boolean =>
   instructions.some((one) => one.type !== "OFPIT_APPLY_ACTIONS" || (one.actions ?? []).length > 0);
-
-function fromMatch(match: Match): { key: FlowKey; in_port: number } {
-  const { key } = parseMatch(match);
-  const in_port = key[LANE_IN_PORT]!;
-  return { key, in_port: in_port === 0 ? OFPP.ANY : in_port };
-}
-
-function fromPacket(
-  bridge: Ofproto,
-  { packet, in_port }: { packet: Uint8Array; in_port: number },
-): { key: FlowKey; in_port: number } {
-  return { key: bridge.backer.keyOf(packet, bridge.portMap.get(in_port)?.odpPort ?? 0), in_port };
-}
 
 /** A rule may change after the trace: what it says now is kept. */
 function snapshot(event: TraceEvent): TraceEvent {
@@ -123,5 +170,5 @@ const sends = (actions: readonly OdpAction[]): boolean =>
   actions.some((action) =>
     action.type === "clone" || action.type === "sample"
       ? sends(action.actions)
-      : action.type === "output" || action.type === "userspace" || action.type === "recirc",
+      : action.type === "output" || action.type === "userspace",
   );

@@ -15,6 +15,7 @@ import type {
   Offload,
   QueueStats,
   QueuesConfig,
+  Recirculated,
   Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
@@ -22,6 +23,7 @@ import { DummyHub, DummyNetdev } from "../../netdev/dummy.js";
 import { Packet } from "../../netdev/packet.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
 import { defaultMac, STATS_PERIOD_MS, type UserspaceDpifOptions } from "./options.js";
+import { rehearse } from "./rehearsal.js";
 
 /** Frames and packets to execute that came while the datapath was at work, at most. */
 const MAX_QUEUED = 4096;
@@ -148,6 +150,10 @@ export class InlineDpif implements Dpif, DatapathHost {
       const copy = new Uint8Array(packet);
       this.#queue.push(() => run(copy));
     }
+  }
+
+  rehearse(packet: Uint8Array, actions: readonly OdpAction[]): readonly Recirculated[] {
+    return rehearse(packet, actions);
   }
 
   async barrier(): Promise<void> {}

@@ -14,6 +14,7 @@ import type {
   Offload,
   QueueStats,
   QueuesConfig,
+  Recirculated,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { DummyHub } from "../../netdev/dummy.js";
@@ -22,6 +23,7 @@ import { STATS_WORDS } from "./megaflow.js";
 import { type AddedPort, type Command, type Counts, pendingIndex, type Report } from "./messages.js";
 import { meterMemory } from "./meter.js";
 import type { UserspaceDpifOptions } from "./options.js";
+import { rehearse } from "./rehearsal.js";
 import { shaperMemory } from "./shaper.js";
 import { type Request, WorkerThread } from "./worker-thread.js";
 
@@ -153,6 +155,10 @@ export class WorkerDpif implements Dpif {
       key,
       offload,
     });
+  }
+
+  rehearse(packet: Uint8Array, actions: readonly OdpAction[]): readonly Recirculated[] {
+    return rehearse(packet, actions);
   }
 
   /** When nothing was told since the last barrier, that one's answer serves. */

@@ -44,9 +44,19 @@ export type Recorder = (event: TraceEvent) => void;
 
 export interface TraceEvent {
   readonly depth: number;
-  readonly kind: "bridge" | "table" | "conjunction" | "action" | "action_set" | "bucket" | "note" | "drop";
+  readonly kind:
+    | "bridge"
+    | "table"
+    | "conjunction"
+    | "action"
+    | "action_set"
+    | "bucket"
+    | "note"
+    | "drop"
+    | "freeze"
+    | "thaw";
   readonly text: string;
-  /** The rule or action that the event is about. */
+  /** The rule or action that the event is about; of "freeze" the recirc_id, and the flow as it is known by then. */
   readonly subject?: unknown;
 }
 

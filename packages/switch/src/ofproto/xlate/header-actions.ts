@@ -20,6 +20,10 @@ const PBB = 0x88e7;
 export const isIp = (eth_type: number): boolean => eth_type === 0x0800 || eth_type === 0x86dd;
 export const isMpls = (eth_type: number): boolean => eth_type === 0x8847 || eth_type === 0x8848;
 
+/** What uncovered headers hold is not known before the datapath has parsed them: 0 until then. */
+const MPLS_FIELDS = ["mpls_label", "mpls_tc", "mpls_bos", "mpls_ttl"];
+const VLAN_FIELDS = ["vlan_tpid", "vlan_tci", "vlan2_tpid", "vlan2_tci"];
+
 export interface Hooks {
   /** The rest has to wait until the datapath has parsed the packet again. */
   reparse(ctx: Context): void;
@@ -113,6 +117,7 @@ export const headerActions: Handlers = {
     if (!isMpls(see(ctx, "eth_type"))) return;
     ctx.out.push({ type: "pop_mpls", ethertype });
     assume(ctx, "eth_type", ethertype);
+    for (const name of MPLS_FIELDS) assume(ctx, name, 0);
     reparse(ctx);
   },
 
@@ -121,13 +126,16 @@ export const headerActions: Handlers = {
     const isid = see(ctx, "eth_type") === PBB ? see(ctx, "pbb_isid") : 0;
     const tci = see(ctx, "vlan_tci");
     ctx.out.push({ type: "push_pbb", ethertype, isid, pcp: (tci & 0x1000) === 0 ? 0 : tci >>> 13 });
+    for (const name of VLAN_FIELDS) assume(ctx, name, 0);
     assume(ctx, "eth_type", ethertype);
+    assume(ctx, "pbb_isid", isid);
     reparse(ctx);
   },
 
   OFPAT_POP_PBB(ctx, _action, { reparse }) {
     if (see(ctx, "eth_type") !== PBB) return;
     ctx.out.push({ type: "pop_pbb" });
+    for (const name of [...VLAN_FIELDS, "eth_type", "pbb_isid"]) assume(ctx, name, 0);
     reparse(ctx);
   },
 

@@ -116,6 +116,7 @@ export function translate(input: XlateInput): XlateResult {
     if (ctx.frozen === undefined) executeActionSet(ctx);
   } else {
     const { frozen } = start;
+    note(ctx, "thaw", `Resuming from table ${frozen.table_id}`);
     restorePipeline(ctx.key, frozen.pipeline);
     ctx.table_id = frozen.table_id;
     ctx.cookie = frozen.cookie;
@@ -514,8 +515,12 @@ function finishFreeze(ctx: Context): void {
     queue: ctx.queue,
     pipeline: pipelineOf(ctx.key),
   });
-  if (id === 0) fail(ctx, "too many contexts");
-  else ctx.out.push({ type: "recirc", id });
+  if (id === 0) {
+    fail(ctx, "too many contexts");
+    return;
+  }
+  ctx.out.push({ type: "recirc", id });
+  if (ctx.record) note(ctx, "freeze", `recirc(0x${id.toString(16)})`, { id, key: ctx.key.slice() });
 }
 
 function isPlain(ctx: Context, step: Step): boolean {
