@@ -13,6 +13,7 @@ export { type RouterOptions, router } from "./apps/router/router.js";
 export * from "./apps/static-flows.js";
 export * from "./apps/topology/index.js";
 export * from "./composition/index.js";
+export * from "./copy/index.js";
 export * from "./framework/app.js";
 export * from "./framework/controller.js";
 export { Datapath } from "./framework/datapath.js";

@@ -1,6 +1,13 @@
 import { readFileSync } from "node:fs";
-import { type App, type Controller, type QosApp, type RestServer, serveRest } from "@sluice/controller";
-import { type Log, streamError } from "@sluice/runtime";
+import {
+  type App,
+  type Controller,
+  type QosApp,
+  type RestServer,
+  serveRest,
+  TableCopies,
+} from "@sluice/controller";
+import { type Log, realClock, streamError } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { openQueues } from "./ovsdb-queues.js";
 
@@ -91,10 +98,12 @@ export async function startRest(
   const { host, port } = addressOf(options.rest);
   const tls = tlsOf(options);
   const token = options["rest-token"] === undefined ? undefined : tokenIn(options["rest-token"]);
+  const copies = new TableCopies({ switches: controller.datapaths, clock: realClock });
   try {
     const { server, address } = await serveRest({
       switches: controller.datapaths,
       watchers: controller.events,
+      copies,
       hosts: options["rest-host"],
       apps,
       token,

@@ -19,6 +19,19 @@ export interface Switch {
   barrier(): Promise<void>;
 }
 
+/** Sees, in their order, what is sent to a switch and what comes from it, packets left out. */
+export interface Observer {
+  sent(message: OfMessageInit, xid: number): void;
+  received(message: OfMessage): void;
+}
+
+/** A switch whose messages can be seen, by one observer at a time. */
+export interface ObservedSwitch extends Switch {
+  observe(observer: Observer | undefined): void;
+}
+
+export const isObserved = (dp: Switch): dp is ObservedSwitch => "observe" in dp;
+
 /** What an app answers to an event: messages to send to the switch, or nothing. */
 // biome-ignore lint/suspicious/noConfusingVoidType: a handler without an answer returns nothing.
 export type Answer = readonly OfMessageInit[] | void | Promise<readonly OfMessageInit[] | void>;

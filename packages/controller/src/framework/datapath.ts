@@ -6,7 +6,7 @@ import {
   type Port,
 } from "@sluice/openflow-codec";
 import type { Log } from "@sluice/runtime";
-import type { Switch } from "./app.js";
+import type { ObservedSwitch, Observer } from "./app.js";
 import { Connection, type ConnectionCounters, type ConnectionOptions } from "./connection.js";
 import { OfpRequestError, REPLY_TYPE, type ReplyTo, Requests } from "./requests.js";
 import type { Role } from "./roles.js";
@@ -32,7 +32,7 @@ type Features = MessageOf<"OFPT_FEATURES_REPLY">;
 
 /** One switch on its connection: the handshake (OpenFlow 1.3.5 §6.3.1: HELLO, FEATURES, SET_CONFIG, then its ports), then
  *  requests, ports kept up to date, and everything else handed on. */
-export class Datapath implements Switch {
+export class Datapath implements ObservedSwitch {
   readonly log: Log;
   readonly #connection: Connection;
   readonly #requests: Requests;
@@ -43,6 +43,7 @@ export class Datapath implements Switch {
   role: Role = "equal";
   #features: Features | undefined;
   #isUp = false;
+  #observer: Observer | undefined;
   /** What came while the handshake was under way. */
   readonly #early: OfMessage[] = [];
 
@@ -101,7 +102,17 @@ export class Datapath implements Switch {
   }
 
   send(message: OfMessageInit): boolean {
-    return this.#connection.send(message);
+    return this.#send(message, message.xid ?? this.#connection.nextXid());
+  }
+
+  observe(observer: Observer | undefined): void {
+    this.#observer = observer;
+  }
+
+  #send(message: OfMessageInit, xid: number): boolean {
+    const isSent = this.#connection.send(message, xid);
+    if (isSent) this.#observer?.sent(message, xid);
+    return isSent;
   }
 
   request<const I extends OfMessageInit>(message: I): Promise<ReplyTo<I>> {
@@ -120,8 +131,7 @@ export class Datapath implements Switch {
     if (this.#requests.isFull)
       throw new Error(`${message.type}: too many requests wait for switch ${this.id}`);
     const xid = this.#connection.nextXid();
-    if (!this.#connection.send(message, xid))
-      throw new Error(`${message.type}: switch ${this.id} cannot take it`);
+    if (!this.#send(message, xid)) throw new Error(`${message.type}: switch ${this.id} cannot take it`);
     const outcome = this.#requests.wait(xid, message);
     if (!(message.type in REPLY_TYPE)) {
       // The error of a message without a reply comes before the reply of the barrier that follows it (§6.2).
@@ -167,6 +177,7 @@ export class Datapath implements Switch {
   }
 
   readonly #onMessage = (message: OfMessage): void => {
+    if (message.type !== "OFPT_PACKET_IN") this.#observer?.received(message);
     // Packet-ins have xids of their own.
     if (message.type !== "OFPT_PACKET_IN" && this.#requests.take(message)) return;
     if (!this.#isUp) {

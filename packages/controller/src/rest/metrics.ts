@@ -3,6 +3,7 @@ import type { Clock } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Topology } from "../apps/topology/index.js";
+import type { TableCopies } from "../copy/index.js";
 import type { Switch } from "../framework/app.js";
 import type { ControllerEvents } from "../framework/dispatch.js";
 import type { EventLog } from "./events/event-log.js";
@@ -16,6 +17,7 @@ export interface MetricsOptions {
   readonly topology: () => Topology | undefined;
   readonly log: EventLog;
   readonly stream: StreamCounters;
+  readonly copies: TableCopies | undefined;
   readonly clock: Clock;
 }
 
@@ -38,7 +40,7 @@ export class Metrics {
   readonly #requests: Histogram<"method" | "route" | "status">;
 
   constructor(options: MetricsOptions) {
-    const { switches, watchers, topology, log, stream } = options;
+    const { switches, watchers, topology, log, stream, copies } = options;
     const registers = [this.#registry];
     this.contentType = this.#registry.contentType;
     // Among them the lag of the event loop: nodejs_eventloop_lag_*.
@@ -156,6 +158,8 @@ export class Metrics {
       () => stream.refused,
     );
 
+    if (copies !== undefined) addCopies(copies, registers, total);
+
     const packetIns = new PerSwitchCount();
     const flowsRemoved = new PerSwitchCount();
     const counted = (name: string, help: string, counts: PerSwitchCount): void => {
@@ -199,6 +203,51 @@ export class Metrics {
   text(): Promise<string> {
     return this.#registry.metrics();
   }
+}
+
+/** The copies of tables that the controller keeps, and how they were found when they were checked. */
+function addCopies(
+  copies: TableCopies,
+  registers: Registry[],
+  total: (name: string, help: string, read: () => number) => void,
+): void {
+  new Gauge({
+    name: "sluice_controller_copy_flows",
+    help: "Flows in the controller's copy of a switch's tables, as far as it has been needed.",
+    registers,
+    labelNames: ["dpid"],
+    collect() {
+      this.reset();
+      for (const [dp, { copy }] of copies.all) this.set({ dpid: dp.id }, copy.flowCount);
+    },
+  });
+  new Counter({
+    name: "sluice_controller_copy_differences_total",
+    help: "Flows (and groups) of a switch that the copy lacked, had too many or had otherwise when it was checked.",
+    registers,
+    labelNames: ["kind"],
+    collect() {
+      this.reset();
+      const { missing, surplus, changed, groups } = copies.counters;
+      for (const [kind, count] of Object.entries({ missing, surplus, changed, groups }))
+        this.inc({ kind }, count);
+    },
+  });
+  total(
+    "sluice_controller_copy_checks_total",
+    "Times that a switch listed its tables for the copy.",
+    () => copies.counters.checks,
+  );
+  total(
+    "sluice_controller_copy_check_failures_total",
+    "Times that it should have and did not.",
+    () => copies.failures,
+  );
+  total(
+    "sluice_controller_copy_lost_total",
+    "Times that more was sent to a switch than its copy follows, so that it began anew.",
+    () => copies.counters.lost,
+  );
 }
 
 /** Counts by switch what comes with every packet: one look-up, where a label of prom-client costs ten times that. */

@@ -7,6 +7,7 @@ import { type Clock, type Log, realClock } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
 import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
 import type { Topology, TopologyApp } from "../apps/topology/index.js";
+import type { TableCopies } from "../copy/index.js";
 import type { App } from "../framework/app.js";
 import type { ControllerEvents } from "../framework/dispatch.js";
 import { EVENT_TYPES, EventLog } from "./events/event-log.js";
@@ -39,6 +40,8 @@ export interface RestOptions extends GuardOptions {
   /** Those with routes of their own have them served; the topology app's is shown by `/v1.0/topology`. */
   readonly apps?: readonly App[] | undefined;
   readonly tls?: RestTls | undefined;
+  /** Of the switches' tables, for traces; without them each trace asks the switches for all. */
+  readonly copies?: TableCopies | undefined;
   readonly clock?: Clock | undefined;
 }
 
@@ -61,7 +64,7 @@ export class RestServer {
   #endRecording = (): void => {};
 
   constructor(options: RestOptions) {
-    const { switches, watchers, apps = [], clock = realClock } = options;
+    const { switches, watchers, apps = [], copies, clock = realClock } = options;
     this.#options = options;
     const log = new EventLog({ clock });
     this.#log = log;
@@ -71,12 +74,14 @@ export class RestServer {
       recordPacketIns: () => (watchers === undefined ? () => {} : recordPacketIns(watchers, log)),
     });
     const topology = (): Topology | undefined => this.#topology;
-    const metrics = new Metrics({ switches, watchers, topology, log, stream: this.#stream.counters, clock });
+    const metrics = new Metrics({
+      ...{ switches, watchers, topology, log, stream: this.#stream.counters, copies, clock },
+    });
     this.setApps(apps);
     const routes = [
       ...statsRoutes(switches),
       ...entryRoutes(switches, log),
-      ...traceRoutes(switches, topology),
+      ...traceRoutes(switches, topology, copies),
       ...[...this.#appRoutes].map(([key, route]) => ({ ...route, handle: this.#handlerOf(key) })),
     ];
     this.#app = createApp(options, metrics);

@@ -6,10 +6,13 @@ import {
   type Port,
   parseFlow,
 } from "@sluice/openflow-codec";
-import { nullLog } from "@sluice/runtime";
+import { nullLog, VirtualClock } from "@sluice/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Topology } from "../apps/topology/model.js";
+import { TableCopies } from "../copy/index.js";
 import type { App, Switch } from "../framework/app.js";
+import { asReceived } from "../tables/index.js";
+import { FakeSwitch } from "../testing/fake-switch.js";
 import { serveRest } from "./index.js";
 import type { RestServer } from "./server.js";
 
@@ -128,4 +131,59 @@ test.each([
   [{ dpid: S1, in_port: "1", frame: "abcd" }, 400, "frame"],
 ] as const)("%j is refused", async (query, status, field) => {
   expect(await ask(query)).toMatchObject({ status, body: { field } });
+});
+
+test("from the controller's copy: checked by the counts of flows and of packets, put right where it is wrong; or fresh", async () => {
+  const dp = new FakeSwitch([], { dpid: 7n });
+  const flow = (text: string) => parseFlow(text, "add") as OfMessageInit;
+  dp.send(flow("ip,nw_dst=10.0.0.2,actions=output:2"));
+  const switches = new Map<bigint, Switch>([[7n, dp]]);
+  const copies = new TableCopies({ switches, clock: new VirtualClock(86_400_000) });
+  const started = await serveRest({ switches, copies, apps: [], log: nullLog, port: 0 });
+  const get = async (path: string): Promise<string> =>
+    (await fetch(`http://${started.address}${path}`)).text();
+  const traced = async (more = "") =>
+    JSON.parse(
+      await get(
+        `/v1/trace?dpid=0000000000000007&in_port=1&flow=${encodeURIComponent("ip,nw_dst=10.0.0.2")}${more}`,
+      ),
+    );
+  const lists = (): number =>
+    dp.sent.filter(
+      (one) => one.type === "OFPT_MULTIPART_REQUEST" && one.body.type === "OFPMP_FLOW" && !one.body.match,
+    ).length;
+  try {
+    const checked = { missing: 0, surplus: 0, changed: 0, groups: 0, checked: "1970-01-02T00:00:00.000Z" };
+    expect((await traced()).path).toMatchObject({
+      copy: checked,
+      tables: [{ table_id: 0, packets: 0 }],
+      outputs: [{ port_no: 2 }],
+    });
+    // What the controller sends is in the copy without a list.
+    dp.send(flow("priority=40000,ip,nw_dst=10.0.0.2,actions=output:3"));
+    expect((await traced()).path).toMatchObject({ copy: checked, outputs: [{ port_no: 3 }] });
+    expect(lists()).toBe(1);
+
+    // Another controller's flow is found by the number of flows, its change of one by asking after that one.
+    dp.tables.apply(asReceived(flow("priority=50000,ip,nw_dst=10.0.0.2,actions=output:4")));
+    expect((await traced()).path).toMatchObject({ copy: { missing: 1 }, outputs: [{ port_no: 4 }] });
+    dp.tables.apply(asReceived(flow("priority=50000,ip,nw_dst=10.0.0.2,actions=output:2")));
+    expect((await traced()).path).toMatchObject({ copy: { changed: 1 }, outputs: [{ port_no: 2 }] });
+    expect(lists()).toBe(3);
+
+    const fresh = await traced("&fresh=true");
+    expect(fresh.path.outputs).toMatchObject([{ port_no: 2 }]);
+    expect(fresh.path).not.toHaveProperty("copy");
+    expect(lists()).toBe(4);
+    expect(await traced("&fresh=1")).toMatchObject({ field: "fresh" });
+
+    const metrics = await get("/metrics");
+    expect(metrics).toContain('sluice_controller_copy_differences_total{kind="missing"} 1\n');
+    expect(metrics).toContain('sluice_controller_copy_differences_total{kind="changed"} 1\n');
+    expect(metrics).toContain('sluice_controller_copy_flows{dpid="0000000000000007"} 3\n');
+    expect(metrics).toContain("sluice_controller_copy_checks_total 3\n");
+  } finally {
+    await started.server.close();
+    copies.stop();
+  }
 });

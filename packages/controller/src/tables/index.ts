@@ -1,6 +1,6 @@
 /** A model of OpenFlow tables, groups and ports that answers "where does this packet go, and why?": for one switch
  *  (`traceSwitch`) and across a network (`tracePath`). Values and pure functions; knows no connection and no clock. */
-export { compareTables, fetchTables } from "./fetch.js";
+export { compareTables, fetchTables, sameFlow, type TableDifference } from "./fetch.js";
 export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "./packet.js";
 export * from "./path.js";
 export {
@@ -11,3 +11,4 @@ export {
   SwitchTables,
 } from "./switch-tables.js";
 export * from "./trace.js";
+export { termsOf } from "./values.js";

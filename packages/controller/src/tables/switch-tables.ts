@@ -53,14 +53,19 @@ export const asReceived = (message: OfMessageInit): OfMessage => decode(encode(m
 /** The flow tables, groups and meters of one switch as its controller has set them up (OpenFlow 1.3.5 §5, §6.4, §6.5). A
  *  copy for asking "where does this packet go?"; it has no clock and no counters. */
 export class SwitchTables {
-  /** By table; in each, the highest priority first. */
-  readonly #tables = new Map<number, ModelFlow[]>();
+  readonly #tables = new Map<number, FlowTable>();
   readonly #groups = new Map<number, ModelGroup>();
   readonly #meters = new Set<number>();
 
   /** All flows, table by table, the highest priority first. */
   get flows(): ModelFlow[] {
-    return [...this.#tables.entries()].sort(([a], [b]) => a - b).flatMap(([, flows]) => flows);
+    return [...this.#tables.entries()].sort(([a], [b]) => a - b).flatMap(([, table]) => table.sorted);
+  }
+
+  get flowCount(): number {
+    let count = 0;
+    for (const table of this.#tables.values()) count += table.size;
+    return count;
   }
 
   get groups(): ReadonlyMap<number, ModelGroup> {
@@ -72,21 +77,27 @@ export class SwitchTables {
   }
 
   flowsOf(table_id: number): readonly ModelFlow[] {
-    return this.#tables.get(table_id) ?? [];
+    return this.#tables.get(table_id)?.sorted ?? [];
   }
 
   /** The flow that takes the packet in a table. */
   lookup(table_id: number, packet: ModelPacket): ModelFlow | undefined {
-    return this.#tables.get(table_id)?.find(({ terms }) => takes(terms, packet));
+    return this.#tables.get(table_id)?.sorted.find(({ terms }) => takes(terms, packet));
   }
 
   /** Does what the switch does with a message (see `asReceived`), if it changes tables, groups or meters. Gives the error that the switch
    *  would answer with; then nothing has changed. */
   apply(message: OfMessage): Refusal | undefined {
-    if (message.type === "OFPT_FLOW_MOD") return this.#flowMod(message);
-    if (message.type === "OFPT_GROUP_MOD") return this.#groupMod(message);
-    if (message.type === "OFPT_METER_MOD") return this.#meterMod(message);
-    return undefined;
+    const refusal = this.#refusal(message);
+    if (refusal === undefined) this.accept(message);
+    return refusal;
+  }
+
+  /** Does what a switch has done that accepted the message, also where this copy would have refused it. */
+  accept(message: OfMessage): void {
+    if (message.type === "OFPT_FLOW_MOD") this.#flowMod(message);
+    else if (message.type === "OFPT_GROUP_MOD") this.#groupMod(message);
+    else if (message.type === "OFPT_METER_MOD") this.#meterMod(message);
   }
 
   /** Takes the flows that the switch itself lists in place of all that are known. */
@@ -103,71 +114,83 @@ export class SwitchTables {
 
   /** The switch says that a flow has gone (OFPT_FLOW_REMOVED). */
   remove({ table_id, priority, match }: Pick<ModelFlow, "table_id" | "priority" | "match">): void {
-    const terms = termsOf(match);
-    this.#keep(table_id, (flow) => flow.priority !== priority || !sameTerms(flow.terms, terms));
+    this.#delete(table_id, flowKey(priority, termsOf(match)));
   }
 
   #insert(flow: ModelFlow): void {
-    let flows = this.#tables.get(flow.table_id);
-    if (flows === undefined) {
-      flows = [];
-      this.#tables.set(flow.table_id, flows);
+    let table = this.#tables.get(flow.table_id);
+    if (table === undefined) {
+      table = new FlowTable();
+      this.#tables.set(flow.table_id, table);
     }
-    const at = flows.findIndex(({ priority }) => priority < flow.priority);
-    flows.splice(at < 0 ? flows.length : at, 0, flow);
+    table.set(flow);
+  }
+
+  #delete(table_id: number, key: string): void {
+    const table = this.#tables.get(table_id);
+    table?.delete(key);
+    if (table?.size === 0) this.#tables.delete(table_id);
   }
 
   #keep(table_id: number, isKept: (flow: ModelFlow) => boolean): void {
-    const flows = this.#tables.get(table_id)?.filter(isKept) ?? [];
-    if (flows.length === 0) this.#tables.delete(table_id);
-    else this.#tables.set(table_id, flows);
+    for (const [key, flow] of this.#tables.get(table_id)?.byKey ?? [])
+      if (!isKept(flow)) this.#delete(table_id, key);
   }
 
-  #flowMod(message: FlowMod): Refusal | undefined {
-    const { command, table_id, match, priority, cookie, cookie_mask, instructions } = message;
-    const terms = termsOf(match);
-    const isDelete = command === "OFPFC_DELETE" || command === "OFPFC_DELETE_STRICT";
-    if (!isDelete) {
-      const refusal = this.#checkInstructions(table_id, instructions);
-      if (refusal) return refusal;
+  #refusal(message: OfMessage): Refusal | undefined {
+    if (message.type === "OFPT_FLOW_MOD") return this.#refusalOfFlow(message);
+    if (message.type === "OFPT_GROUP_MOD") {
+      const isKnown = this.#groups.has(message.group_id);
+      if (message.command === "OFPGC_ADD" && isKnown)
+        return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_GROUP_EXISTS"];
+      if (message.command === "OFPGC_MODIFY" && !isKnown)
+        return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_UNKNOWN_GROUP"];
     }
-    if (command === "OFPFC_ADD") {
-      const { flags, idle_timeout, hard_timeout } = message;
-      const others = this.flowsOf(table_id);
-      const isOther = (flow: ModelFlow): boolean =>
-        flow.priority === priority && !sameTerms(flow.terms, terms) && overlaps(flow.terms, terms);
-      if ((flags & OFPFF.CHECK_OVERLAP) !== 0 && others.some(isOther))
-        return ["OFPET_FLOW_MOD_FAILED", "OFPFMFC_OVERLAP"];
-      this.#keep(table_id, (flow) => flow.priority !== priority || !sameTerms(flow.terms, terms));
-      const flow = {
-        table_id,
-        priority,
-        match,
-        cookie,
-        idle_timeout,
-        hard_timeout,
-        flags,
-        instructions,
-        terms,
-      };
-      this.#insert(flow);
-      return undefined;
-    }
-    const isStrict = command === "OFPFC_MODIFY_STRICT" || command === "OFPFC_DELETE_STRICT";
-    const isMeant = (flow: ModelFlow): boolean =>
-      (flow.cookie & cookie_mask) === (cookie & cookie_mask) &&
-      (isStrict ? flow.priority === priority && sameTerms(flow.terms, terms) : covers(terms, flow.terms));
-    const tables = table_id === OFPTT.ALL ? [...this.#tables.keys()] : [table_id];
-    for (const table of tables) {
-      if (isDelete) this.#keep(table, (flow) => !(isMeant(flow) && leadsTo(flow, message)));
-      else {
-        const flows = this.#tables.get(table);
-        flows?.forEach((flow, i) => {
-          if (isMeant(flow)) flows[i] = { ...flow, instructions };
-        });
-      }
+    if (message.type === "OFPT_METER_MOD") {
+      const isKnown = this.#meters.has(message.meter_id);
+      if (message.command === "OFPMC_ADD" && isKnown)
+        return ["OFPET_METER_MOD_FAILED", "OFPMMFC_METER_EXISTS"];
+      if (message.command === "OFPMC_MODIFY" && !isKnown)
+        return ["OFPET_METER_MOD_FAILED", "OFPMMFC_UNKNOWN_METER"];
     }
     return undefined;
+  }
+
+  #refusalOfFlow({ command, table_id, match, priority, flags, instructions }: FlowMod): Refusal | undefined {
+    if (command === "OFPFC_DELETE" || command === "OFPFC_DELETE_STRICT") return undefined;
+    const refusal = this.#checkInstructions(table_id, instructions);
+    if (refusal !== undefined || command !== "OFPFC_ADD" || (flags & OFPFF.CHECK_OVERLAP) === 0)
+      return refusal;
+    const terms = termsOf(match);
+    const isOther = (flow: ModelFlow): boolean =>
+      flow.priority === priority && !sameTerms(flow.terms, terms) && overlaps(flow.terms, terms);
+    return this.flowsOf(table_id).some(isOther) ? ["OFPET_FLOW_MOD_FAILED", "OFPFMFC_OVERLAP"] : undefined;
+  }
+
+  #flowMod(message: FlowMod): void {
+    const { command, table_id, match, priority, cookie, cookie_mask, instructions } = message;
+    const terms = termsOf(match);
+    if (command === "OFPFC_ADD") {
+      const { flags, idle_timeout, hard_timeout } = message;
+      const numbers = { table_id, priority, cookie, idle_timeout, hard_timeout, flags };
+      this.#insert({ ...numbers, match, instructions, terms });
+      return;
+    }
+    const isDelete = command === "OFPFC_DELETE" || command === "OFPFC_DELETE_STRICT";
+    const isStrict = command === "OFPFC_MODIFY_STRICT" || command === "OFPFC_DELETE_STRICT";
+    const isMeant = (flow: ModelFlow): boolean =>
+      (flow.cookie & cookie_mask) === (cookie & cookie_mask) && (isStrict || covers(terms, flow.terms));
+    const key = flowKey(priority, terms);
+    for (const id of table_id === OFPTT.ALL ? [...this.#tables.keys()] : [table_id]) {
+      const table = this.#tables.get(id);
+      if (table === undefined) continue;
+      const one = table.byKey.get(key);
+      const candidates = isStrict ? (one === undefined ? [] : [one]) : [...table.byKey.values()];
+      for (const flow of candidates.filter(isMeant)) {
+        if (!isDelete) table.change({ ...flow, instructions });
+        else if (leadsTo(flow, message)) this.#delete(id, flowKey(flow.priority, flow.terms));
+      }
+    }
   }
 
   /** Groups and meters must exist, and tables be ahead (§6.4). */
@@ -185,18 +208,14 @@ export class SwitchTables {
     return undefined;
   }
 
-  #groupMod(message: GroupMod): Refusal | undefined {
+  #groupMod(message: GroupMod): void {
     const { command, group_id, buckets } = message;
-    const isKnown = this.#groups.has(group_id);
     if (command === "OFPGC_DELETE") {
       const isMeant = (id: number): boolean => group_id === OFPG.ALL || id === group_id;
       for (const id of [...this.#groups.keys()].filter(isMeant)) this.#deleteGroup(id);
-      return undefined;
+      return;
     }
-    if (command === "OFPGC_ADD" && isKnown) return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_GROUP_EXISTS"];
-    if (command === "OFPGC_MODIFY" && !isKnown) return ["OFPET_GROUP_MOD_FAILED", "OFPGMFC_UNKNOWN_GROUP"];
     this.#groups.set(group_id, { group_id, group_type: message.group_type, buckets });
-    return undefined;
   }
 
   /** Flows that send to a group go with it (§6.5). */
@@ -206,25 +225,55 @@ export class SwitchTables {
       this.#keep(table, (flow) => !outputs(flow).some((one) => one.group === group_id));
   }
 
-  #meterMod({ command, meter_id }: MeterMod): Refusal | undefined {
-    const isKnown = this.#meters.has(meter_id);
-    if (command === "OFPMC_ADD") {
-      if (isKnown) return ["OFPET_METER_MOD_FAILED", "OFPMMFC_METER_EXISTS"];
+  /** Flows that are metered go with the meter (§6.4). */
+  #meterMod({ command, meter_id }: MeterMod): void {
+    if (command !== "OFPMC_DELETE") {
       this.#meters.add(meter_id);
-    } else if (command === "OFPMC_MODIFY") {
-      if (!isKnown) return ["OFPET_METER_MOD_FAILED", "OFPMMFC_UNKNOWN_METER"];
-    } else {
-      const gone = meter_id === OFPM.ALL ? [...this.#meters] : [meter_id];
-      for (const id of gone) {
-        this.#meters.delete(id);
-        for (const table of [...this.#tables.keys()])
-          this.#keep(
-            table,
-            (flow) => !flow.instructions.some((one) => one.type === "OFPIT_METER" && one.meter_id === id),
-          );
-      }
+      return;
     }
-    return undefined;
+    for (const id of meter_id === OFPM.ALL ? [...this.#meters] : [meter_id]) {
+      this.#meters.delete(id);
+      const isMetered = ({ instructions }: ModelFlow): boolean =>
+        instructions.some((one) => one.type === "OFPIT_METER" && one.meter_id === id);
+      for (const table of [...this.#tables.keys()]) this.#keep(table, (flow) => !isMetered(flow));
+    }
+  }
+}
+
+/** What makes a flow the same as another of its table. */
+const flowKey = (priority: number, terms: readonly Term[]): string =>
+  `${priority} ${terms.map(({ name, value, mask }) => `${name}=${value}/${mask}`).join(" ")}`;
+
+/** The flows of one table: found by their keys where they are changed, in their order where packets are looked up. */
+class FlowTable {
+  readonly byKey = new Map<string, ModelFlow>();
+  #sorted: readonly ModelFlow[] | undefined;
+
+  get size(): number {
+    return this.byKey.size;
+  }
+
+  /** The highest priority first. */
+  get sorted(): readonly ModelFlow[] {
+    this.#sorted ??= [...this.byKey.values()].sort((a, b) => b.priority - a.priority);
+    return this.#sorted;
+  }
+
+  /** Adds a flow, in place of one of the same key. */
+  set(flow: ModelFlow): void {
+    const key = flowKey(flow.priority, flow.terms);
+    this.byKey.delete(key);
+    this.byKey.set(key, flow);
+    this.#sorted = undefined;
+  }
+
+  change(flow: ModelFlow): void {
+    this.byKey.set(flowKey(flow.priority, flow.terms), flow);
+    this.#sorted = undefined;
+  }
+
+  delete(key: string): void {
+    if (this.byKey.delete(key)) this.#sorted = undefined;
   }
 }
 

@@ -361,12 +361,18 @@ test("a switch's own list makes the same tables; what differs from a copy is tol
     send(parseFlow(text) as OfMessageInit);
   const listed = await fetchTables(sw);
   expect(portsOf(traceSwitch({ tables: listed, ports: sw.ports }, packetFromFrame(syn)!, 1))).toEqual([2]);
-  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [] });
+  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [], changed: [], groups: [] });
   send(parseFlow("priority=5,tcp,actions=3") as OfMessageInit);
-  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [] });
+  const { changed, ...rest } = compareTables(sw.tables, listed);
+  expect([changed.map(({ priority }) => priority), rest]).toEqual([
+    [5],
+    { missing: [], surplus: [], groups: [] },
+  ]);
   send(parseFlow("table=2", "delete") as OfMessageInit);
   send(parseFlow("arp,actions=3") as OfMessageInit);
-  const { missing, surplus } = compareTables(sw.tables, listed);
+  send(parseGroup("group_id=1,type=ff,bucket=watch_port:3,output:3", "modify") as OfMessageInit);
+  const { missing, surplus, groups } = compareTables(sw.tables, listed);
+  expect(groups).toEqual([1]);
   expect([missing.map(({ table_id }) => table_id), surplus.map(({ match }) => match)]).toEqual([
     [2],
     [{ eth_type: 0x0806 }],

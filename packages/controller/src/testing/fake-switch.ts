@@ -2,14 +2,16 @@ import {
   type Bucket,
   type MessageOf,
   OFP_NO_BUFFER,
+  OFPFF,
   OFPPS,
+  OFPTT,
   type OfMessage,
   type OfMessageInit,
   type Port,
 } from "@sluice/openflow-codec";
 import { type Log, nullLog } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
-import type { App, Switch } from "../framework/app.js";
+import type { App, ObservedSwitch, Observer } from "../framework/app.js";
 import { Dispatcher } from "../framework/dispatch.js";
 import { OfpRequestError, type ReplyTo } from "../framework/requests.js";
 import { fieldValue, frameBytes, type ModelPacket, packetFromFrame } from "../tables/packet.js";
@@ -21,6 +23,9 @@ import {
   SwitchTables,
 } from "../tables/switch-tables.js";
 import { type SwitchTrace, tracePacketOut, traceSwitch } from "../tables/trace.js";
+import { covers, termsOf } from "../tables/values.js";
+
+type FlowRequest = Extract<MessageOf<"OFPT_MULTIPART_REQUEST">["body"], { type: "OFPMP_FLOW" }>;
 
 /** A flow of the fake switch. `actions` are those that it applies at once. */
 export interface FakeFlow extends ModelFlow {
@@ -57,7 +62,7 @@ const fakePort = (port_no: number, state = 0): Port => ({
 /** A switch without a network, for apps' tests: applies to its tables, groups and meters what the apps send, refuses what
  *  a switch refuses, and answers where a packet goes. Time does not pass for it: timeouts are kept, not carried out. An
  *  action that the model of the tables does not know makes it throw. */
-export class FakeSwitch implements Switch {
+export class FakeSwitch implements ObservedSwitch {
   readonly dpid: bigint;
   readonly id: string;
   readonly log: Log = nullLog;
@@ -67,6 +72,8 @@ export class FakeSwitch implements Switch {
   readonly #ports = new Map<number, Port>();
   readonly #dispatcher: Dispatcher;
   #packetIns = 0;
+  #xid = 0;
+  #observer: Observer | undefined;
   #left: Delivery[] = [];
 
   /** Connects at once: the apps get `datapath_up`. */
@@ -143,19 +150,46 @@ export class FakeSwitch implements Switch {
     this.#dispatcher.replaceApps(apps, [this]);
   }
 
+  observe(observer: Observer | undefined): void {
+    this.#observer = observer;
+  }
+
   send(message: OfMessageInit): boolean {
     const refusal = this.#take(message);
-    if (refusal !== undefined) this.#dispatcher.dispatch("error", this, errorOf(refusal));
+    if (refusal === undefined) return true;
+    const error = errorOf(refusal, this.#xid);
+    this.#observer?.received(error);
+    this.#dispatcher.dispatch("error", this, error);
     return true;
+  }
+
+  /** A flow goes by itself, as when its time is over, and the switch says so where the flow asks for it. */
+  expire(flow: ModelFlow): void {
+    this.tables.remove(flow);
+    if ((flow.flags & OFPFF.SEND_FLOW_REM) === 0) return;
+    const { terms: _, instructions: _1, flags: _2, ...rest } = flow;
+    const counters = { duration_sec: 1, duration_nsec: 0, packet_count: 0n, byte_count: 0n };
+    const message = { type: "OFPT_FLOW_REMOVED", xid: 0, reason: "OFPRR_IDLE_TIMEOUT", ...rest, ...counters };
+    this.#observer?.received(message as MessageOf<"OFPT_FLOW_REMOVED">);
+    this.#dispatcher.dispatch("flow_removed", this, message as MessageOf<"OFPT_FLOW_REMOVED">);
   }
 
   async request<const I extends OfMessageInit>(message: I): Promise<ReplyTo<I>> {
     const refusal = this.#take(message);
-    if (refusal !== undefined) throw new OfpRequestError(message, errorOf(refusal));
-    return this.#reply(message) as ReplyTo<I>;
+    const xid = this.#xid;
+    if (refusal !== undefined) {
+      const error = errorOf(refusal, xid);
+      this.#observer?.received(error);
+      throw new OfpRequestError(message, error);
+    }
+    const reply = this.#reply(message);
+    if (reply !== undefined) this.#observer?.received({ ...reply, xid });
+    return reply as ReplyTo<I>;
   }
 
-  async barrier(): Promise<void> {}
+  async barrier(): Promise<void> {
+    await this.request({ type: "OFPT_BARRIER_REQUEST" });
+  }
 
   get #world() {
     return { tables: this.tables, ports: this.#ports, select: byHash };
@@ -163,7 +197,8 @@ export class FakeSwitch implements Switch {
 
   /** Applies a message; gives the error that it meets with. */
   #take(message: OfMessageInit): Refusal | undefined {
-    this.sent.push(message);
+    this.#observer?.sent(message, ++this.#xid);
+    if (message.type !== "OFPT_BARRIER_REQUEST") this.sent.push(message);
     const received = asReceived(message);
     if (received.type === "OFPT_PACKET_OUT") this.#packetOut(received);
     return this.tables.apply(received);
@@ -188,12 +223,20 @@ export class FakeSwitch implements Switch {
       };
     if (type === "OFPMP_FLOW") {
       const counters = { duration_sec: 0, duration_nsec: 0, packet_count: 0n, byte_count: 0n };
-      const entries = this.tables.flows.map(({ terms: _, ...flow }) => ({ ...flow, ...counters }));
+      const { table_id, match } = (asReceived(message) as { body: FlowRequest }).body;
+      const terms = termsOf(match);
+      const entries = this.tables.flows
+        .filter((flow) => (table_id === OFPTT.ALL || table_id === flow.table_id) && covers(terms, flow.terms))
+        .map(({ terms: _, ...flow }) => ({ ...flow, ...counters }));
       return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
     }
     if (type === "OFPMP_GROUP_DESC") {
       const entries = [...this.tables.groups.values()];
       return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
+    }
+    if (type === "OFPMP_AGGREGATE") {
+      const counters = { packet_count: 0n, byte_count: 0n, flow_count: this.tables.flowCount };
+      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, ...counters } } as OfMessage;
     }
     throw new Error(`FakeSwitch: does not answer ${type}`);
   }
@@ -220,8 +263,8 @@ function matchOf(packet: ModelPacket, in_port: number): MessageOf<"OFPT_PACKET_I
   return metadata === 0n ? { in_port } : { in_port, metadata };
 }
 
-const errorOf = ([error_type, error_code]: Refusal): MessageOf<"OFPT_ERROR"> =>
-  ({ type: "OFPT_ERROR", xid: 0, error_type, error_code, data: new Uint8Array() }) as MessageOf<"OFPT_ERROR">;
+const errorOf = ([error_type, error_code]: Refusal, xid: number): MessageOf<"OFPT_ERROR"> =>
+  ({ type: "OFPT_ERROR", xid, error_type, error_code, data: new Uint8Array() }) as MessageOf<"OFPT_ERROR">;
 
 /** The same packet takes the same bucket, by its addresses and ports. */
 function byHash(_group: ModelGroup, live: readonly Bucket[], packet: ModelPacket): Bucket | undefined {
