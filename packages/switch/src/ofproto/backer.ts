@@ -211,7 +211,7 @@ export class DpBacker {
     for (;;) {
       this.megaflows.revalidate(SLICE);
       if (!this.megaflows.isStale) break;
-      await new Promise((resolve) => setImmediate(resolve));
+      await othersTurn();
     }
     await this.dpif.barrier();
   }
@@ -376,7 +376,7 @@ export class DpBacker {
     try {
       await this.syncStats();
       this.#reassembler.expire(this.#clock.now());
-      this.megaflows.expire(this.#clock.now() - this.maxIdle);
+      for (const _ of this.megaflows.sweep(this.#clock.now(), this.maxIdle)) await othersTurn();
       for (const bridge of this.#bridges) bridge.age();
     } catch (error) {
       this.#log.warn(`statistics: ${(error as Error).message}`);
@@ -394,3 +394,6 @@ export class DpBacker {
     }
   }
 }
+
+/** Resolves when packets and requests that wait have been seen to. */
+const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));

@@ -55,7 +55,8 @@ export interface MegaflowHooks {
  *  Where all may be untrue a pass goes over them; when that happens during a pass, another one follows.
  *
  *  **Invariants.** Two megaflows never have the same masked key and mask. A retired one is known until the
- *  datapath's last counts for it have arrived. Bounded by `limit`: beyond it packets are translated one by one. */
+ *  datapath's last counts for it have arrived. Bounded by `limit`: at it packets are translated one by one, until the
+ *  next `sweep` has made room for as many as lately asked for it. */
 export class Megaflows implements Iterable<Megaflow> {
   readonly #dpif: Dpif;
   readonly #hooks: MegaflowHooks;
@@ -70,8 +71,10 @@ export class Megaflows implements Iterable<Megaflow> {
   #allChanged = false;
   #pass: Iterator<Megaflow> | undefined;
   #passes = 0;
+  /** Installations asked for since the last sweep. */
+  #demand = 0;
   limit: number;
-  readonly counters = { installed: 0, overLimit: 0, revalidated: 0, changed: 0, expired: 0 };
+  readonly counters = { installed: 0, overLimit: 0, revalidated: 0, changed: 0, expired: 0, evicted: 0 };
 
   constructor(dpif: Dpif, hooks: MegaflowHooks, limit: number) {
     this.#dpif = dpif;
@@ -99,6 +102,7 @@ export class Megaflows implements Iterable<Megaflow> {
       this.#update(same, result);
       return;
     }
+    this.#demand++;
     if (this.#byId.size >= this.limit) {
       this.counters.overLimit++;
       return;
@@ -168,12 +172,50 @@ export class Megaflows implements Iterable<Megaflow> {
     return this.#byId.values();
   }
 
-  /** Takes out what has not been used since `beforeMs`. */
-  expire(beforeMs: number): void {
-    for (const megaflow of [...this.#byId.values()]) {
-      if (megaflow.usedMs > beforeMs) continue;
-      this.#remove(megaflow);
-      this.counters.expired++;
+  /** Takes out what has not been used for `maxIdle` ms; then, near the limit, as many as have to make room for new ones:
+   *  first those that no packet has hit but the one they were made for, then the others, each the least recently used
+   *  first. Yields now and then, for others to have their turn. Counts should be current. */
+  *sweep(nowMs: number, maxIdle: number): Generator<void> {
+    const demand = this.#demand;
+    this.#demand = 0;
+    const ages = new Uint32Array(2 * AGES);
+    const ageOf = ({ packets, usedMs }: Megaflow): number => {
+      const age = Math.floor(((nowMs - usedMs) * AGES) / maxIdle);
+      return Math.min(Math.max(age, 0), AGES - 1) + (packets === 0 ? AGES : 0);
+    };
+    let turn = 0;
+    for (const megaflow of this.#byId.values()) {
+      if (megaflow.usedMs > nowMs - maxIdle) ages[ageOf(megaflow)]!++;
+      else {
+        this.#remove(megaflow);
+        this.counters.expired++;
+        turn += REMOVAL;
+      }
+      if (++turn >= SWEEP_TURN) {
+        turn = 0;
+        yield;
+      }
+    }
+    const room = Math.min(demand, Math.ceil(this.limit * MOST_EVICTED));
+    let excess = this.#byId.size + room - this.limit;
+    if (excess <= 0) return;
+    // The youngest age that is old enough to go.
+    let oldEnough = 2 * AGES - 1;
+    for (let older = ages[oldEnough]!; older < excess && oldEnough > 0; older += ages[oldEnough]!) oldEnough--;
+    for (const age of [oldEnough + 1, oldEnough]) {
+      for (const megaflow of this.#byId.values()) {
+        if (excess <= 0) return;
+        if (ageOf(megaflow) >= age) {
+          this.#remove(megaflow);
+          this.counters.evicted++;
+          excess--;
+          turn += REMOVAL;
+        }
+        if (++turn >= SWEEP_TURN) {
+          turn = 0;
+          yield;
+        }
+      }
     }
   }
 
@@ -303,6 +345,13 @@ export class Megaflows implements Iterable<Megaflow> {
 
 /** A share of all megaflows; when more than this are stale, going over all is simpler. */
 const MOST = 0.5;
+/** Classes of idle time that a sweep tells apart. */
+const AGES = 512;
+/** The share of the limit that a sweep makes room for at most. */
+const MOST_EVICTED = 1 / 8;
+/** Megaflows looked at before others have their turn; and how many looks a removal costs. */
+const SWEEP_TURN = 10_000;
+const REMOVAL = 20;
 
 /** The flow that a megaflow's first lookups saw: its packet, with the bridge's port number, and nothing yet in the
  *  pipeline's own fields. */

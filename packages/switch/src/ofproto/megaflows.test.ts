@@ -1,0 +1,69 @@
+import { expect, test } from "vitest";
+import { frame, modelRig, output, TestBench } from "./bench.testkit.js";
+import { OFPP } from "./xlate/reserved.js";
+
+const LIMIT = 16;
+/** Time between two sweeps (backer.ts). */
+const ROUND_MS = 500;
+
+/** Each source has a megaflow of its own. */
+async function setUp() {
+  const bench = await TestBench.over(modelRig, 2, { flowLimit: LIMIT });
+  bench.flow({}, [output(OFPP.NORMAL)]);
+  await bench.receive("p2", frame(200, 255));
+  const { megaflows } = bench.backer;
+  /** Whether a packet from this source finds its megaflow. */
+  const isCached = async (source: number): Promise<boolean> => {
+    const before = bench.backer.counters.upcalls;
+    await bench.receive("p1", frame(source, 200));
+    return bench.backer.counters.upcalls === before;
+  };
+  return { bench, megaflows, isCached };
+}
+
+test("at flow-limit those that are used stay, and new ones take the places of those that are not", async () => {
+  const { bench, megaflows, isCached } = await setUp();
+  const steady = [1, 2, 3, 4];
+  for (const source of steady) await isCached(source);
+  for (let source = 50; source < 190; source++) {
+    // A scan: one packet from each source, more than there is room for, while others go on as before.
+    await bench.receive("p1", frame(source, 200));
+    if (source % 7 === 0) {
+      for (const one of steady) expect(await isCached(one)).toBe(true);
+      await bench.warp(ROUND_MS);
+    }
+    expect(megaflows.size).toBeLessThanOrEqual(LIMIT);
+  }
+  expect(megaflows.counters.evicted).toBeGreaterThan(10);
+  // One that comes to stay finds a place within a round or two, and keeps it.
+  await isCached(30);
+  await bench.warp(ROUND_MS);
+  await isCached(30);
+  expect(await isCached(30)).toBe(true);
+});
+
+test("a lower flow-limit takes the least recently used out", async () => {
+  const { bench, megaflows, isCached } = await setUp();
+  for (let source = 1; source <= 10; source++) {
+    await isCached(source);
+    await isCached(source);
+    await bench.warp(100);
+  }
+  bench.backer.configure({ flowLimit: 5 });
+  await bench.warp(2 * ROUND_MS);
+  expect(megaflows.size).toBeLessThanOrEqual(5);
+  expect(megaflows.size).toBeGreaterThan(2);
+  expect(megaflows.counters.expired).toBe(0);
+  expect(await isCached(10)).toBe(true);
+  expect(await isCached(1)).toBe(false);
+});
+
+test("far from the limit nothing goes but what idles", async () => {
+  const { bench, megaflows, isCached } = await setUp();
+  for (let source = 1; source <= 8; source++) await isCached(source);
+  await bench.warp(4 * ROUND_MS);
+  expect(megaflows.counters).toMatchObject({ evicted: 0, expired: 0, overLimit: 0 });
+  await bench.warp(10_000);
+  expect(megaflows.counters).toMatchObject({ evicted: 0, overLimit: 0 });
+  expect(megaflows.size).toBe(0);
+});
