@@ -201,7 +201,8 @@ export class Megaflows implements Iterable<Megaflow> {
     if (excess <= 0) return;
     // The youngest age that is old enough to go.
     let oldEnough = 2 * AGES - 1;
-    for (let older = ages[oldEnough]!; older < excess && oldEnough > 0; older += ages[oldEnough]!) oldEnough--;
+    for (let older = ages[oldEnough]!; older < excess && oldEnough > 0; older += ages[oldEnough]!)
+      oldEnough--;
     for (const age of [oldEnough + 1, oldEnough]) {
       for (const megaflow of this.#byId.values()) {
         if (excess <= 0) return;
