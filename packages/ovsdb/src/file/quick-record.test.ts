@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import type { Database } from "../engine/database.js";
 import { rowText } from "../engine/row.js";
-import { DatabaseSchema } from "../schema/schema.js";
 import { loadDatabase } from "./load.js";
 import { encodeLine } from "./record.js";
 
