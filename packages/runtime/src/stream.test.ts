@@ -1,4 +1,4 @@
-import { execFileSync, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Socket } from "node:net";
@@ -103,52 +103,12 @@ test("a connection too many is closed and counted", async () => {
 });
 
 test("an attempt is given up on request", async () => {
+  const listener = await listening("ptcp:0:127.0.0.1", echo);
+  const target = activeOf(listener.target);
   const giveUp = new AbortController();
-  const attempt = openStream("tcp:192.0.2.1:1", { signal: giveUp.signal });
+  const attempt = openStream(target, { signal: giveUp.signal });
   giveUp.abort();
-  await expect(attempt).rejects.toThrow("tcp:192.0.2.1:1: ");
-});
-
-function certificate(name: string): { private_key: string; certificate: string } {
-  const [private_key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-  execFileSync(
-    "openssl",
-    [
-      "req",
-      "-x509",
-      "-newkey",
-      "ec",
-      "-pkeyopt",
-      "ec_paramgen_curve:prime256v1",
-      "-nodes",
-      "-days",
-      "2",
-    ].concat(["-subj", `/CN=${name}`, "-keyout", private_key, "-out", cert]),
-    { stdio: "ignore" },
-  );
-  return { private_key, certificate: cert };
-}
-
-test("TLS needs a certificate that the other end's ca_cert vouches for, both ways", async () => {
-  const [us, peer, stranger] = [certificate("us"), certificate("peer"), certificate("stranger")];
-  const errors: string[] = [];
-  let served = 0;
-  const serve = (socket: Socket): void => {
-    served++;
-    echo(socket);
-  };
-  const listener = await listening("pssl:0:127.0.0.1", serve, {
-    ...us,
-    ca_cert: peer.certificate,
-    onPeerError: (line) => errors.push(line),
-  });
-  const target = listener.target.replace(/^pssl:(\d+):(.*)/, "ssl:$2:$1");
-  expect(await roundTrip(target, { ...peer, ca_cert: us.certificate })).toBe("hello");
-  await expect(openStream(target, { ...peer, ca_cert: stranger.certificate })).rejects.toThrow(`${target}: `);
-  const refused = await openStream(target, { ...stranger, ca_cert: us.certificate }).catch(() => undefined);
-  if (refused && !refused.closed) await once(refused, "close");
-  expect(errors).toContainEqual(expect.stringMatching(/^ssl:127\.0\.0\.1:\d+: certificate refused: \w+$/));
-  expect(served).toBe(1);
+  await expect(attempt).rejects.toThrow(`${target}: `);
 });
 
 test("a missing certificate is named", async () => {
