@@ -1,5 +1,6 @@
 import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { scratchDir } from "../support/daemons.js";
 import { check, Daemon, run, SLUICE } from "../support/process.js";
@@ -254,4 +255,56 @@ describeWith({ programs: ["ovsdb-tool"] }, "durability", () => {
     },
     60_000 + 10_000 * kills,
   );
+
+  test("after SIGKILL at each step of a compaction the database is whole, for our server and ovsdb-tool", async () => {
+    const { OvsdbClient } = await import("@sluice/ovsdb");
+    const dir = scratchDir();
+    const db = join(dir, "conf.db");
+    const target = `unix:${join(dir, "db.sock")}`;
+    const ctl = join(dir, "ctl");
+    const preload = [
+      "--import",
+      fileURLToPath(new URL("../fixtures/kill-in-compaction.mjs", import.meta.url)),
+    ];
+    const expected: string[] = [];
+    const stored = async (): Promise<string[]> => {
+      const query = JSON.stringify([
+        "Open_vSwitch",
+        { op: "select", table: "QoS", where: [], columns: ["type"] },
+      ]);
+      const [text, theirs] = await Promise.all([
+        check(sluice("ovsdb-tool", "query", db, query)),
+        check(["ovsdb-tool", "query", db, query]),
+      ]);
+      const types = (json: string): string[] =>
+        (JSON.parse(json) as [{ rows: { type: string }[] }])[0].rows.map((row) => row.type).sort();
+      expect(types(theirs)).toEqual(types(text));
+      return types(text);
+    };
+    // The new file's opening, its writing, its sync, the rename, the directory's sync, the old file's end.
+    const points = ["openSync:0", "writeSync:0", "writeSync:3", "writeSync:5", "fsyncSync:0", "renameSync:0"];
+    points.push("openSync:1", "fsyncSync:1", "closeSync:1");
+    try {
+      for (const point of points) {
+        const argv = [SLUICE, "ovsdb-server", db, `--remote=p${target}`, `--unixctl=${ctl}`];
+        const server = new Daemon([process.execPath, ...preload, ...argv], { env: { KILL_AT: point } });
+        await check(sluice("vsctl", "--retry", "--timeout=15", `--db=${target}`, "--no-wait", "init"));
+        const client = await OvsdbClient.connect(target);
+        await client.transact("Open_vSwitch", [
+          { op: "insert", table: "QoS", row: { type: point } },
+          { op: "insert", table: "Queue", row: {} },
+          { op: "commit", durable: true },
+        ]);
+        expected.push(point);
+        const gone = new Promise((resolve) => client.events.once("close", resolve));
+        const { code, stderr } = await run(sluice("appctl", "-t", ctl, "ovsdb-server/compact"));
+        expect([point, code, stderr]).toEqual([point, 1, expect.stringContaining("closed")]);
+        await gone;
+        await server.stop();
+        expect(await stored()).toEqual(expected.toSorted());
+      }
+    } finally {
+      rmSync(dir, { recursive: true });
+    }
+  }, 120_000);
 });

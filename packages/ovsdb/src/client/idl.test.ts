@@ -1,6 +1,7 @@
 import { VirtualClock } from "@sluice/runtime";
 import { afterEach, expect, test } from "vitest";
 import { Idl, type IdlChange, OpenVSwitch, OvsdbClient, OvsdbServer, openDatabase } from "../index.js";
+import { duplexPair } from "./pipe.js";
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -130,4 +131,42 @@ test("a refused transaction says why, and changes nothing", async () => {
   expect(result.status).toBe("error");
   expect(result.error?.tag).toBe("constraint violation");
   expect(idl.rows("Bridge")).toHaveLength(1);
+});
+
+test("a server that says nothing to a probe counts as dead: what was asked of it is refused, and the replica connects anew", async () => {
+  const clock = new VirtualClock();
+  const server = new OvsdbServer({ clock });
+  server.addDatabase(await openDatabase("memory", { schema: OpenVSwitch }));
+  const [mine, silent] = duplexPair();
+  let heard = "";
+  silent.on("data", (chunk: Buffer) => {
+    heard += chunk.toString();
+  });
+  const client = new OvsdbClient(mine, { clock, probeIntervalMs: 5000 });
+  const asked = client.listDatabases();
+  const refused = expect(asked).rejects.toThrow("no response to inactivity probe");
+  await clock.advanceAsync(4999);
+  expect(heard).not.toContain("echo");
+  await clock.advanceAsync(1);
+  expect(heard).toContain('"method":"echo"');
+  expect(client.isClosed).toBe(false);
+  await clock.advanceAsync(5000);
+  expect(client.isClosed).toBe(true);
+  await refused;
+
+  let attempts = 0;
+  const dead = duplexPair();
+  dead[1].resume();
+  const connect = () => (attempts++ === 0 ? dead[0] : server.connect());
+  const idl = new Idl(OpenVSwitch, { connect, tables, clock, probeIntervalMs: 5000 }).start();
+  cleanups.push(
+    () => server.close(),
+    () => idl.close(),
+  );
+  const synced = idl.synced();
+  await clock.advanceAsync(10_000, 1000);
+  expect(dead[0].destroyed).toBe(true);
+  await clock.advanceAsync(1000);
+  await synced;
+  expect(attempts).toBe(2);
 });

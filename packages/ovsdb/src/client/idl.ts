@@ -211,8 +211,9 @@ export class Idl<S extends Declared<Tables>> {
         this.#forget(why);
         this.#reconnect.disconnected(why);
       });
+      // From here on the probe watches: the first contents of a large database may take longer than any attempt is given.
+      this.#reconnect.connected();
       await this.#sync(client);
-      if (this.#client === client) this.#reconnect.connected();
     } catch (error) {
       if (attempt.signal.aborted) return;
       const why = (error as Error).message;
