@@ -81,3 +81,23 @@ test("integers of 64 bits survive; digits in strings stay strings", () => {
   });
   expect(stringifyJson(value)).toBe(text.replace("1.5e3", "1500"));
 });
+
+test.each([
+  "1e999",
+  "-1e309",
+  "[0,17976931348623159e300]",
+  `{"a":${"9".repeat(401)}}`,
+  '["x", 1E+400]',
+  "123.5e400",
+])("a number that no double can hold is refused: %s", (text) => {
+  expect(() => parseJson(text)).toThrow(/^not JSON: number out of range: /);
+});
+
+test.each([
+  "1e308",
+  "[1e-999]",
+  '["1e999",["a\\"1e999"," 1e999"]]',
+  '{"x":"2f5d91e9-1e99-4e99-9e99-1e999e999e99"}',
+])("what only looks like one is as JSON.parse reads it: %s", (text) => {
+  expect(parseJson(text)).toEqual(JSON.parse(text));
+});

@@ -132,32 +132,38 @@ export class JsonFramer {
   }
 }
 
-// A run of digits long enough to be rounded, where a number may start.
-const LONG_INTEGER = /[[,:\s-]\d{16}/;
+// Where a number may start: one with digits enough to be rounded, or an exponent that may be beyond any double.
+const NOTABLE_NUMBER = /(?:^|[[,:\s])-?(?:\d{16}|\d[\d.]*[eE]\+?\d\d)/;
 const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
+const INTEGER = /^-?\d{16,400}$/;
 // No string of a peer's can begin so: JSON.parse gets it only from here.
 const MARK = "\0integer:";
 
-/** JSON.parse, except that an integer which a number cannot hold exactly becomes a bigint. Throws JsonFramingError. */
+/** JSON.parse, except that an integer which a number cannot hold exactly becomes a bigint, and that any other number too
+ *  large for a double is refused, as Open vSwitch does. Throws JsonFramingError. */
 export const parseJson = (text: string): unknown => {
   try {
     const value: unknown = JSON.parse(text);
-    return LONG_INTEGER.test(text) ? parseLongIntegers(text) : value;
+    return NOTABLE_NUMBER.test(text) ? parseNotable(text, value) : value;
   } catch (error) {
     throw new JsonFramingError(`not JSON: ${(error as Error).message.split("\n")[0]}`);
   }
 };
 
-const parseLongIntegers = (text: string): unknown => {
-  const marked = text.replace(TOKEN, (token) =>
-    /^-?\d{16,400}$/.test(token) && !Number.isSafeInteger(Number(token))
-      ? `"\\u0000integer:${token}"`
-      : token,
-  );
-  return JSON.parse(marked, (_key, value: unknown) =>
-    typeof value === "string" && value.startsWith(MARK) && /^-?\d+$/.test(value.slice(MARK.length))
-      ? BigInt(value.slice(MARK.length))
-      : value,
+/** `value` is what JSON.parse made of the text. */
+const parseNotable = (text: string, value: unknown): unknown => {
+  const marked = text.replace(TOKEN, (token) => {
+    if (token.startsWith('"') || Number.isSafeInteger(Number(token))) return token;
+    if (INTEGER.test(token)) return `"\\u0000integer:${token}"`;
+    if (!Number.isFinite(Number(token)))
+      throw new RangeError(`number out of range: ${token.length > 24 ? `${token.slice(0, 20)}…` : token}`);
+    return token;
+  });
+  if (marked === text) return value;
+  return JSON.parse(marked, (_key, member: unknown) =>
+    typeof member === "string" && member.startsWith(MARK) && /^-?\d+$/.test(member.slice(MARK.length))
+      ? BigInt(member.slice(MARK.length))
+      : member,
   );
 };
 

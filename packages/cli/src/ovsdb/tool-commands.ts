@@ -142,6 +142,20 @@ const refuseOther = (database: Database, name: string): void => {
   if (database.name !== name) throw new CliError(`the file holds database ${database.name}, not ${name}`);
 };
 
+/** Of a server in a cluster; clusters are not for us. */
+const clustered: ToolCommand = {
+  usage: "DB",
+  min: 1,
+  max: 1,
+  run: ({ args: [path] }) => {
+    throw new CliError(
+      isClustered(path!)
+        ? `${path}: clustered databases are not supported`
+        : `${path}: not a clustered database`,
+    );
+  },
+};
+
 /** ovsdb-tool(1). */
 export const toolCommands: Readonly<Record<string, ToolCommand>> = {
   create: {
@@ -191,6 +205,9 @@ export const toolCommands: Readonly<Record<string, ToolCommand>> = {
   "schema-cksum": oneLine("[SCHEMA]", (path) => schemaOf(path).cksum ?? ""),
   "db-is-standalone": { usage: "DB", min: 1, max: 1, run: ({ args }) => (isClustered(args[0]!) ? 2 : 0) },
   "db-is-clustered": { usage: "DB", min: 1, max: 1, run: ({ args }) => (isClustered(args[0]!) ? 0 : 2) },
+  "db-cid": clustered,
+  "db-sid": clustered,
+  "db-local-address": clustered,
   "compare-versions": {
     usage: "A OP B",
     min: 3,
