@@ -1,5 +1,6 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
 import type { Conjunction } from "./conjunction.js";
+import { HashCounts } from "./hash-counts.js";
 import { LaneTree } from "./lane-tree.js";
 
 /** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
@@ -23,7 +24,7 @@ export interface Wildcards {
 /** The first `end` lanes of a subtable, and how many rules there are for each hash of them. */
 interface Stage {
   readonly end: number;
-  readonly counts: Map<number, number>;
+  readonly counts: HashCounts;
 }
 
 const NONE = -1;
@@ -81,6 +82,8 @@ export class Subtable<R extends Classified> {
 
   #values: Uint32Array;
   #hashes: Uint32Array;
+  /** The rules' priorities, here too: a walk along a bucket touches no rule. */
+  #ranks: Int32Array;
   /** Next slot of the same bucket, or of the free list. */
   #next: Int32Array;
   #buckets: Int32Array;
@@ -98,14 +101,13 @@ export class Subtable<R extends Classified> {
     this.lanes = Uint16Array.from(lanes);
     this.width = this.lanes.length;
     this.#stages = lanes.flatMap((lane, i) =>
-      i > 0 && stageOf(lane) !== stageOf(lanes[i - 1]!)
-        ? [{ end: i, counts: new Map<number, number>() }]
-        : [],
+      i > 0 && stageOf(lane) !== stageOf(lanes[i - 1]!) ? [{ end: i, counts: new HashCounts() }] : [],
     );
     this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
     this.#trees = lanes.map(() => new LaneTree());
     this.#values = new Uint32Array(4 * this.width);
     this.#hashes = new Uint32Array(4);
+    this.#ranks = new Int32Array(4);
     this.#next = new Int32Array(4);
     this.#buckets = new Int32Array(4).fill(NONE);
   }
@@ -156,7 +158,7 @@ export class Subtable<R extends Classified> {
     let i = 0;
     for (const { end, counts } of this.#stages) {
       for (; i < end; i++) hash = mix(hash, key[lanes[i]!]! & bits[i]!);
-      if (!counts.has(hash >>> 2)) return end;
+      if (!counts.has(hash)) return end;
     }
     return width;
   }
@@ -213,8 +215,8 @@ export class Subtable<R extends Classified> {
     const hash = this.hash(key);
     let slot = this.#buckets[hash & (this.#buckets.length - 1)]!;
     while (slot !== NONE) {
-      const rule = this.#rules[slot]!;
-      if (rule.priority === priority && this.#hashes[slot] === hash && this.#same(slot, key)) return rule;
+      if (this.#hashes[slot] === hash && this.#ranks[slot] === priority && this.#same(slot, key))
+        return this.#rules[slot];
       slot = this.#next[slot]!;
     }
     return undefined;
@@ -235,6 +237,7 @@ export class Subtable<R extends Classified> {
     const { lanes, bits, width } = this;
     for (let i = 0; i < width; i++) this.#values[slot * width + i] = key[lanes[i]!]! & bits[i]!;
     this.#hashes[slot] = this.hash(key);
+    this.#ranks[slot] = rule.priority;
     this.#rules[slot] = rule;
     rule.subtable = this as unknown as Subtable<Classified>;
     rule.slot = slot;
@@ -320,9 +323,8 @@ export class Subtable<R extends Classified> {
     let i = 0;
     for (const { end, counts } of this.#stages) {
       for (; i < end; i++) hash = mix(hash, this.#values[slot * this.width + i]!);
-      const count = (counts.get(hash >>> 2) ?? 0) + change;
-      if (count > 0) counts.set(hash >>> 2, count);
-      else counts.delete(hash >>> 2);
+      if (change > 0) counts.add(hash);
+      else counts.remove(hash);
     }
   }
 
@@ -341,6 +343,9 @@ export class Subtable<R extends Classified> {
       const hashes = new Uint32Array(size);
       hashes.set(this.#hashes);
       this.#hashes = hashes;
+      const ranks = new Int32Array(size);
+      ranks.set(this.#ranks);
+      this.#ranks = ranks;
       const next = new Int32Array(size);
       next.set(this.#next);
       this.#next = next;
@@ -351,10 +356,10 @@ export class Subtable<R extends Classified> {
 
   #link(slot: number): void {
     const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
-    const priority = this.#rules[slot]!.priority;
+    const priority = this.#ranks[slot]!;
     let before = NONE;
     let at = this.#buckets[bucket]!;
-    while (at !== NONE && this.#rules[at]!.priority > priority) {
+    while (at !== NONE && this.#ranks[at]! > priority) {
       before = at;
       at = this.#next[at]!;
     }

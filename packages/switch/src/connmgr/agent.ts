@@ -99,6 +99,7 @@ export class Agent {
     this.channel =
       auxiliary?.main.channel ?? new Channel(this, options.isService ? 0 : 128, () => options.onRole?.());
     this.connection = new Connection(options.stream, {
+      activity: () => options.onActivity?.(),
       message: (bytes) => this.#receive(bytes),
       drain: () => this.packetIns.drain(),
       closed: (why) => {
@@ -183,7 +184,6 @@ export class Agent {
   }
 
   #receive(bytes: Uint8Array): void | Promise<void> {
-    this.#options.onActivity?.();
     if (!this.#isOpen) return this.#receiveHello(bytes);
     try {
       const pending = this.#handle(decode(bytes), bytes);

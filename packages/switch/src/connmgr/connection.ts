@@ -9,6 +9,8 @@ const CONGESTED_BYTES = 512 * 1024;
 const HOPELESS_BYTES = 64 * 1024 * 1024;
 
 export interface ConnectionHandlers {
+  /** Bytes came in. */
+  activity(): void;
   /** One whole message, in order; the next is not handed over before a promise is settled. */
   message(bytes: Uint8Array): void | Promise<void>;
   /** The peer takes more again. */
@@ -95,6 +97,7 @@ export class Connection {
     try {
       // Leaving the loop must not cut off what is still to be sent.
       for await (const chunk of this.#stream.iterator({ destroyOnReturn: false })) {
+        this.#handlers.activity();
         this.#framer.push(chunk as Uint8Array);
         await this.#handleMessages();
         if (this.#stream.writableEnded) break;

@@ -46,7 +46,7 @@ export function checkInstructions(
   instructions: readonly Instruction[],
   context: CheckContext,
 ): readonly Instruction[] {
-  const known = knownOf(match);
+  const known = instructions.some(asksOfMatch) ? knownOf(match) : NOTHING_KNOWN;
   const sorted =
     instructions.length < 2
       ? instructions
@@ -58,6 +58,16 @@ export function checkInstructions(
     checkInstruction(known, table_id, instruction, context);
   });
   return sorted;
+}
+
+const NOTHING_KNOWN: Known = new Map();
+
+/** Whether there are actions other than to send the packet, which suit any match. */
+function asksOfMatch(instruction: Instruction): boolean {
+  if (!("actions" in instruction) || instruction.actions === undefined) return false;
+  for (const { type } of instruction.actions)
+    if (type !== "OFPAT_OUTPUT" && type !== "OFPAT_GROUP") return true;
+  return false;
 }
 
 /** A flow that is part of a conjunction is never executed: beside `conjunction` only notes make sense. */
