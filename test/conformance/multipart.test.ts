@@ -1,9 +1,10 @@
-import { encode, OFPP, OFPTT } from "@sluice/openflow-codec";
+import { encode, encodeMultipart, OFPP, OFPTT } from "@sluice/openflow-codec";
 import { expect } from "vitest";
 import { PORTS } from "../support/conformance/bench.js";
 import { type Case, conformance } from "../support/conformance/case.js";
+import type { ReplyBody } from "../support/conformance/client.js";
 import * as f from "../support/conformance/frames.js";
-import { flowMod } from "../support/conformance/session.js";
+import { flowMod, type Session } from "../support/conformance/session.js";
 
 const size = BigInt(f.udp4().length);
 
@@ -167,8 +168,8 @@ const tables: Case[] = [
   },
 ];
 
-/** A request with tables in it configures them. */
-const request = (table_id: number, change: { name?: string; max_entries?: number }) => ({
+/** A request with tables in it configures them; without properties, as ovs-ofctl mod-table sends it. */
+const request = (table_id: number, change: { name?: string; max_entries?: number; config?: number }) => ({
   type: "OFPMP_TABLE_FEATURES" as const,
   entries: [
     {
@@ -183,6 +184,40 @@ const request = (table_id: number, change: { name?: string; max_entries?: number
     },
   ],
 });
+
+type Entry = ReplyBody<"OFPMP_TABLE_FEATURES">["entries"][number];
+type Property = Entry["properties"][number];
+
+const featuresOf = async (sw: Session): Promise<Entry[]> =>
+  (await sw.multipart({ type: "OFPMP_TABLE_FEATURES" })).entries;
+
+const rewrite = (entries: readonly Entry[]) => ({ type: "OFPMP_TABLE_FEATURES" as const, entries });
+
+/** What the switch says to a pipeline in which table 3 has other properties. */
+async function refusal(sw: Session, change: (table: Entry) => Entry): Promise<string> {
+  const entries = await featuresOf(sw);
+  const changed = entries.map((entry) => (entry.table_id === 3 ? change(entry) : entry));
+  const parts = [...encodeMultipart({ type: "OFPT_MULTIPART_REQUEST", xid: 7, body: rewrite(changed) })];
+  for (const part of parts.slice(0, -1)) sw.client.send(part);
+  return sw.verdict(parts.at(-1)!);
+}
+
+/** Table 3 with other properties; fails when the switch refuses. */
+async function change(sw: Session, change: (table: Entry) => Entry): Promise<void> {
+  expect(await refusal(sw, change)).toBe("accepted");
+}
+
+const withProperty =
+  (property: Partial<Property> & { type: string }) =>
+  (table: Entry): Entry => ({
+    ...table,
+    properties: table.properties
+      .filter(({ type }) => type !== `${property.type}_MISS`)
+      .map((old) => (old.type === property.type ? (property as Property) : old)),
+  });
+
+const takesNone = "does not change what its tables can do";
+
 const configuringTables: Case[] = [
   {
     section: "§7.3.5.5",
@@ -207,6 +242,248 @@ const configuringTables: Case[] = [
       );
     },
   },
+  ...(
+    [
+      ["more flows than a table can hold", { max_entries: 0xffff_ffff }],
+      ["a table config of unknown bits", { config: 4 }],
+    ] as const
+  ).map(
+    ([name, more]): Case => ({
+      section: "§7.4.4",
+      name: `${name}: OFPTFFC_BAD_ARGUMENT`,
+      ovs: "takes no such requests",
+      run: async (sw) => {
+        expect(await sw.verdict({ type: "OFPT_MULTIPART_REQUEST", body: request(3, more) })).toBe(
+          "OFPTFFC_BAD_ARGUMENT",
+        );
+      },
+    }),
+  ),
+  {
+    section: "§7.3.5.5",
+    name: "what the switch says of its tables may be sent back, and changes nothing",
+    run: async (sw) => {
+      await sw.flows("table=3,udp,actions=drop");
+      const before = await featuresOf(sw);
+      await change(sw, (table) => table);
+      expect(await featuresOf(sw)).toEqual(before);
+      expect((await sw.multipart({ type: "OFPMP_FLOW" })).entries).toHaveLength(1);
+    },
+  },
+  ...(
+    [
+      [
+        "instructions",
+        withProperty({
+          type: "OFPTFPT_INSTRUCTIONS",
+          instruction_ids: [{ type: "OFPIT_APPLY_ACTIONS" }],
+        } as never),
+        "udp,actions=output:2",
+        "udp,actions=write_actions(output:2)",
+        "OFPBIC_UNSUP_INST",
+      ],
+      [
+        "next tables",
+        withProperty({ type: "OFPTFPT_NEXT_TABLES", next_table_ids: [5] } as never),
+        "udp,actions=goto_table:5",
+        "udp,actions=goto_table:6",
+        "OFPBIC_BAD_TABLE_ID",
+      ],
+      [
+        "actions applied",
+        withProperty({ type: "OFPTFPT_APPLY_ACTIONS", action_ids: [{ type: "OFPAT_OUTPUT" }] } as never),
+        "udp,actions=output:2,write_actions(dec_ttl)",
+        "udp,actions=dec_ttl,output:2",
+        "OFPBAC_BAD_TYPE",
+      ],
+      [
+        "actions written",
+        withProperty({ type: "OFPTFPT_WRITE_ACTIONS", action_ids: [{ type: "OFPAT_OUTPUT" }] } as never),
+        "udp,actions=dec_ttl,write_actions(output:2)",
+        "udp,actions=write_actions(dec_ttl)",
+        "OFPBAC_BAD_TYPE",
+      ],
+      [
+        "fields set at once",
+        withProperty({ type: "OFPTFPT_APPLY_SETFIELD", oxm_ids: ["eth_dst"] } as never),
+        "udp,actions=set_field:0a:00:00:00:00:01->eth_dst,output:2",
+        "udp,actions=set_field:0a:00:00:00:00:01->eth_src,output:2",
+        "OFPBAC_BAD_SET_TYPE",
+      ],
+      [
+        "fields set in the action set",
+        withProperty({ type: "OFPTFPT_WRITE_SETFIELD", oxm_ids: ["eth_dst"] } as never),
+        "udp,actions=write_actions(set_field:0a:00:00:00:00:01->eth_dst)",
+        "udp,actions=write_actions(set_field:0a:00:00:00:00:01->eth_src)",
+        "OFPBAC_BAD_SET_TYPE",
+      ],
+      [
+        "fields matched",
+        (table: Entry) =>
+          withProperty({ type: "OFPTFPT_WILDCARDS", oxm_ids: ["in_port", "eth_dst"] } as never)(
+            withProperty({ type: "OFPTFPT_MATCH", oxm_ids: ["in_port", "eth_dst"] } as never)(table),
+          ),
+        "in_port=1,actions=drop",
+        "dl_src=0a:00:00:00:00:01,actions=drop",
+        "OFPBMC_BAD_FIELD",
+      ],
+      [
+        "fields matched without a mask",
+        (table: Entry) =>
+          withProperty({ type: "OFPTFPT_WILDCARDS", oxm_ids: ["eth_dst"] } as never)(
+            withProperty({ type: "OFPTFPT_MATCH", oxm_ids: ["eth_dst"] } as never)(table),
+          ),
+        "dl_dst=0a:00:00:00:00:01,actions=drop",
+        "dl_dst=01:00:00:00:00:00/01:00:00:00:00:00,actions=drop",
+        "OFPBMC_BAD_MASK",
+      ],
+      [
+        "fields that may be left out",
+        withProperty({ type: "OFPTFPT_WILDCARDS", oxm_ids: ["eth_dst", "eth_type"] } as never),
+        "",
+        "dl_dst=0a:00:00:00:00:01,actions=drop",
+        "OFPBMC_BAD_WILDCARDS",
+      ],
+      [
+        "metadata matched",
+        (table: Entry) => ({ ...table, metadata_match: 0xffn }),
+        "metadata=0x12/0xff,actions=drop",
+        "metadata=0x100/0x100,actions=drop",
+        "OFPBMC_BAD_MASK",
+      ],
+      [
+        "metadata written",
+        (table: Entry) => ({ ...table, metadata_write: 0xffn }),
+        "udp,actions=write_metadata:0x12/0xff,goto_table:4",
+        "udp,actions=write_metadata:0x100/0x100,goto_table:4",
+        "OFPBIC_UNSUP_METADATA_MASK",
+      ],
+    ] as const
+  ).map(
+    ([name, narrow, fits, other, code]): Case => ({
+      section: "§7.3.5.5",
+      name: `a request narrows a table's features: ${name}`,
+      ovs: takesNone,
+      run: async (sw) => {
+        expect(await sw.verdict(flowMod(`table=3,${other}`))).toBe("accepted");
+        await change(sw, narrow);
+        // What was there is gone, and no message tells of it.
+        expect((await sw.multipart({ type: "OFPMP_FLOW", table_id: 3 })).entries).toEqual([]);
+        expect(await sw.verdict(flowMod(`table=3,${other}`))).toBe(code);
+        expect(await sw.verdict(flowMod(`table=4,${other.replace("table:4", "table:5")}`))).toBe("accepted");
+        if (fits !== "") expect(await sw.verdict(flowMod(`table=3,${fits}`))).toBe("accepted");
+        expect(await sw.verdict(flowMod("table=3,priority=0,actions=drop"))).toBe("accepted");
+        const told = (await featuresOf(sw))[3]!;
+        expect(told).toMatchObject(narrow(told));
+      },
+    }),
+  ),
+  {
+    section: "§7.3.5.5",
+    name: "what may be done on a miss is told apart",
+    ovs: takesNone,
+    run: async (sw) => {
+      const only = (type: string, ids: string[]) =>
+        ({ type, instruction_ids: ids.map((type) => ({ type })) }) as never as Property;
+      await change(sw, (table) => ({
+        ...table,
+        properties: table.properties.map((old) =>
+          old.type === "OFPTFPT_INSTRUCTIONS_MISS" ? only(old.type, ["OFPIT_GOTO_TABLE"]) : old,
+        ),
+      }));
+      expect(await sw.verdict(flowMod("table=3,udp,actions=output:2"))).toBe("accepted");
+      expect(await sw.verdict(flowMod("table=3,priority=0,actions=output:2"))).toBe("OFPBIC_UNSUP_INST");
+      expect(await sw.verdict(flowMod("table=3,priority=0,actions=goto_table:4"))).toBe("accepted");
+    },
+  },
+  {
+    section: "§7.3.5.5",
+    name: "tables that a request leaves out are gone until one has them again",
+    ovs: takesNone,
+    run: async (sw) => {
+      const all = await featuresOf(sw);
+      await sw.flows("table=9,udp,actions=drop", "table=0,udp,actions=goto_table:1");
+      const three = all.slice(0, 3).map((table) =>
+        withProperty({
+          type: "OFPTFPT_NEXT_TABLES",
+          next_table_ids: [1, 2].filter((id) => id > table.table_id),
+        } as never)(table),
+      );
+      const { entries } = await sw.multipart(rewrite(three));
+      expect(entries.map(({ table_id }) => table_id)).toEqual([0, 1, 2]);
+      expect((await sw.multipart({ type: "OFPMP_TABLE" })).entries).toHaveLength(3);
+      expect(await sw.verdict(flowMod("table=9,udp,actions=drop"))).toBe("OFPFMFC_BAD_TABLE_ID");
+      expect(await sw.verdict(flowMod("table=0,udp,actions=goto_table:9"))).toBe("OFPBIC_BAD_TABLE_ID");
+      await sw.flows("table=0,udp,actions=goto_table:2", "table=2,udp,actions=output:3");
+      expect(await sw.ports(1, f.udp4())).toEqual([3]);
+      const parts = [...encodeMultipart({ type: "OFPT_MULTIPART_REQUEST", xid: 7, body: rewrite(all) })];
+      for (const part of parts.slice(0, -1)) sw.client.send(part);
+      expect(await sw.verdict(parts.at(-1)!)).toBe("accepted");
+      expect(await sw.verdict(flowMod("table=9,udp,actions=drop"))).toBe("accepted");
+    },
+  },
+  ...(
+    [
+      [
+        "a field that is not matched may not be left out either",
+        withProperty({ type: "OFPTFPT_MATCH", oxm_ids: ["eth_dst"] } as never),
+        "OFPTFFC_BAD_ARGUMENT",
+      ],
+      [
+        "a next table that comes before",
+        withProperty({ type: "OFPTFPT_NEXT_TABLES", next_table_ids: [2] } as never),
+        "OFPTFFC_BAD_ARGUMENT",
+      ],
+      [
+        "a field that cannot be set",
+        withProperty({ type: "OFPTFPT_APPLY_SETFIELD", oxm_ids: ["in_port"] } as never),
+        "OFPTFFC_BAD_ARGUMENT",
+      ],
+      [
+        "a property twice",
+        (table: Entry) => ({ ...table, properties: [...table.properties, table.properties[0]!] }),
+        "OFPTFFC_BAD_ARGUMENT",
+      ],
+      [
+        "a property left out",
+        (table: Entry) => ({
+          ...table,
+          properties: table.properties.filter(({ type }) => type !== "OFPTFPT_MATCH"),
+        }),
+        "OFPTFFC_BAD_ARGUMENT",
+      ],
+      [
+        "a property of an experimenter",
+        (table: Entry) => ({
+          ...table,
+          properties: [
+            ...table.properties,
+            {
+              type: "OFPTFPT_EXPERIMENTER",
+              experimenter: 1,
+              exp_type: 1,
+              data: new Uint8Array(),
+            } as Property,
+          ],
+        }),
+        "OFPTFFC_BAD_TYPE",
+      ],
+      ["a table twice", (table: Entry) => ({ ...table, table_id: 4 }), "OFPTFFC_BAD_TABLE"],
+    ] as const
+  ).map(
+    ([name, wrong, code]): Case => ({
+      section: "§7.4.4",
+      name: `features that cannot be: ${name}: ${code}, and nothing changes`,
+      ...(code === "OFPTFFC_BAD_TYPE" ? {} : { ovs: takesNone }),
+      run: async (sw) => {
+        await sw.flows("table=3,udp,actions=drop");
+        const before = await featuresOf(sw);
+        expect(await refusal(sw, wrong)).toBe(code);
+        expect(await featuresOf(sw)).toEqual(before);
+        expect((await sw.multipart({ type: "OFPMP_FLOW" })).entries).toHaveLength(1);
+      },
+    }),
+  ),
 ];
 
 const ports: Case[] = [

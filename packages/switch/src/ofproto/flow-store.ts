@@ -1,3 +1,4 @@
+import type { TableFeaturesInit } from "@sluice/openflow-codec";
 import type { Clock, Timer } from "@sluice/runtime";
 import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
 import { isEmptyMask } from "../flow/mask.js";
@@ -11,6 +12,7 @@ import type { FlowMod, Instruction, Match } from "./of.js";
 import { DEFAULT_TABLE_LIMIT, N_TABLES, OfTable } from "./oftable.js";
 import { Removals } from "./removals.js";
 import { duration, outputsOf, Rule } from "./rule.js";
+import { changeTables } from "./table-features.js";
 import { TimerWheel } from "./timer-wheel.js";
 import { type Transaction, transact } from "./transaction.js";
 import type { FlowRemovedEvent, FlowTableConfig, FlowUpdateEvent } from "./types.js";
@@ -105,6 +107,11 @@ export class FlowStore {
       message.instructions ?? [],
       this.#hooks,
     );
+    if (table.limits !== undefined) {
+      const isTableMiss = priority === 0 && Object.keys(message.match ?? {}).length === 0;
+      table.limits.checkMatch(message.match ?? {}, isTableMiss);
+      table.limits.checkInstructions(instructions, isTableMiss);
+    }
     if ((flags & OFPFF.CHECK_OVERLAP) !== 0) {
       const other = table.rules.overlap(key, mask, priority);
       if (other) throw refuse("OFPFMFC_OVERLAP", `a flow of priority ${priority} overlaps`);
@@ -215,6 +222,7 @@ export class FlowStore {
     );
     const resets = ((message.flags ?? 0) & OFPFF.RESET_COUNTS) !== 0;
     for (const rule of this.select(selectionOf(message, strict, false))) {
+      table.limits?.checkInstructions(instructions, rule.isTableMiss);
       this.#changed(rule);
       const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
       rule.instructions = instructions;
@@ -333,6 +341,19 @@ export class FlowStore {
     }
   }
 
+  /** Names, bounds and limits tables as a controller asks (OFPMP_TABLE_FEATURES with entries). Flows that go by it
+   *  are not told of (1.3.5 §7.3.5.5). */
+  changeTables(requests: readonly TableFeaturesInit[]): void {
+    const { emptied } = changeTables(this.tables, requests);
+    transact((transaction) => {
+      for (const rule of emptied.flatMap(({ rules }) => [...rules])) {
+        if (rule.hidden) continue;
+        rule.flags &= ~OFPFF.SEND_FLOW_REM;
+        this.remove(rule, "OFPRR_DELETE", undefined, transaction);
+      }
+    }, false);
+  }
+
   matchOf(rule: Rule): Match {
     const key = this.tables[rule.table_id]!.rules.keyOf(rule, this.#ruleKey);
     return formatRuleKey(key, rule.subtable!.mask);
@@ -349,7 +370,7 @@ export class FlowStore {
 
   #table(message: FlowMod): OfTable {
     const table = this.tables[message.table_id ?? 0];
-    if (!table)
+    if (!table || table.isRemoved)
       throw refuse("OFPFMFC_BAD_TABLE_ID", `table ${message.table_id}; tables are 0 to ${N_TABLES - 1}`);
     return table;
   }

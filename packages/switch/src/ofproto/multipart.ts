@@ -109,18 +109,20 @@ const ANSWERS: Answers = {
 
   OFPMP_TABLE: (bridge) => ({
     type: "OFPMP_TABLE",
-    entries: bridge.tables.map((table) => ({
-      table_id: table.table_id,
-      active_count: table.activeCount,
-      lookup_count: BigInt(table.looked.packets),
-      matched_count: BigInt(table.matched.packets),
-    })),
+    entries: bridge.tables
+      .filter(({ isRemoved }) => !isRemoved)
+      .map((table) => ({
+        table_id: table.table_id,
+        active_count: table.activeCount,
+        lookup_count: BigInt(table.looked.packets),
+        matched_count: BigInt(table.matched.packets),
+      })),
   }),
 
-  OFPMP_TABLE_FEATURES: (bridge, body) => ({
-    type: "OFPMP_TABLE_FEATURES",
-    entries: tableFeatures(bridge.tables, body.entries ?? []),
-  }),
+  OFPMP_TABLE_FEATURES(bridge, { entries = [] }) {
+    if (entries.length > 0) bridge.flows.changeTables(entries);
+    return { type: "OFPMP_TABLE_FEATURES", entries: tableFeatures(bridge.tables) };
+  },
 
   OFPMP_PORT_STATS: async (bridge, { port_no }, now) => ({
     type: "OFPMP_PORT_STATS",

@@ -286,7 +286,8 @@ export class Ofproto implements BackedBridge {
 
   tableMod(message: TableMod): void {
     const config = message.config ?? 0;
-    if (message.table_id !== OFPTT.ALL && !this.tables[message.table_id])
+    const table = this.tables[message.table_id];
+    if (message.table_id !== OFPTT.ALL && (!table || table.isRemoved))
       throw refuse("OFPTMFC_BAD_TABLE", `table ${message.table_id}`);
     if ((config & ~3) !== 0) throw refuse("OFPTMFC_BAD_CONFIG", `table config 0x${config.toString(16)}`);
     for (const table of this.tables)

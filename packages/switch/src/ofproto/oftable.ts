@@ -4,6 +4,7 @@ import { LANE_CONJ_ID } from "../flow/lanes.js";
 import type { Eviction } from "./eviction.js";
 import type { Rule } from "./rule.js";
 import { Counter } from "./sink.js";
+import type { TableLimits } from "./table-limits.js";
 import type { XTable } from "./xlate/world.js";
 
 /** Tables 0 to 253; 254 (OFPTT_MAX) is left to the switch. */
@@ -33,6 +34,10 @@ export class OfTable implements XTable {
   /** OFPTC_*. */
   config = 0;
   limit = DEFAULT_TABLE_LIMIT;
+  /** What a controller has left of its features; undefined: everything. */
+  limits: TableLimits | undefined = undefined;
+  /** Taken out of the pipeline by a controller (1.3.5 §7.3.5.5). */
+  isRemoved = false;
   /** What makes room in a full table; undefined: nothing does, and flows are refused. */
   eviction: Eviction | undefined = undefined;
 

@@ -2,7 +2,8 @@ import { oxmFields, type TableFeaturesInit } from "@sluice/openflow-codec";
 import { flowFieldOf } from "../flow/match.js";
 import { refuse } from "./error.js";
 import type { ActionType } from "./of.js";
-import { N_TABLES, type OfTable } from "./oftable.js";
+import { DEFAULT_TABLE_LIMIT, N_TABLES, type OfTable } from "./oftable.js";
+import { TableLimits } from "./table-limits.js";
 import { canExecute } from "./xlate/pipeline.js";
 
 type Property = NonNullable<TableFeaturesInit["properties"]>[number];
@@ -38,32 +39,70 @@ const ACTIONS = [
 /** The basic fields that the flow key has. */
 const BASIC = oxmFields.filter((field) => field.class === 0x8000 && flowFieldOf(field.name) !== undefined);
 
-/** OFPMP_TABLE_FEATURES (1.3.5 §7.3.5.5): what each table can do. A request that lists tables renames and bounds
- *  them; more is refused, for every table can do everything already. */
-export function tableFeatures(
+/** What of the tables a controller asked for, when all is well. */
+export interface TableFeaturesChange {
+  /** Tables that changed in more than name, or are gone: their flows go (1.3.5 §7.3.5.5). */
+  readonly emptied: readonly OfTable[];
+}
+
+/** OFPMP_TABLE_FEATURES (1.3.5 §7.3.5.5) with entries: configures the whole pipeline, or refuses and changes nothing.
+ *  Tables that are not in the request leave the pipeline until a request has them. Where no entry has properties, it
+ *  is what ovs-ofctl mod-table sends: names and limits change, and nothing else. */
+export function changeTables(
   tables: readonly OfTable[],
   requests: readonly TableFeaturesInit[],
-): TableFeaturesInit[] {
+): TableFeaturesChange {
+  const asked = new Map<number, TableFeaturesInit>();
   for (const request of requests) {
-    if (!tables[request.table_id]) throw refuse("OFPTFFC_BAD_TABLE", `table ${request.table_id}`);
+    const { table_id } = request;
+    if (!tables[table_id]) throw refuse("OFPTFFC_BAD_TABLE", `table ${table_id}`);
+    if (asked.has(table_id)) throw refuse("OFPTFFC_BAD_TABLE", `table ${table_id} is there twice`);
     if (((request.config ?? 0) & ~3) !== 0)
-      throw refuse("OFPTFFC_BAD_ARGUMENT", `table config ${request.config}`);
+      throw refuse("OFPTFFC_BAD_ARGUMENT", `table ${table_id}: config ${request.config}`);
+    if (request.max_entries > DEFAULT_TABLE_LIMIT)
+      throw refuse("OFPTFFC_BAD_ARGUMENT", `table ${table_id}: max_entries ${request.max_entries}`);
+    asked.set(table_id, request);
   }
-  for (const { table_id, name, max_entries } of requests) {
-    const table = tables[table_id]!;
-    table.name = name ?? table.name;
-    if (max_entries > 0) table.limit = max_entries;
+  const isWhole = requests.some(({ properties }) => (properties ?? []).length > 0);
+  if (isWhole && !asked.has(0)) throw refuse("OFPTFFC_BAD_TABLE", "without table 0 nothing comes in");
+  const limits = new Map(
+    isWhole ? requests.map((request) => [request.table_id, limitsOf(request, asked)]) : [],
+  );
+  const emptied: OfTable[] = [];
+  for (const table of tables) {
+    const request = asked.get(table.table_id);
+    if (isWhole) {
+      const before = textOf(table);
+      table.isRemoved = request === undefined;
+      table.limits = limits.get(table.table_id);
+      if (textOf(table) !== before) emptied.push(table);
+    }
+    if (!request) continue;
+    table.name = request.name ?? table.name;
+    if (request.max_entries > 0) table.limit = request.max_entries;
+    if (table.activeCount > table.limit && !emptied.includes(table)) emptied.push(table);
   }
-  return tables.map((table) => ({
-    table_id: table.table_id,
-    name: table.name,
-    metadata_match: 0xffff_ffff_ffff_ffffn,
-    metadata_write: 0xffff_ffff_ffff_ffffn,
-    config: table.config,
-    max_entries: table.limit,
-    properties: properties(table.table_id),
-  }));
+  return { emptied };
 }
+
+const textOf = ({ isRemoved, limits }: OfTable): string =>
+  isRemoved ? "removed" : limits === undefined ? "" : limits.text;
+
+/** What OFPMP_TABLE_FEATURES answers: what each table of the pipeline can do. */
+export const tableFeatures = (tables: readonly OfTable[]): TableFeaturesInit[] =>
+  tables
+    .filter(({ isRemoved }) => !isRemoved)
+    .map(({ table_id, name, config, limit, limits }) => ({
+      table_id,
+      name,
+      metadata_match: limits?.metadata_match ?? EVERY_BIT,
+      metadata_write: limits?.metadata_write ?? EVERY_BIT,
+      config,
+      max_entries: limit,
+      properties: limits?.properties ?? properties(table_id),
+    }));
+
+const EVERY_BIT = 0xffff_ffff_ffff_ffffn;
 
 function properties(table_id: number): Property[] {
   const next_table_ids = Array.from({ length: N_TABLES - 1 - table_id }, (_, i) => table_id + 1 + i);
@@ -73,7 +112,7 @@ function properties(table_id: number): Property[] {
   }));
   const action_ids = ACTIONS.filter(canExecute).map((type) => ({ type }));
   const settable = BASIC.filter((field) => field.settable).map((field) => field.name);
-  const matchable = BASIC.map((field) => field.name);
+  const matchable = BASIC.map((field) => (field.maskable ? `${field.name}/mask` : field.name));
   const twice = <A extends string, B extends string, T extends object>(a: A, b: B, body: T) =>
     [{ type: a, ...body } as const, { type: b, ...body } as const] as const;
   return [
@@ -82,8 +121,81 @@ function properties(table_id: number): Property[] {
     ...twice("OFPTFPT_WRITE_ACTIONS", "OFPTFPT_WRITE_ACTIONS_MISS", { action_ids }),
     ...twice("OFPTFPT_APPLY_ACTIONS", "OFPTFPT_APPLY_ACTIONS_MISS", { action_ids }),
     { type: "OFPTFPT_MATCH", oxm_ids: matchable },
-    { type: "OFPTFPT_WILDCARDS", oxm_ids: matchable },
+    { type: "OFPTFPT_WILDCARDS", oxm_ids: BASIC.map((field) => field.name) },
     ...twice("OFPTFPT_WRITE_SETFIELD", "OFPTFPT_WRITE_SETFIELD_MISS", { oxm_ids: settable }),
     ...twice("OFPTFPT_APPLY_SETFIELD", "OFPTFPT_APPLY_SETFIELD_MISS", { oxm_ids: settable }),
   ] as unknown as Property[];
 }
+
+/** The properties that each table of a request has (§7.3.5.5.2); those for misses may be left out when they are the
+ *  same as the others. */
+const REQUIRED = [
+  "OFPTFPT_INSTRUCTIONS",
+  "OFPTFPT_NEXT_TABLES",
+  "OFPTFPT_WRITE_ACTIONS",
+  "OFPTFPT_APPLY_ACTIONS",
+  "OFPTFPT_MATCH",
+  "OFPTFPT_WILDCARDS",
+  "OFPTFPT_WRITE_SETFIELD",
+  "OFPTFPT_APPLY_SETFIELD",
+] as const;
+
+/** What a request leaves of a table's features; undefined: everything. Refuses what the switch has not. */
+function limitsOf(
+  request: TableFeaturesInit,
+  pipeline: ReadonlyMap<number, TableFeaturesInit>,
+): TableLimits | undefined {
+  const { table_id } = request;
+  const where = `table ${table_id}`;
+  const asked = new Map<string, readonly (string | number)[]>();
+  for (const property of request.properties ?? []) {
+    const type = String(property.type);
+    if (type.startsWith("OFPTFPT_EXPERIMENTER"))
+      throw refuse("OFPTFFC_BAD_TYPE", `${where}: a property of an experimenter`);
+    if (asked.has(type)) throw refuse("OFPTFFC_BAD_ARGUMENT", `${where}: ${type} is there twice`);
+    asked.set(type, valuesOf(property));
+  }
+  for (const type of REQUIRED)
+    if (!asked.has(type)) throw refuse("OFPTFFC_BAD_ARGUMENT", `${where}: there is no ${type}`);
+  const able = new Map(properties(table_id).map((property) => [String(property.type), valuesOf(property)]));
+  for (const [type, values] of asked) checkValues(where, type, values, able.get(type) ?? [], pipeline);
+  const fields = asked.get("OFPTFPT_MATCH")!.map((id) => fieldOf(String(id)));
+  for (const id of asked.get("OFPTFPT_WILDCARDS")!)
+    if (!fields.includes(fieldOf(String(id))))
+      throw refuse("OFPTFFC_BAD_ARGUMENT", `${where}: ${id} may be left out, but not be matched`);
+
+  const { metadata_match, metadata_write } = request;
+  const limits = new Map<string, ReadonlySet<string | number>>();
+  for (const [type, values] of able) {
+    const left = asked.get(type) ?? asked.get(type.replace(/_MISS$/, ""))!;
+    if (!values.every((value) => left.includes(value))) limits.set(type, new Set(left));
+  }
+  if (limits.size === 0 && metadata_match === EVERY_BIT && metadata_write === EVERY_BIT) return undefined;
+  return new TableLimits(limits, metadata_match, metadata_write, request.properties ?? []);
+}
+
+/** What a property lists. */
+function valuesOf(property: Property): readonly (string | number)[] {
+  if ("instruction_ids" in property) return (property.instruction_ids ?? []).map(({ type }) => type);
+  if ("action_ids" in property) return (property.action_ids ?? []).map(({ type }) => type);
+  if ("next_table_ids" in property) return [...(property.next_table_ids ?? [])];
+  return "oxm_ids" in property ? (property.oxm_ids ?? []) : [];
+}
+
+/** Refuses what is not among `able`. A field that may be masked may also be asked for without. */
+function checkValues(
+  where: string,
+  type: string,
+  values: readonly (string | number)[],
+  able: readonly (string | number)[],
+  pipeline: ReadonlyMap<number, TableFeaturesInit>,
+): void {
+  const isMatch = type === "OFPTFPT_MATCH";
+  for (const value of values) {
+    const isAble = able.includes(value) || (isMatch && able.includes(`${value}/mask`));
+    const isThere = !type.startsWith("OFPTFPT_NEXT_TABLES") || pipeline.has(Number(value));
+    if (!isAble || !isThere) throw refuse("OFPTFFC_BAD_ARGUMENT", `${where}: ${type} with ${value}`);
+  }
+}
+
+const fieldOf = (id: string): string => id.replace(/\/mask$/, "");
