@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.js";
+import { until } from "../support/process.js";
+import { describeWith } from "../support/requirements.js";
+import { RestController } from "../support/rest.js";
+
+/** `/v1/trace` by the controller's copy of the tables, on both switches: what REST and the apps send is in it, and what
+ *  ovs-ofctl does behind the controller's back is found. */
+
+const DPID = "0000000000000001";
+const KINDS = [
+  ["Sluice", () => startSluice()],
+  ["Open vSwitch", () => startOvs({ vswitchd: ["--enable-dummy"] })],
+] as const;
+const NOTHING = { missing: 0, surplus: 0, changed: 0, groups: 0 };
+
+describeWith(
+  { programs: ["ovs-vsctl", "ovs-ofctl", "ovs-vswitchd", "ovsdb-server"] },
+  "the controller's copy of the tables",
+  () => {
+    describe.each(KINDS)("of %s", (kind, start) => {
+      let sut: SwitchUnderTest;
+      let rest: RestController;
+
+      beforeAll(async () => {
+        sut = await start();
+        rest = await RestController.start(`${sut.rundir}/c.sock`, "--app", "topology", "--app", "forwarding");
+        await sut.vsctl(
+          ..."add-br br0 -- set bridge br0 fail_mode=secure protocols=OpenFlow13".split(" "),
+          ...`datapath_type=${kind === "Sluice" ? "netdev" : "dummy"}`.split(" "),
+          `other_config:datapath-id=${DPID}`,
+          ...["p1", "p2", "p3"].flatMap((port, i) =>
+            `-- add-port br0 ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(" "),
+          ),
+          ..."-- set-controller br0".split(" "),
+          `unix:${rest.socket}`,
+        );
+        await rest.hasSwitches(1);
+      });
+      afterAll(async () => {
+        await rest?.stop();
+        await sut?.stop();
+      });
+
+      const trace = async (flow = "ip,nw_dst=10.0.0.2", more = "") => {
+        const { body } = await rest.get(
+          `/v1/trace?dpid=${DPID}&in_port=1&flow=${encodeURIComponent(flow)}${more}`,
+        );
+        return { ...body.path, ports: body.path.outputs.map((one: { port_no: number }) => one.port_no) };
+      };
+      const metric = async (name: string): Promise<number> => {
+        const line = (await rest.get("/metrics")).body
+          .split("\n")
+          .find((one: string) => one.startsWith(`sluice_controller_copy_${name} `));
+        return Number(line?.split(" ")[1]);
+      };
+      const add = async (body: object): Promise<void> => {
+        const answer = await rest.post("/stats/flowentry/add", { dpid: 1, table_id: 0, ...body });
+        expect(answer).toEqual({ status: 200, body: "" });
+      };
+
+      test("flows of apps and of REST are in it as the switch has them, in whatever form they were sent", async () => {
+        await trace();
+        const checks = await metric("checks_total");
+        await rest.post("/stats/groupentry/add", {
+          ...{ dpid: 1, type: "SELECT", group_id: 77 },
+          buckets: [{ weight: 1, actions: [{ type: "OUTPUT", port: 3 }] }],
+        });
+        await add({
+          priority: 20000,
+          match: { eth_type: 2048, ipv4_dst: "10.0.0.0/255.255.255.0", in_port: 1 },
+          actions: [{ type: "OUTPUT", port: 2, max_len: 99 }],
+        });
+        await add({
+          ...{ priority: 20001, idle_timeout: 300, cookie: 7, flags: 1 },
+          match: { dl_vlan: 5, ipv6_src: "2001:db8::/ffff:ffff::", eth_type: 0x86dd },
+          actions: [{ type: "POP_VLAN" }, { type: "GROUP", group_id: 77 }],
+        });
+        await add({
+          ...{ priority: 20002, match: { eth_type: 2048, ip_proto: 6, tcp_dst: 80 } },
+          actions: [
+            { type: "GOTO_TABLE", table_id: 1 },
+            { type: "WRITE_METADATA", metadata: 5, metadata_mask: 255 },
+            { type: "WRITE_ACTIONS", actions: [{ type: "OUTPUT", port: 3 }] },
+            { type: "SET_FIELD", field: "ip_dscp", value: 8 },
+          ],
+        });
+        await add({ priority: 20003, match: { dl_dst: "01:00:00:00:00:00/01:00:00:00:00:00" }, actions: [] });
+        expect(await trace()).toMatchObject({ ports: [2], copy: NOTHING });
+        expect(await metric("checks_total")).toBe(checks);
+
+        // Another controller's flow makes the switch list all: of what was sent, nothing is told apart.
+        await sut.ofctl("add-flow", "br0", "priority=30000,ip,nw_dst=10.0.0.2,actions=3");
+        expect(await trace()).toMatchObject({ ports: [3], copy: { ...NOTHING, missing: 1 } });
+        expect(await metric("checks_total")).toBe(checks + 1);
+        expect(await trace()).toMatchObject({ ports: [3] });
+        expect(await metric("checks_total")).toBe(checks + 1);
+      });
+
+      test("another controller's changes on the packet's way are found by asking after the flows there", async () => {
+        await sut.ofctl("mod-flows", "br0", "ip,nw_dst=10.0.0.2,actions=2");
+        expect(await trace()).toMatchObject({ ports: [2], copy: { ...NOTHING, changed: 1 } });
+        await sut.ofctl("--strict", "del-flows", "br0", "priority=30000,ip,nw_dst=10.0.0.2");
+        await sut.ofctl("add-flow", "br0", "priority=30001,ip,nw_dst=10.9.9.9,actions=3");
+        expect(await trace()).toMatchObject({
+          ports: [2],
+          copy: { ...NOTHING, missing: 1, surplus: 1 },
+          tables: [{ flow: expect.stringContaining("priority=20000") }],
+        });
+      });
+
+      test("a flow whose time is over is not in it any more, and neither is one that the switch refused", async () => {
+        const timed = { priority: 40000, hard_timeout: 1, match: { eth_type: 2048, ipv4_dst: "10.0.0.2" } };
+        await add({ ...timed, actions: [{ type: "OUTPUT", port: 3 }] });
+        await until(
+          async () => !(await sut.ofctl("dump-flows", "br0")).includes("priority=40000"),
+          "the flow to go",
+          20_000,
+        );
+        expect(await trace()).toMatchObject({ ports: [2] });
+        const refused = await rest.post("/stats/flowentry/add", {
+          ...{ dpid: 1, priority: 41000, match: { eth_type: 2048 } },
+          actions: [{ type: "GROUP", group_id: 4711 }],
+        });
+        expect(refused.status).toBeGreaterThanOrEqual(400);
+        const before = await metric("checks_total");
+        expect(await trace()).toMatchObject({ ports: [2] });
+        expect(await metric("checks_total")).toBe(before);
+      });
+
+      test("fresh asks the switch; packets are counted; a switch that comes back is copied anew", async () => {
+        const fresh = await trace("ip,nw_dst=10.0.0.2", "&fresh=true");
+        expect(fresh).toMatchObject({ ports: [2] });
+        expect(fresh.copy).toBeUndefined();
+        expect((await trace()).tables[0]).toMatchObject({ packets: 0 });
+        await sut.vsctl("del-controller", "br0");
+        await rest.hasSwitches(0);
+        // Open vSwitch forgets its flows when it has no controller any more.
+        await sut.vsctl("set-controller", "br0", `unix:${rest.socket}`);
+        await rest.hasSwitches(1);
+        await sut.ofctl("add-flow", "br0", "priority=50000,ip,actions=3");
+        expect(await trace()).toMatchObject({ ports: [3], copy: NOTHING });
+      });
+    });
+  },
+);
