@@ -4,6 +4,9 @@ import {
   FORWARDING_COOKIE,
   type ForwardingOptions,
   forwarding,
+  type Switch,
+  type SwitchCopy,
+  TableCopies,
   type TopologyApp,
   topology,
 } from "@sluice/controller";
@@ -344,3 +347,22 @@ test.each([
     for (const { counters } of hosts) expect(counters.received).toBeLessThan(20 * hosts.length);
   },
 );
+
+test("the controller's copies of the tables follow all that a lost link changes", async () => {
+  await start(ring(4));
+  const copies = new TableCopies({ switches: controller.datapaths, clock });
+  const copyOf = (dp: Switch) => copies.of(dp)!;
+  const all = <T>(ask: (copy: SwitchCopy) => Promise<T>): Promise<T[]> =>
+    run(Promise.all([...controller.datapaths.values()].map((dp) => ask(copyOf(dp)))));
+  await all((copy) => copy.tables());
+  expect(await lostPings()).toEqual([]);
+  fabric.link(0, 1).cut();
+  await clock.advanceAsync(500, 1);
+  expect(await lostPings()).toEqual([]);
+  const before = copies.counters.checks;
+  expect(await all((copy) => copy.hasSameCount())).toEqual([true, true, true, true]);
+  expect(copies.counters.checks).toBe(before);
+  await all((copy) => copy.check());
+  expect(copies.counters).toMatchObject({ missing: 0, surplus: 0, changed: 0, groups: 0, lost: 0 });
+  copies.stop();
+});

@@ -8,6 +8,9 @@ export interface TlsOptions {
   private_key?: string;
   certificate?: string;
   ca_cert?: string;
+  /** Sent to peers behind the own certificate: of the authority that signed it, for who takes up that one from its first
+   *  connection. */
+  peer_ca_cert?: string | undefined;
 }
 
 export interface StreamOptions extends TlsOptions {
@@ -77,9 +80,11 @@ function tlsFile(target: string, name: keyof TlsOptions, options: TlsOptions): B
  *  read for each attempt to connect, so that replaced certificates are taken up; a listener reads them once. */
 function tlsContext(target: string, options: TlsOptions) {
   const anyPeer = options.ca_cert === "none";
+  const certificate = tlsFile(target, "certificate", options);
+  const chain = options.peer_ca_cert === undefined ? [] : [tlsFile(target, "peer_ca_cert", options)];
   return {
     key: tlsFile(target, "private_key", options),
-    cert: tlsFile(target, "certificate", options),
+    cert: Buffer.concat([certificate, ...chain.flatMap((ca) => [Buffer.from("\n"), ca])]),
     ...(anyPeer ? {} : { ca: tlsFile(target, "ca_cert", options) }),
     rejectUnauthorized: !anyPeer,
     requestCert: !anyPeer,

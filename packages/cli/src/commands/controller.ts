@@ -1,5 +1,15 @@
+import { rmSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import { Controller, type ControllerOptions, Recorder } from "@sluice/controller";
-import { ControlServer, createLog, type LogRegistry, realClock, registerLogCommands } from "@sluice/runtime";
+import {
+  ControlServer,
+  createLog,
+  ensureRunDir,
+  type LogRegistry,
+  realClock,
+  registerLogCommands,
+  writePidfile,
+} from "@sluice/runtime";
 import { HELP, type Invocation, isRole, readInvocation } from "../controller/options.js";
 import { runReplay } from "../controller/replay.js";
 import { startRest } from "../controller/rest.js";
@@ -37,7 +47,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       rest?.server.setApps(list);
     },
   };
-  const control = controlServer(controller, apps, owner, log);
+  const removePidfile = pidfile(invocation, io);
+  const control = controlServer(controller, apps, owner, log, recorder);
   const names = apps.apps.map((app) => app.name).join(", ");
   try {
     for (const target of invocation.listens)
@@ -53,6 +64,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     apps.keepUp(owner);
     await stopSignal();
   } finally {
+    removePidfile();
     apps.close();
     await rest?.server.close();
     await Promise.all([controller.stop(), control.close()]);
@@ -71,6 +83,19 @@ function recorderOf({ options, recordLimitBytes }: Invocation, log: LogRegistry)
     });
   } catch (error) {
     throw new CliError(`--record: ${(error as Error).message}`);
+  }
+}
+
+/** Gives what removes it again. */
+function pidfile({ options }: Invocation, io: Io): () => void {
+  if (options.pidfile === undefined) return () => {};
+  const path = options.pidfile || "sluice-controller.pid";
+  try {
+    const absolute = isAbsolute(path) ? path : join(ensureRunDir(io.env), path);
+    if (options["overwrite-pidfile"]) rmSync(absolute, { force: true });
+    return writePidfile(absolute);
+  } catch (error) {
+    throw new CliError(`--pidfile: ${(error as Error).message}`);
   }
 }
 
@@ -94,18 +119,20 @@ function controlServer(
   apps: RunningApps,
   owner: AppsOwner,
   log: LogRegistry,
+  recorder: Recorder | undefined,
 ): ControlServer {
   const server = new ControlServer(`sluice ${version()}`);
   registerLogCommands(server, log);
-  server.register("controller/show", "", 0, 0, () =>
-    [...controller.datapaths.values()]
-      .map(({ id, peer, role, ports, counters, queuedBytes }) => {
+  server.register("controller/show", "", 0, 0, () => {
+    const switches = [...controller.datapaths.values()].map(
+      ({ id, peer, role, ports, counters, queuedBytes }) => {
         const { rx, tx, malformed, dropped } = counters;
         const counts = `received ${rx}, sent ${tx}, malformed ${malformed}, dropped ${dropped}, queued ${queuedBytes} bytes`;
         return `${id} ${peer}: ${role}, ${ports.size} ports, ${counts}`;
-      })
-      .join("\n"),
-  );
+      },
+    );
+    return [...switches, ...(recorder === undefined ? [] : [recorder.describe()])].join("\n");
+  });
   server.register("controller/set-role", "{master | slave | equal}", 1, 1, async ([role]) => {
     if (!isRole(role!)) throw new Error(`"${role}" is not master, slave or equal`);
     await controller.setRole(role);

@@ -30,6 +30,9 @@ const FILE_OPTIONS = {
   "private-key": { short: "p", value: true },
   certificate: { short: "c", value: true },
   "ca-cert": { short: "C", value: true },
+  "peer-ca-cert": { value: true },
+  pidfile: { value: "optional" },
+  "overwrite-pidfile": {},
   verbose: { short: "v", value: "optional", many: true },
   "log-file": { value: true },
   unixctl: { value: true },
@@ -100,6 +103,7 @@ export function readInvocation(argv: readonly string[]): Invocation {
       private_key: merged["private-key"],
       certificate: merged.certificate,
       ca_cert: merged["ca-cert"],
+      peer_ca_cert: merged["peer-ca-cert"],
     } as TlsOptions,
     probeIntervalMs:
       probe === undefined ? undefined : wholeNumber("probe-interval", probe, 86_400, "seconds") * 1000,
@@ -235,6 +239,10 @@ usage: sluice controller [OPTION...] [TARGET...]
   --probe-interval SECS  silence of a switch before it is asked for an echo; 0 never asks (default 5)
   -p, --private-key FILE, -c, --certificate FILE, -C, --ca-cert FILE
                          for ssl: and pssl:, PEM; a ca-cert of "none" takes any switch
+  --peer-ca-cert FILE    send switches this certificate, too: of who signed ours, for switches that take up the first
+                         one they see (ovs-vsctl --bootstrap set-ssl)
+  --pidfile[=FILE]       write the process id there (default RUNDIR/sluice-controller.pid); another controller that has
+                         the file is an error, unless --overwrite-pidfile
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL (destinations console and file)
   --log-file FILE        log to this file, too
   --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show,

@@ -27,6 +27,7 @@ export class Recorder {
   readonly #stream: WriteStream;
   readonly #limit: number;
   #size = 0;
+  #packets = 0;
   #dropped = 0;
   #isFull = false;
   #unnamed = 0;
@@ -47,6 +48,12 @@ export class Recorder {
   /** Packets left out because the disk was too slow, or the file full. */
   get dropped(): number {
     return this.#dropped;
+  }
+
+  /** One line: what is in the file, and whether more comes. */
+  describe(): string {
+    const packets = `${this.#packets} packets, ${this.#size} bytes, ${this.#dropped} packets left out`;
+    return `recording to ${this.#path}: ${packets}${this.#isFull ? " (ended)" : ""}`;
   }
 
   /** A new connection begins. Addresses that it does not have (a unix socket) are made up. */
@@ -70,9 +77,11 @@ export class Recorder {
     }
     if (this.#size + frame.length + 40 > this.#limit) {
       this.#isFull = true;
+      this.#dropped++;
       this.#options.log.warn(`recording to ${this.#path} ends: the file has ${this.#limit} bytes, its limit`);
       return;
     }
+    this.#packets++;
     this.#write(enhancedPacket(frame, this.#options.clock.wallNow()));
   };
 
