@@ -26,7 +26,7 @@ const named = namedInSwitch();
 
 function inSwitch(kind: SupportKind, name: string): string {
   // The codec keeps these and shows them; the switch knows no experimenter but those that have names.
-  if (/^OFP(?:T|MP|IT|AT|MBT)_EXPERIMENTER$/.test(name)) return "refuses";
+  if (/^OFP(?:T|MP|IT|AT|MBT|TFPT)_EXPERIMENTER(?:_MISS)?$/.test(name)) return "refuses";
   switch (kind) {
     case "action":
       return canExecute(name) ? "yes" : "no";

@@ -7,7 +7,7 @@ import { refuse } from "./error.js";
 import { Eviction } from "./eviction.js";
 import { InstructionPool } from "./instruction-pool.js";
 import type { TableChange } from "./lookup-index.js";
-import { formatRuleKey, parseMatch } from "./match.js";
+import { formatKey, formatRuleKey, parseMatch } from "./match.js";
 import type { FlowMod, Instruction, Match } from "./of.js";
 import { DEFAULT_TABLE_LIMIT, N_TABLES, OfTable } from "./oftable.js";
 import { Removals } from "./removals.js";
@@ -108,8 +108,8 @@ export class FlowStore {
       this.#hooks,
     );
     if (table.limits !== undefined) {
-      const isTableMiss = priority === 0 && Object.keys(message.match ?? {}).length === 0;
-      table.limits.checkMatch(message.match ?? {}, isTableMiss);
+      const isTableMiss = priority === 0 && isEmptyMask(mask);
+      table.limits.checkMatch(formatKey(key, mask), isTableMiss);
       table.limits.checkInstructions(instructions, isTableMiss);
     }
     if ((flags & OFPFF.CHECK_OVERLAP) !== 0) {
