@@ -145,20 +145,30 @@ describe("a match from the wire is what decoding and parsing make of it, errors 
     );
   });
 
-  test.each([
-    [
-      "a prerequisite that another field's bits only look like",
+  const inTurn: Readonly<Record<string, readonly (readonly [field: string, value: number])[]>> = {
+    "a prerequisite that another field's bits only look like": [
       ["eth_type", 0x0806],
       ["arp_op", 0x0600],
       ["tcp_src", 1],
     ],
-    ["a prerequisite that comes after", ["tcp_src", 1], ["ip_proto", 6], ["eth_type", 0x0800]],
-    ["a field twice", ["in_port", 1], ["in_port", 1]],
-    ["fields in one place", ["in_port", 1], ["in_phy_port", 1]],
-  ] as const)("%s", (_what, ...fields) => {
+    "a prerequisite that comes after": [
+      ["tcp_src", 1],
+      ["ip_proto", 6],
+      ["eth_type", 0x0800],
+    ],
+    "a field twice": [
+      ["in_port", 1],
+      ["in_port", 1],
+    ],
+    "fields in one place": [
+      ["in_port", 1],
+      ["in_phy_port", 1],
+    ],
+  };
+  test.each(Object.entries(inTurn))("%s", (_what, fields) => {
     const bytes = fields.map(([name, number]) => {
       const value = new Uint8Array(row(name).bytes);
-      for (let i = value.length - 1, rest: number = number; i >= 0; i--, rest >>>= 8) value[i] = rest & 255;
+      for (let i = value.length - 1, rest = number; i >= 0; i--, rest >>>= 8) value[i] = rest & 255;
       return oxm(row(name), value);
     });
     const message = flowMod(Buffer.concat(bytes));
