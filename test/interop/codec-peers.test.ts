@@ -15,8 +15,11 @@ import { allFixtures } from "../unit/codec-fixtures.js";
 /** The fixtures in one capture, read by us, by tshark's dissector and by os-ken's parser: the same values in the same
  *  places. What a peer does not take apart is told of by name. */
 
-// tshark has a dissector of its own for other versions.
-const fixtures = allFixtures().filter(({ bytes }) => bytes[0] === 4);
+// tshark has a dissector of its own for other versions. Neither it nor os-ken gives an experimenter's field in a list of
+// fields its 8 bytes, so what follows is lost to them.
+const fixtures = allFixtures().filter(
+  ({ bytes, name }) => bytes[0] === 4 && name !== "asked for its tables' features; the first",
+);
 
 describeWith({ programs: ["tshark", "osken-manager"] }, "the codec beside", () => {
   let folder: string;
@@ -114,7 +117,7 @@ const OS_KEN_ALONE = new RegExp(
     "^OFPGroupFeaturesStats\\.(max_groups|actions)\\[\\]$",
     "^NXActionStack(Push|Pop)\\.end$",
     "^NXActionController2\\.(pause|userdata)$",
-    "^NXAction(BundleLoad\\.dst|CT\\.zone_src|Learn\\.specs|Unknown\\.data)$",
+    "^NXAction(BundleLoad\\.dst|CT\\.zone_src|EncapEther\\.new_pkt_type|Learn\\.specs|Unknown\\.data)$",
   ].join("|"),
 );
 

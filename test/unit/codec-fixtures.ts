@@ -32,6 +32,7 @@ export function readFixtures(file: string): Fixture[] {
 export const FIXTURE_FILES = [
   "os-ken.of13",
   "ours.of13",
+  "ovs-vswitchd.of13",
   "ovs-conversations.of13",
   "ovs-fields.of13",
   "ovs-flows.of13",

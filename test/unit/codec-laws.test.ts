@@ -15,6 +15,9 @@ import { allFixtures, FIXTURE_FILES, readFixtures } from "./codec-fixtures.js";
 
 /** The codec's laws, on messages that os-ken and Open vSwitch made. */
 
+/** Of long messages, some places: reading all of it at each would be quadratic. */
+const step = (bytes: Uint8Array): number => Math.ceil(bytes.length / 1000);
+
 describe.each(FIXTURE_FILES)("%s", (file) => {
   const fixtures = readFixtures(file);
 
@@ -36,7 +39,7 @@ describe.each(FIXTURE_FILES)("%s", (file) => {
 
   test("every proper prefix is refused, and so is the message with a length that is a prefix's", () => {
     for (const { name, bytes } of fixtures) {
-      for (let length = 0; length < bytes.length; length++) {
+      for (let length = 0; length < bytes.length; length += step(bytes)) {
         const prefix = bytes.slice(0, length);
         expect(() => decode(prefix), `${name}, ${length} bytes`).toThrow(OfDecodeError);
         if (length < 8) continue;
@@ -50,7 +53,7 @@ describe.each(FIXTURE_FILES)("%s", (file) => {
   test("every change of a byte gives a value or an OfDecodeError, the same from compiled and interpreted", () => {
     fixtures.forEach(({ bytes }, i) => {
       const changed = Uint8Array.from(bytes);
-      for (let at = 0; at < bytes.length; at++) {
+      for (let at = i % step(bytes); at < bytes.length; at += step(bytes)) {
         // One of three for each byte: the next fixture of the kind gets another.
         changed[at] = [0xff, bytes[at]! + 1, bytes[at]! - 1][(at + i) % 3]!;
         checkBytes(changed);
@@ -66,14 +69,16 @@ const NOT_PRINTED = /^(tun_gbp_flags=.*\/|tun_erspan_|tun_gtpu_|dl_type=0x894f,n
 test("ovs-ofctl prints the same text", () => {
   const different: string[] = [];
   for (const { name, bytes, text, file } of allFixtures()) {
-    if (text === undefined || file === "os-ken.of13" || file === "ours.of13" || file === "ovs-nxm.of13")
-      continue;
-    if (name === "ask" || NOT_PRINTED.test(name)) continue;
+    if (text === undefined || file === "os-ken.of13" || file === "ovs-nxm.of13") continue;
+    if (NOT_PRINTED.test(name)) continue;
     const message = decode(bytes);
-    // Not ours to print alike: tables of fields, tunnel options, and a multipart that has no name here.
+    // Not ours to print alike: a multipart that has no name here.
     // The frame in it is for the caller to print.
     const head = text.replace(/\nicmp,.*$/m, "");
-    if (/TABLE_FEATURES|TLV_TABLE|IPFIX/.test(text)) continue;
+    if (/IPFIX/.test(text)) continue;
+    // A paused packet's state and connections' tuples are the switch's own: kept as bytes. And gtpu_flags is no name
+    // that ovs-ofctl itself takes.
+    if (/continuation\.|NXT_CT_FLUSH |unknown data in hello|gtpu_/.test(text)) continue;
     if (formatMessage(message).trimEnd() !== head)
       different.push(`${name}\n${text}\n${formatMessage(message)}`);
   }

@@ -1,8 +1,9 @@
+import { experimenterErrorName, experimenterErrorNumbers } from "./ext/errors.js";
 import { compile } from "./schema/compile.js";
 import { BAD_LEN } from "./schema/declare.js";
 import { EncodeError } from "./schema/error.js";
 import { interpreter } from "./schema/interpret.js";
-import { type Json, jsonCodec } from "./schema/json.js";
+import { type Json, JsonError, jsonCodec } from "./schema/json.js";
 import { fail } from "./schema/runtime.js";
 import { actionUnion } from "./v13/actions.js";
 import { instructionUnion } from "./v13/instructions.js";
@@ -102,7 +103,29 @@ export function encode(message: OfMessageInit): Uint8Array {
 const json = jsonCodec(messageUnion, oxmFields, refs);
 
 /** A message as JSON: no bigint, no bytes, names where numbers have names. */
-export const toJson = (message: OfMessageInit): Json => json.toJson(message);
+export function toJson(message: OfMessageInit): Json {
+  const value = json.toJson(message);
+  if (message.type === "OFPT_ERROR" && message.error_type === "OFPET_EXPERIMENTER") {
+    const { error_code, data } = message;
+    const name =
+      typeof error_code === "number" && data !== undefined
+        ? experimenterErrorName(error_code, data)
+        : undefined;
+    if (name !== undefined) (value as { error_code: Json }).error_code = name;
+  }
+  return value;
+}
 
 /** The message that JSON tells of. Throws JsonError, with the path. Values are checked by `encode`. */
-export const fromJson = (value: unknown): OfMessageInit => json.fromJson(value) as OfMessageInit;
+export function fromJson(value: unknown): OfMessageInit {
+  const message = json.fromJson(value) as OfMessageInit;
+  if (message.type !== "OFPT_ERROR" || message.error_type !== "OFPET_EXPERIMENTER") return message;
+  // The name says whose error it is too; the data, which begins with that number, must agree.
+  const { error_code, data = new Uint8Array() } = message;
+  if (typeof error_code !== "string") return message;
+  const numbers = experimenterErrorNumbers(error_code as string);
+  if (numbers === undefined || experimenterErrorName(numbers.code, data) !== error_code) {
+    throw new JsonError(`error_code: "${error_code}" is no error of the experimenter that data begins with`);
+  }
+  return { ...message, error_code: numbers.code };
+}

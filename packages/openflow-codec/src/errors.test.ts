@@ -1,6 +1,16 @@
 import { fromHex } from "@sluice/wire";
 import { expect, test } from "vitest";
-import { checkMatch, decode, EncodeError, encode, errorFor, OfDecodeError, ofErrors } from "./index.js";
+import {
+  checkMatch,
+  decode,
+  EncodeError,
+  encode,
+  errorFor,
+  fromJson,
+  OfDecodeError,
+  ofErrors,
+  toJson,
+} from "./index.js";
 
 const flow = (match: string, instructions = ""): Uint8Array => {
   const body = fromHex(match);
@@ -122,6 +132,34 @@ test("errorFor answers a request with its xid and its first 64 bytes", () => {
   const answer = errorFor(refusal(request), request);
   expect(answer).toMatchObject({ type: "OFPT_ERROR", xid: 9, error_type: "OFPET_BAD_MATCH" });
   expect(decode(encode(answer))).toMatchObject({ data: request.slice(0, 64) });
+});
+
+test("errors of experimenters go by name in JSON, and the data must begin with the experimenter's number", () => {
+  const data = fromHex("0000232004140008 00000001");
+  const message = { type: "OFPT_ERROR", error_type: "OFPET_EXPERIMENTER", error_code: 15, data } as const;
+  const json = toJson(decode(encode(message)));
+  expect(json).toMatchObject({ error_type: "OFPET_EXPERIMENTER", error_code: "NXBAC_BAD_CONJUNCTION" });
+  expect(encode(fromJson(json))).toEqual(encode(message));
+  expect(toJson({ ...message, error_code: 999 })).toMatchObject({ error_code: 999 });
+  expect(() => fromJson({ ...(json as object), data: "4f4e4600" })).toThrow(/^error_code: "NXBAC_BAD/);
+  expect(() => fromJson({ ...(json as object), error_code: "NXBAC_NOPE" })).toThrow(
+    /^error_code: "NXBAC_NOPE"/,
+  );
+});
+
+test("fields that an action names by their header go by name in JSON", () => {
+  const action = { type: "NXAST_CT", flags: 0, zone_src: 0x00010204, zone: 15, actions: [] } as const;
+  const message = { type: "OFPT_PACKET_OUT", in_port: 1, actions: [action] } as const;
+  const json = toJson(decode(encode(message))) as { actions: { zone_src: unknown }[] };
+  expect(json.actions[0]!.zone_src).toBe("reg1");
+  expect(encode(fromJson(json))).toEqual(encode(message));
+  for (const zone_src of [0, "0x10204", "header:0x00010299", "reg1/mask"]) {
+    const given = fromJson({ ...json, actions: [{ ...json.actions[0], zone_src }] });
+    expect(fromJson(toJson(given))).toEqual(given);
+  }
+  expect(() => fromJson({ ...json, actions: [{ ...json.actions[0], zone_src: "reg99" }] })).toThrow(
+    /^actions\[0\]\.zone_src: "reg99"/,
+  );
 });
 
 test("encode names the path of a value that has no encoding", () => {

@@ -202,8 +202,7 @@ function padNotes(value: unknown): unknown {
       OFPIT_EXPERIMENTER: ["data", 8],
     } as Readonly<Record<string, [string, number]>>
   )[String(out.type)];
-  const inEncap = "prop_class" in out ? (["data", 4] as const) : undefined;
-  const [key, size] = head ?? inEncap ?? ["", 0];
+  const [key, size] = head ?? ["", 0];
   if (key !== "") {
     const data = out[key] as Uint8Array;
     const padded = new Uint8Array(Math.ceil((data.length + size) / 8) * 8 - size);

@@ -11,7 +11,12 @@ export {
   toJson,
 } from "./codec.js";
 export { errorFor } from "./error-reply.js";
-export { experimenterErrorName, experimenterErrors } from "./ext/errors.js";
+export {
+  type ExperimenterErrorName,
+  experimenterErrorName,
+  experimenterErrorNumbers,
+  experimenterErrors,
+} from "./ext/errors.js";
 export { OFPFMF } from "./ext/flow-monitor.js";
 export { Framer } from "./framer.js";
 export { encodeMultipart, MultipartJoiner, splitMultipart } from "./multipart.js";

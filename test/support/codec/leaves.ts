@@ -160,7 +160,10 @@ class Walk {
   }
 
   #item(node: StructNode | UnionNode, value: Values, at: number, window: number, path: string): number {
-    if (node.kind === "struct") return this.struct(node, value, at, window, path, node);
+    if (node.kind === "struct") {
+      const end = this.struct(node, value, at, window, path, node);
+      return at + Math.ceil((end - at) / (node.align ?? 1)) * (node.align ?? 1);
+    }
     const member = node.members.find(({ type }) => type === value.type) ?? node.fallback!;
     const end = this.#inside(node.name, false, () => this.struct(member, value, at, window, path, node));
     return at + Math.ceil((end - at) / node.align) * node.align;

@@ -54,6 +54,8 @@ const NAMES: Readonly<Record<string, string>> = {
 const OTHERWISE: ReadonlySet<string> = new Set([
   "NXActionBundleLoad.dst",
   "NXActionCT.zone_src",
+  // It takes every encap for one of Ethernet.
+  "NXActionEncapEther.new_pkt_type",
   "NXActionUnknown.data",
   "NXActionLearn.specs",
 ]);

@@ -2,8 +2,8 @@ import { NX_EXPERIMENTER, ONF_EXPERIMENTER } from "./nxm.js";
 
 /** Errors of experimenters (type OFPET_EXPERIMENTER, §7.4.4) by the experimenter's number, which the data begins with,
  *  and the code: those that Open vSwitch sends over OpenFlow 1.3. */
-export const experimenterErrors: Readonly<Record<number, Readonly<Record<string, number>>>> = Object.freeze({
-  [NX_EXPERIMENTER]: Object.freeze({
+const ERRORS = {
+  [NX_EXPERIMENTER]: {
     NXBRC_NXM_INVALID: 2,
     NXBRC_NXM_BAD_TYPE: 3,
     NXBRC_MUST_BE_ZERO: 4,
@@ -34,8 +34,8 @@ export const experimenterErrors: Readonly<Record<number, Readonly<Record<string,
     NXBAC_CT_DATAPATH_SUPPORT: 42,
     NXBMC_CT_DATAPATH_SUPPORT: 43,
     NXTFFC_DUP_TABLE: 44,
-  }),
-  [ONF_EXPERIMENTER]: Object.freeze({
+  },
+  [ONF_EXPERIMENTER]: {
     OFPBFC_UNKNOWN: 2300,
     OFPBFC_EPERM: 2301,
     OFPBFC_BAD_ID: 2302,
@@ -57,8 +57,33 @@ export const experimenterErrors: Readonly<Record<number, Readonly<Record<string,
     OFPBIC_DUP_INST: 2600,
     OFPBRC_MULTIPART_REQUEST_TIMEOUT: 2640,
     OFPBRC_MULTIPART_REPLY_TIMEOUT: 2641,
-  }),
-});
+  },
+} as const;
+
+/** The name of an error of an experimenter's. */
+export type ExperimenterErrorName = {
+  [E in keyof typeof ERRORS]: keyof (typeof ERRORS)[E];
+}[keyof typeof ERRORS];
+export const experimenterErrors: Readonly<Record<number, Readonly<Record<string, number>>>> =
+  Object.freeze(ERRORS);
+
+/** The experimenter's number and the code of an error by its name. */
+export function experimenterErrorNumbers(name: ExperimenterErrorName): {
+  readonly experimenter: number;
+  readonly code: number;
+};
+export function experimenterErrorNumbers(
+  name: string,
+): { readonly experimenter: number; readonly code: number } | undefined;
+export function experimenterErrorNumbers(
+  name: string,
+): { readonly experimenter: number; readonly code: number } | undefined {
+  for (const [experimenter, codes] of Object.entries(experimenterErrors)) {
+    const code = Object.hasOwn(codes, name) ? codes[name] : undefined;
+    if (code !== undefined) return { experimenter: Number(experimenter), code };
+  }
+  return undefined;
+}
 
 const NAMES = new Map(
   Object.entries(experimenterErrors).map(([experimenter, codes]) => [

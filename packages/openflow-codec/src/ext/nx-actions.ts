@@ -145,7 +145,7 @@ const controller2Prop = union(
 const encapProp = struct(
   "ofp_ed_prop",
   { prop_class: hex16, prop_type: u8(), len: length(1), data: rest() },
-  { error: BAD_LEN, padTo: 8 },
+  { error: BAD_LEN, align: 8 },
 );
 
 const learnFields = {
@@ -174,7 +174,7 @@ const bundleFields = {
   member_type: hex32,
   n_members: countOf("members"),
   ofs_nbits: ofsNbits,
-  dst: hex32,
+  dst: u32({ fmt: "header" }),
   zero: pad(4),
   members: countedArray(u16(), "n_members"),
 } as const;
@@ -267,7 +267,7 @@ export const nxActions = [
   nxAction("NXAST_CONJUNCTION", 34, "conjunction", { clause: u8(), n_clauses: u8(), id: u32() }),
   nxAction("NXAST_CT", 35, "ct", {
     flags: ctFlags,
-    zone_src: u32({ fmt: "hex", default: 0 }),
+    zone_src: u32({ fmt: "header", default: 0 }),
     zone: u16({ default: 0 }),
     recirc_table: u8({ default: 0xff }),
     pad: pad(3),

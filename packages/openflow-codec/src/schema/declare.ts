@@ -28,7 +28,8 @@ export interface IntNode extends Common {
   readonly flags?: Names;
   /** The value is a number; JSON and text print these by name. */
   readonly reserved?: Names;
-  readonly fmt?: "hex";
+  /** "header": the number is an OXM header, or 0 for none; JSON gives the field's name. */
+  readonly fmt?: "hex" | "header";
 }
 /** 64 or 128 bits: a bigint. */
 export interface BigNode extends Common {
@@ -217,6 +218,8 @@ export interface StructOptions {
   readonly error?: ErrorRef;
   /** Its encoding, and the length that it states, are padded with zeros to a multiple of this. */
   readonly padTo?: number;
+  /** In a list, the next starts at a multiple of this from its start; the length that it states leaves that out. */
+  readonly align?: number;
   /** How ovs-ofctl writes it. */
   readonly text?: string;
 }
@@ -270,7 +273,7 @@ export const BAD_LEN: ErrorRef = ["OFPET_BAD_REQUEST", "OFPBRC_BAD_LEN"];
 interface Options<V> {
   readonly default?: V;
   readonly doc?: string;
-  readonly fmt?: "hex";
+  readonly fmt?: "hex" | "header";
   readonly flags?: Names;
   readonly reserved?: Names;
 }

@@ -2,6 +2,7 @@ import type { Emitter } from "./compile.js";
 import type { BodyNode, FieldNode, ListNode, StructNode, UnionNode } from "./declare.js";
 import { BAD_LEN } from "./declare.js";
 import {
+  alignmentOf,
   type Choice,
   choiceOf,
   isFixed,
@@ -294,8 +295,7 @@ export function decodeList(e: Emitter, of: StructNode | UnionNode, isMemo = fals
   out.line("while (p < end) {");
   if (length !== undefined) {
     const head = of.kind === "union" ? unionHead(of) : structMin(of);
-    const align = of.kind === "union" ? of.align : 1;
-    const padded = of.kind === "union" && of.padded;
+    const { align, padded } = alignmentOf(of);
     out.line(`if (end - p < ${head}) fail(${error}, p, (end - p) + " bytes left, not ${head}");`);
     out.line(`const length = ${readInt(length.size, plus("p", length.offset))};`);
     out.line(`if (length < ${head}) fail(${error}, p, "length " + length + " is less than ${head}");`);

@@ -1,6 +1,6 @@
 import type { Emitter } from "./compile.js";
 import type { AddressNode, BodyNode, FieldNode, IntNode, StructNode, UnionNode } from "./declare.js";
-import { lengthFieldOf, lengthOfFor, MAX_NESTING, minSize, namedMembers } from "./layout.js";
+import { alignmentOf, lengthFieldOf, lengthOfFor, MAX_NESTING, minSize, namedMembers } from "./layout.js";
 import { identifier, plus, Source, writeInt } from "./source.js";
 
 /** Source of the encoding functions. `e_x(b, at, v)` writes the value at `at` and answers where it ends; what
@@ -288,9 +288,10 @@ export function encodeList(e: Emitter, of: StructNode | UnionNode): string {
   out.line("let i = 0;");
   out.line("try {");
   out.line("for (; i < list.length; i++) {");
-  if (of.kind === "union" && of.padded) {
+  const { align, padded } = alignmentOf(of);
+  if (padded) {
     out.line(`const end = e_${name}(b, p, list[i]);`);
-    out.line(`const next = p + ((end - p + ${of.align - 1}) & ${-of.align});`);
+    out.line(`const next = p + ((end - p + ${align - 1}) & ${-align});`);
     out.line("zero(b, end, next);");
     out.line("p = next;");
   } else {

@@ -14,6 +14,7 @@ import type {
 import { BAD_LEN } from "./declare.js";
 import { type ErrorRef, within } from "./error.js";
 import {
+  alignmentOf,
   type Choice,
   choiceOf,
   fieldEntries,
@@ -288,8 +289,7 @@ export function interpreter(
             : Math.max(choice.offset + choice.size, length.offset + length.size);
         if (end - p < head) fail(error, p, "cut off");
         const size = int(b, p + length.offset, length.size);
-        const align = of.kind === "union" ? of.align : 1;
-        const padded = of.kind === "union" && of.padded;
+        const { align, padded } = alignmentOf(of);
         if (size < head || size > end - p || (!padded && size % align !== 0)) fail(error, p, "wrong length");
         out.push(any(of, b, p, p + size));
         p += padded ? Math.ceil(size / align) * align : size;

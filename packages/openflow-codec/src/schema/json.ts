@@ -11,6 +11,7 @@ import type {
 } from "./declare.js";
 import { MAX_NESTING, namedMembers } from "./layout.js";
 import type { OxmField } from "./oxm-field.js";
+import { oxmCodec } from "./oxm-wire.js";
 
 /** Values as JSON, by walking the declaration: flag words as arrays of names (left over bits as "0x…"),
  *  reserved numbers by name, 64-bit values as strings, bytes as hex digits. `fromJson` takes all of that, and
@@ -35,6 +36,22 @@ export function jsonCodec(
   fields: readonly OxmField[],
   refs: ReadonlyMap<string, StructNode | UnionNode>,
 ): JsonCodec {
+  const oxm = oxmCodec(fields);
+  const header = new Uint8Array(8);
+  function headerToJson(value: number): Json {
+    if (value === 0 || value >>> 16 === 0xffff) return value === 0 ? 0 : hex(value);
+    new DataView(header.buffer).setUint32(0, value);
+    return oxm.readId(header, 0, 4).name;
+  }
+  function headerFromJson(json: string, path: string): number {
+    const number = numberFromText(json);
+    if (number !== undefined) return number;
+    try {
+      if (oxm.writeId(header, 0, json) === 4) return new DataView(header.buffer).getUint32(0);
+    } catch {}
+    throw refuse(path, json, "a field's name, with a header of 4 bytes");
+  }
+
   const byName = new Map(fields.map((field) => [field.name, field]));
   const target = (node: StructNode | UnionNode | RefNode): StructNode | UnionNode =>
     node.kind === "ref" ? refs.get(node.name)! : node;
@@ -80,6 +97,8 @@ export function jsonCodec(
       case "rest":
         return toHex(value as Uint8Array);
       case "uint":
+        if (field.fmt === "header" && typeof value === "number") return headerToJson(value);
+        return scalarToJson(field, value);
       case "big":
       case "mac":
       case "ipv4":
@@ -143,6 +162,8 @@ export function jsonCodec(
       case "rest":
         return bytesFromJson(json, path);
       case "uint":
+        if (field.fmt === "header" && typeof json === "string") return headerFromJson(json, path);
+        return scalarFromJson(field, json, path);
       case "big":
       case "mac":
       case "ipv4":

@@ -136,6 +136,12 @@ export const lengthFieldOf = once(
   },
 );
 
+/** Where the parts of a list start: at multiples of `align`. `padded`: a stated length need not be one. */
+export const alignmentOf = (
+  of: StructNode | UnionNode,
+): { readonly align: number; readonly padded: boolean } =>
+  of.kind === "union" ? of : { align: of.align ?? 1, padded: of.align !== undefined };
+
 /** How a union chooses: by the number at `offset`, and where several members share it, by a further one. */
 export interface Choice {
   readonly offset: number;

@@ -119,7 +119,7 @@ export const oxmRows = (group: OxmClass<Readonly<Record<string, OxmDeclaration>>
       text: declared.text ?? name,
       target: declared.target ?? name,
       nxm: declared.nxm ?? nxmName(group, name),
-      fmt: declared.fmt ?? ("fmt" in declared.value ? declared.value.fmt : "decimal"),
+      fmt: declared.fmt ?? ("fmt" in declared.value && declared.value.fmt === "hex" ? "hex" : "decimal"),
       same: declared.same,
       variable: declared.variable,
     }),

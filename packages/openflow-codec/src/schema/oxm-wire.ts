@@ -260,6 +260,11 @@ export function oxmCodec(fields: readonly OxmField[]): OxmCodec {
   const idLength = (field: OxmField): number =>
     (field.variable ?? field.bytes) + (field.experimenter === undefined ? 0 : 4);
 
+  /** The same in the header of a field with a mask, as Open vSwitch states it: value and mask. "name/masked", where
+   *  "name/mask" has the length of the value alone. */
+  const maskedLength = (field: OxmField): number =>
+    2 * idLength(field) - (field.experimenter === undefined ? 0 : 4);
+
   function readId(b: Uint8Array, p: number, end: number): { name: string; next: number } {
     if (end - p < 4) throw new OfDecodeError(BAD_OXM_LEN, p, "an OXM header is 4 bytes");
     const oxmClass = (b[p]! << 8) | b[p + 1]!;
@@ -271,6 +276,9 @@ export function oxmCodec(fields: readonly OxmField[]): OxmCodec {
     const mask = (b[p + 2]! & 1) === 1;
     if (field !== undefined && b[p + 3] === idLength(field)) {
       return { name: mask ? `${field.name}/mask` : field.name, next };
+    }
+    if (field !== undefined && mask && b[p + 3] === maskedLength(field)) {
+      return { name: `${field.name}/masked`, next };
     }
     return {
       name: `header:${hex(u32(b, p), 8)}${experimenter === undefined ? "" : `:${hex(experimenter, 8)}`}`,
@@ -286,10 +294,12 @@ export function oxmCodec(fields: readonly OxmField[]): OxmCodec {
       if (raw[2] !== undefined) put32(b, p + 4, Number.parseInt(raw[2], 16));
       return p + (raw[2] === undefined ? 4 : 8);
     }
-    const mask = given.endsWith("/mask");
-    const field = byName.get(mask ? given.slice(0, -5) : given);
-    if (field === undefined) throw new EncodeError("", `no field is named ${show(given)}`);
-    put32(b, p, ((field.class << 16) | (field.field << 9) | (mask ? 0x100 : 0) | idLength(field)) >>> 0);
+    const [name = "", suffix] = given.split("/", 2);
+    const field = byName.get(name);
+    const known = suffix === undefined || suffix === "mask" || suffix === "masked";
+    if (field === undefined || !known) throw new EncodeError("", `no field is named ${show(given)}`);
+    const length = suffix === "masked" ? maskedLength(field) : idLength(field);
+    put32(b, p, ((field.class << 16) | (field.field << 9) | (suffix ? 0x100 : 0) | length) >>> 0);
     if (field.experimenter !== undefined) put32(b, p + 4, field.experimenter);
     return p + (field.experimenter === undefined ? 4 : 8);
   }

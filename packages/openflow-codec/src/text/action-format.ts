@@ -4,6 +4,7 @@ import { type Action, actionUnion } from "../v13/actions.js";
 import type { Instruction } from "../v13/instructions.js";
 import { oxmFields } from "../v13/match.js";
 import { OFPP } from "../v13/numbers.js";
+import { formatEncap } from "./encap.js";
 import { formatFieldValue, formatSubfield, oxmHeader, textField } from "./fields.js";
 import { formatPort, type PortNames, port10To32 } from "./ports.js";
 import { altHex, hexText } from "./scan.js";
@@ -244,7 +245,7 @@ const formats: Formats = {
   NXAST_OUTPUT_TRUNC: (a, ports) => `output(port=${port10(a.port, ports)},max_len=${a.max_len})`,
   NXAST_GROUP: (a) => `group:${a.group_id}`,
   NXAST_CLONE: (a, ports) => `clone(${formatActions(a.actions, ports)})`,
-  NXAST_ENCAP: (a) => `encap(${hexText(a.new_pkt_type)})`,
+  NXAST_ENCAP: formatEncap,
   NXAST_DECAP: (a) =>
     a.new_pkt_type === 0xfffe
       ? "decap()"

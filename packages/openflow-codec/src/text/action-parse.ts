@@ -4,6 +4,7 @@ import type { ActionInit } from "../v13/actions.js";
 import type { InstructionInit } from "../v13/instructions.js";
 import type { Match } from "../v13/match.js";
 import { OFPCML, OFPP } from "../v13/numbers.js";
+import { parseEncap } from "./encap.js";
 import { named, refuse } from "./error.js";
 import {
   fieldBits,
@@ -161,6 +162,8 @@ function parseSetField(value: string, context: Context): ActionInit | readonly A
   if (!field.settable) return refuse(`${name} is read-only`);
   let parsed = parseFieldValue(field, given, context);
   if (parsed === undefined) return refuse(`set_field:${value}: the mask is empty`);
+  if (isMasked(parsed) && fieldBits(field, parsed.mask) === (1n << BigInt(field.bits)) - 1n)
+    parsed = parsed.value;
   if (field.name === "vlan_vid" && !isMasked(parsed)) parsed = Number(parsed);
   return isMasked(parsed) ? loadMasked(textField(name)!, parsed) : setField(field.name, parsed);
 }
@@ -495,6 +498,7 @@ const PARSERS: Readonly<Record<string, Parse>> = {
     field: (textField(value) ?? refuse(`delete_field: unknown field ${value}`)).nxm.name,
   }),
   dec_nsh_ttl: bare("NXAST_DEC_NSH_TTL"),
+  encap: parseEncap,
   decap: (value) => {
     const parts = /^packet_type\(ns=(\w+),type=(\w+)\)$/.exec(value);
     const type =

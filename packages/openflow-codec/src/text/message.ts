@@ -13,7 +13,7 @@ import { formatPacketIn2 } from "./packet-in2.js";
 import { formatBits, formatFeatures, formatPortConfig, formatPortDesc } from "./port.js";
 import { formatPort, type PortNames } from "./ports.js";
 import { altHex, hexText } from "./scan.js";
-import { formatTlvTable } from "./tlv-table.js";
+import { formatTlvTable, formatTlvTableMod } from "./tlv-table.js";
 
 /** Messages as ovs-ofctl prints them: "OFPT_FLOW_MOD (OF1.3) (xid=0x6): ADD …". */
 
@@ -45,6 +45,17 @@ const ROLES: Readonly<Record<string, string>> = {
 };
 const role = (message: MessageOf<"OFPT_ROLE_REQUEST"> | MessageOf<"OFPT_ROLE_REPLY">): string =>
   ` role=${ROLES[message.role] ?? message.role}${message.role === "OFPCR_ROLE_NOCHANGE" || message.role === "OFPCR_ROLE_EQUAL" || message.generation_id === 0xffff_ffff_ffff_ffffn ? "" : ` generation_id=${message.generation_id}`}`;
+
+const NX_ROLES: Readonly<Record<string, string>> = {
+  NX_ROLE_OTHER: "equal",
+  NX_ROLE_MASTER: "primary",
+  NX_ROLE_SLAVE: "secondary",
+};
+const ROLE_REASONS: Readonly<Record<string, string>> = {
+  OFPCRR_MASTER_REQUEST: "primary_request",
+  OFPCRR_CONFIG: "configuration_changed",
+  OFPCRR_EXPERIMENTER: "experimenter_data_changed",
+};
 
 const PACKET_IN_REASONS: Readonly<Record<string, string>> = {
   OFPR_NO_MATCH: "no_match",
@@ -115,16 +126,24 @@ const REMOVED_REASONS: Readonly<Record<string, string>> = {
   OFPRR_GROUP_DELETE: "group_delete",
 };
 
-function flowRemoved(message: MessageOf<"OFPT_FLOW_REMOVED">, ports: PortNames): string {
+function flowRemoved(
+  message: MessageOf<"OFPT_FLOW_REMOVED"> | MessageOf<"NXT_FLOW_REMOVED">,
+  ports: PortNames,
+): string {
+  // Nicira's message keeps the table's number plus 1, and 0 for any; it has no hard timeout.
+  const isNicira = message.type === "NXT_FLOW_REMOVED";
+  const table = isNicira ? (message.table_id === 0 ? OFPTT.ALL : message.table_id - 1) : message.table_id;
+  const reasons = Object.values(REMOVED_REASONS);
+  const reason = isNicira ? reasons[message.reason] : REMOVED_REASONS[message.reason];
   const parts = [
     formatPriorityAndMatch(message.priority, message.match, ports),
-    `reason=${REMOVED_REASONS[message.reason] ?? message.reason}`,
+    `reason=${reason ?? message.reason}`,
   ];
-  if (message.table_id !== 0 && message.table_id !== OFPTT.ALL) parts.push(`table_id=${message.table_id}`);
+  if ((table !== 0 || isNicira) && table !== OFPTT.ALL) parts.push(`table_id=${table}`);
   if (message.cookie !== 0n) parts.push(`cookie:${hexText(message.cookie)}`);
   parts.push(`duration${formatDuration(message.duration_sec, message.duration_nsec)}`);
   parts.push(`idle${message.idle_timeout}`);
-  if (message.hard_timeout !== 0) parts.push(`hard${message.hard_timeout}`);
+  if (!isNicira && message.hard_timeout !== 0) parts.push(`hard${message.hard_timeout}`);
   parts.push(`pkts${message.packet_count}`, `bytes${message.byte_count}`);
   return ` ${parts.join(" ")}\n`;
 }
@@ -167,6 +186,18 @@ function formatBytes(bytes: Uint8Array, options: MessageOptions): string {
   }
 }
 
+/** A request that the switch took from another controller: one that changes groups or meters. */
+function forwarded(message: MessageOf<"ONFT_REQUESTFORWARD">, options: MessageOptions): string {
+  let request: OfMessage | undefined;
+  try {
+    request = decode(message.request);
+  } catch {}
+  const kind = request && { OFPT_GROUP_MOD: "group_mod", OFPT_METER_MOD: "meter_mod" }[String(request.type)];
+  if (request === undefined || kind === undefined) return ` ${toHex(message.request)}`;
+  const text = formatMessage(request, options);
+  return ` reason=${kind}${text.slice(text.indexOf("):") + 2)}`;
+}
+
 const printable = (bytes: Uint8Array): string =>
   Array.from(bytes, (byte) =>
     byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : `\\x${byte.toString(16).padStart(2, "0")}`,
@@ -176,13 +207,22 @@ const ASYNC = [
   ["PACKET_IN", "packet_in_mask", ["no_match", "action", "invalid_ttl"]],
   ["PORT_STATUS", "port_status_mask", ["add", "delete", "modify"]],
   ["FLOW_REMOVED", "flow_removed_mask", ["idle", "hard", "delete", "group_delete"]],
+  // Later versions have these, which ovs-ofctl tells of in all.
+  ["ROLE_STATUS", undefined, []],
+  ["TABLE_STATUS", undefined, []],
+  ["REQUESTFORWARD", undefined, []],
 ] as const;
 
-function asyncConfig(message: MessageOf<"OFPT_GET_ASYNC_REPLY"> | MessageOf<"OFPT_SET_ASYNC">): string {
+function asyncConfig(
+  message:
+    | MessageOf<"OFPT_GET_ASYNC_REPLY">
+    | MessageOf<"OFPT_SET_ASYNC">
+    | MessageOf<"NXT_SET_ASYNC_CONFIG">,
+): string {
   return ["primary", "secondary"]
     .map((who, i) => {
       const rows = ASYNC.map(([name, key, reasons]) => {
-        const mask = message[key][i] ?? 0;
+        const mask = key === undefined ? 0 : (message[key][i] ?? 0);
         const words = reasons.filter((_, bit) => mask & (1 << bit)).map((word) => ` ${word}`);
         return `${name.padStart(16)}:${mask === 0 ? " (off)" : words.join("")}\n`;
       });
@@ -214,6 +254,7 @@ const formats: Formats = {
   OFPT_PACKET_IN: packetIn,
   NXT_PACKET_IN: packetIn,
   OFPT_FLOW_REMOVED: flowRemoved,
+  NXT_FLOW_REMOVED: flowRemoved,
   OFPT_PORT_STATUS: (message) => `${PORT_REASONS[message.reason] ?? ""}${formatPortDesc(message.desc)}`,
   OFPT_PACKET_OUT: packetOut,
   OFPT_FLOW_MOD: flowMod,
@@ -242,7 +283,17 @@ const formats: Formats = {
   OFPT_ROLE_REPLY: role,
   OFPT_GET_ASYNC_REPLY: asyncConfig,
   OFPT_SET_ASYNC: asyncConfig,
+  NXT_SET_ASYNC_CONFIG: asyncConfig,
   NXT_PACKET_IN2: ({ properties }, options) => formatPacketIn2(properties, options),
+  NXT_RESUME: ({ properties }, options) => formatPacketIn2(properties, options),
+  NXT_ROLE_REQUEST: (message) => ` role=${NX_ROLES[message.role] ?? message.role}`,
+  NXT_ROLE_REPLY: (message) => ` role=${NX_ROLES[message.role] ?? message.role}`,
+  NXT_FLOW_MOD_TABLE_ID: (message) => ` ${message.set === 0 ? "disable" : "enable"}`,
+  NXT_TLV_TABLE_MOD: formatTlvTableMod,
+  ONFT_FLOW_MONITOR_CANCEL: (message) => ` id=${message.id}`,
+  ONFT_ROLE_STATUS: (message) =>
+    ` role=${ROLES[message.role] ?? message.role} generation_id=${message.generation_id} reason=${ROLE_REASONS[message.reason] ?? message.reason}`,
+  ONFT_REQUESTFORWARD: forwarded,
   NXT_SET_PACKET_IN_FORMAT: (message) =>
     ` format=${typeof message.format === "number" ? message.format : message.format.replace("NXPIF_", "").toLowerCase()}`,
   NXT_SET_CONTROLLER_ID: (message) => ` id=${message.controller_id}`,
