@@ -1,6 +1,6 @@
 import { accessSync, constants, mkdirSync, statSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 
 const SYSTEM_RUNDIR = "/var/run/openvswitch";
 
@@ -15,11 +15,11 @@ function isWritable(path: string): boolean {
   }
 }
 
-/** Where sockets and pid files live: $SLUICE_RUNDIR, else $OVS_RUNDIR (both taken as they are), else Open
+/** Where sockets and pid files live: $SLUICE_RUNDIR, else $OVS_RUNDIR (both may be relative, and need not be there), else Open
  *  vSwitch's own directory for root and whoever may write there, else a directory of the user's. */
 export function runDir(env: Env = process.env): string {
   const given = env.SLUICE_RUNDIR || env.OVS_RUNDIR;
-  if (given) return given;
+  if (given) return resolve(given);
   if (process.getuid?.() === 0 || isWritable(SYSTEM_RUNDIR)) return SYSTEM_RUNDIR;
   return env.XDG_RUNTIME_DIR
     ? join(env.XDG_RUNTIME_DIR, "sluice")

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { formatTarget, parseTarget } from "./target.js";
 
 test.each([
@@ -12,7 +12,7 @@ test.each([
   ["ptcp:0:127.0.0.1", "ptcp:0:127.0.0.1"],
   ["pssl:6633:[::1]", "pssl:6633:[::1]"],
   ["unix:/run/x.sock", "unix:/run/x.sock"],
-  ["punix:x y", "punix:x y"],
+  ["punix:/x y", "punix:/x y"],
 ])("%s is understood as %s", (text, canonical) => {
   expect(formatTarget(parseTarget(text))).toBe(canonical);
 });
@@ -32,4 +32,16 @@ test.each([
 ])("%s is refused in one line that names it", (text, why) => {
   expect(() => parseTarget(text)).toThrow(why);
   expect(() => parseTarget(text)).toThrow(`${text}: `);
+});
+
+test("the path of a unix socket is relative to the run directory, as in Open vSwitch", () => {
+  vi.stubEnv("SLUICE_RUNDIR", "/run/ours");
+  try {
+    expect(formatTarget(parseTarget("unix:db.sock"))).toBe("unix:/run/ours/db.sock");
+    expect(formatTarget(parseTarget("punix:a/../b.sock"))).toBe("punix:/run/ours/b.sock");
+    expect(formatTarget(parseTarget("unix:/db.sock"))).toBe("unix:/db.sock");
+    expect(() => parseTarget(`unix:${"x".repeat(100)}`)).toThrow("has 110 bytes");
+  } finally {
+    vi.unstubAllEnvs();
+  }
 });

@@ -1,4 +1,6 @@
 import { isIPv6 } from "node:net";
+import { resolve } from "node:path";
+import { runDir } from "./rundir.js";
 
 /** A target that cannot be understood, or a stream that could not be had: one line that names the target. */
 export class StreamError extends Error {
@@ -47,12 +49,13 @@ function portNumber(target: string, text: string, defaultPort: number): number {
   return port;
 }
 
-/** Understands a target as the Open vSwitch tools write them. Throws StreamError. */
+/** Understands a target as the Open vSwitch tools write them: the path of a unix socket is relative to `runDir()`.
+ *  Throws StreamError. */
 export function parseTarget(target: string, defaultPort = OPENFLOW_PORT): Target {
   const unix = UNIX.exec(target);
   if (unix) {
-    const path = unix[2]!;
-    if (path === "") throw new StreamError(target, "a path is missing");
+    if (unix[2] === "") throw new StreamError(target, "a path is missing");
+    const path = resolve(runDir(), unix[2]!);
     const size = Buffer.byteLength(path);
     if (size > UNIX_PATH_MAX)
       throw new StreamError(target, `the path has ${size} bytes; a unix socket's may have ${UNIX_PATH_MAX}`);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { JsonFramer } from "./json-framer.js";
 import { readPidfile } from "./pidfile.js";
 import { runDir } from "./rundir.js";
@@ -129,7 +129,7 @@ async function write(socket: Socket, text: string): Promise<void> {
 
 /** The control socket that `target` means: a path (it has a "/"), or a daemon's name, by its pid file. Throws a one-line Error. */
 export function controlPath(target: string, dir: string = runDir()): string {
-  if (target.includes("/")) return target;
+  if (target.includes("/")) return resolve(target);
   const pidfile = join(dir, `${target}.pid`);
   const pid = readPidfile(pidfile);
   if (pid === undefined) throw new Error(`${pidfile}: no such pid file; is ${target} running?`);

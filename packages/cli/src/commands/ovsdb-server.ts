@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { type Database, DatabaseFileError, OpenVSwitch, OvsdbServer, openDatabase } from "@sluice/ovsdb";
 import {
   ControlServer,
@@ -188,7 +188,7 @@ async function control(
   if (options.unixctl === "none") return async () => {};
   const path = options.unixctl ?? join(ensureRunDir(io.env), `ovsdb-server.${process.pid}.ctl`);
   try {
-    await socket.listen(basename(path) === path ? join(ensureRunDir(io.env), path) : path);
+    await socket.listen(isAbsolute(path) ? path : join(ensureRunDir(io.env), path));
   } catch (error) {
     // The socket is a convenience: without a writable RUNDIR the database still serves.
     if (options.unixctl !== undefined) throw error;

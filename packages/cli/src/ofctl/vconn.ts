@@ -1,6 +1,6 @@
 import { statSync } from "node:fs";
 import type { Socket } from "node:net";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import {
   decode,
   encode,
@@ -56,7 +56,7 @@ export function switchTarget(name: string, env: Io["env"], suffix: "mgmt" | "sno
   const socket = join(runDir(env), `${name}.${suffix}`);
   const path = [socket, name].find(isSocket);
   if (path === undefined) throw new CliError(`${name} is not a bridge or a socket (no ${socket})`);
-  return `unix:${path}`;
+  return `unix:${resolve(path)}`;
 }
 
 /** An OpenFlow 1.3 connection to a switch, for programs that ask one thing after another. Messages are read when they
