@@ -483,6 +483,9 @@ convert DB T2.schema
 db-version DB
 convert DB T3.schema
 convert DB nope
+db-cid DB
+db-sid DB
+db-local-address DB
 compare-versions 1.2.3 < 1.2.4
 compare-versions 1.2.3 > 1.2.4
 compare-versions 1.2.3 == 1.2.3

@@ -1,5 +1,5 @@
 import { ZERO_UUID } from "../schema/atom.js";
-import { OvsdbError } from "../schema/error.js";
+import { syntaxError } from "../schema/error.js";
 import type { DatabaseSchema } from "../schema/schema.js";
 import { newUuid } from "../schema/uuid.js";
 import { Table } from "./table.js";
@@ -73,7 +73,7 @@ export class Database {
 
   table(name: string, json?: unknown): Table {
     const table = this.#tables.get(name);
-    if (!table) throw new OvsdbError("unknown table", `No table named ${name}.`, json);
+    if (!table) throw syntaxError(`No table named ${name}.`, json);
     return table;
   }
 

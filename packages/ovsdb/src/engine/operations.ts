@@ -78,9 +78,10 @@ export const runOperation = (context: OperationContext, json: unknown): string =
   return spec.run(context, json);
 };
 
-const tableOf = ({ database }: OperationContext, { table }: Json): Table => {
+const tableOf = ({ database }: OperationContext, operation: Json): Table => {
+  const { table } = operation;
   if (typeof table !== "string") throw syntaxError("table must be a string", table);
-  return database.table(table, undefined);
+  return database.table(table, operation);
 };
 
 const rowCells = (
@@ -166,7 +167,9 @@ const columnsOf = (table: TableSchema, json: unknown): ColumnSchema[] => {
   if (!Array.isArray(json)) throw syntaxError("columns must be an array of column names", json);
   const columns = (json as unknown[]).map((name) => {
     if (typeof name !== "string") throw syntaxError("columns must be an array of column names", json);
-    return table.column(name, json);
+    const column = table.find(name);
+    if (!column) throw syntaxError(`${name} is not a valid column name`, json);
+    return column;
   });
   if (new Set(columns).size !== columns.length) throw syntaxError("a column is named twice", json);
   return columns;

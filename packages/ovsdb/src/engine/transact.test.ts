@@ -101,7 +101,7 @@ test.each([
 
 test.each([
   ["an unknown operation", { op: "x" }, "syntax error"],
-  ["an unknown table", select("Nope"), "unknown table"],
+  ["an unknown table", select("Nope"), "syntax error"],
   ["an unexpected member", { ...select("Root"), extra: 1 }, "syntax error"],
   ["a missing member", { op: "insert", table: "Root" }, "syntax error"],
   ["what is no operation", 7, "syntax error"],

@@ -4,7 +4,6 @@ import { stringifyJson } from "@sluice/runtime";
 export type OvsdbErrorTag =
   | "syntax error"
   | "unknown column"
-  | "unknown table"
   | "unknown database"
   | "unknown mutator"
   | "unknown function"
@@ -19,6 +18,7 @@ export type OvsdbErrorTag =
   | "aborted"
   | "canceled"
   | "not supported"
+  | "invalid parameters"
   | "not allowed"
   | "permission error"
   | "resources exhausted"

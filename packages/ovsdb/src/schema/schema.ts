@@ -113,7 +113,7 @@ export class DatabaseSchema {
 
   table(name: string, json?: unknown): TableSchema {
     const table = this.tables.get(name);
-    if (!table) throw new OvsdbError("unknown table", `No table named ${name}.`, json);
+    if (!table) throw syntaxError(`No table named ${name}.`, json);
     return table;
   }
 

@@ -104,7 +104,9 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
     (session, params) => {
       expectCount(params, 3);
       const [oldId, newId, requests] = params;
-      const changed = session.monitor(oldId);
+      const changed = session.monitors.get(stringifySorted(oldId));
+      // Only monitor_cancel has an error of that name (RFC 7047 §4.1.7).
+      if (!changed) throw syntaxError("unknown monitor session", oldId);
       if (changed.version === 1) throw syntaxError("only conditional monitors have conditions", oldId);
       const newKey = stringifySorted(newId);
       const oldKey = stringifySorted(oldId);

@@ -164,7 +164,10 @@ export class ServerCore {
   /** Replaces the database's schema (the "convert" request). Rejects with OvsdbError, and nothing has changed. */
   async convert(database: Database, schema: DatabaseSchema, by?: Session): Promise<void> {
     if (schema.name !== database.name)
-      throw new OvsdbError("syntax error", `the schema is for ${schema.name}, not for ${database.name}`);
+      throw new OvsdbError(
+        "invalid parameters",
+        `new schema name (${schema.name}) does not match database name (${database.name})`,
+      );
     const next = new Database(schema);
     await database.storage.convert(next, () => convertDatabase(database, next));
     this.#dropClients(database);
