@@ -155,7 +155,7 @@ async function control(
   const named = (names: readonly string[]): Database[] =>
     (names.length > 0 ? names : [...server.databases.keys()]).flatMap((name) => {
       const database = server.databases.get(name);
-      if (!database) throw new Error(`${name}: no such database`);
+      if (!database) throw new Error("no database by that name");
       return server.isReadOnly(database) ? [] : [database];
     });
   registerLogCommands(socket, logs);
@@ -167,12 +167,31 @@ async function control(
     for (const database of named(names)) await database.storage.compact(database);
     return "";
   });
+  socket.register("ovsdb-server/reconnect", "", 0, 0, () => {
+    server.reconnect();
+    return "";
+  });
+  socket.register("memory/show", "", 0, 0, () =>
+    Object.entries(server.usage())
+      .filter(([name, count]) => count > 0 || name !== "triggers")
+      .map(([name, count]) => `${name}:${count}`)
+      .join(" "),
+  );
+  // A file that cannot be written refuses each commit by itself; none is given up.
+  socket.register("ovsdb-server/get-db-storage-status", "DB", 1, 1, ([name]) => {
+    if (!server.databases.has(name!)) throw new Error("Failed to find the database.");
+    return "status: ok";
+  });
+  socket.register("ovsdb-server/sync-status", "", 0, 0, () => "state: active");
   socket.register("ovsdb-server/list-dbs", "", 0, 0, () => [...server.databases.keys()].sort().join("\n"));
   socket.register("ovsdb-server/add-db", "DBFILE", 1, 1, async ([path]) => {
     server.addDatabase(await openDatabase(path!, { clock: realClock, log: logs.module("ovsdb-file") }));
     return "";
   });
   socket.register("ovsdb-server/remove-db", "DB", 1, 1, async ([name]) => {
+    const database = server.databases.get(name!);
+    if (!database) throw new Error("Failed to find the database.");
+    if (server.isReadOnly(database)) throw new Error("Cannot remove reserved database.");
     await server.removeDatabase(name!).storage.close();
     return "";
   });

@@ -1,11 +1,14 @@
-import { StreamError } from "@sluice/runtime";
+import { StreamError, type Timer } from "@sluice/runtime";
 import type { Database } from "../engine/database.js";
 import type { Row } from "../engine/row.js";
 import type { Table } from "../engine/table.js";
 import { transact } from "../engine/transact.js";
 import type { ColumnSchema } from "../schema/schema.js";
-import { type Remote, type RemoteOptions, startRemote } from "./remote.js";
+import { type Remote, type RemoteOptions, type RemoteStatus, reasonOf, startRemote } from "./remote.js";
 import type { ServerCore } from "./server.js";
+
+/** Between two looks at what only time changes: seconds since something. */
+const STATUS_INTERVAL_MS = 2500;
 
 /** A remote that the database asks for: a target, and how it is wanted. */
 interface Wanted {
@@ -35,6 +38,7 @@ export class DatabaseRemotes {
   readonly #options: RemoteOptions;
   readonly #running = new Map<string, Running>();
   readonly #stopListening: () => void;
+  readonly #timer: Timer;
   #isScheduled = false;
   #isStopped = false;
 
@@ -65,12 +69,14 @@ export class DatabaseRemotes {
     this.#column = column;
     this.#options = options;
     this.#stopListening = database.onCommit(() => this.#schedule());
+    this.#timer = server.clock.setInterval(() => this.#writeStatus(), STATUS_INTERVAL_MS);
     this.#reconcile();
   }
 
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#stopListening();
+    this.#timer.cancel();
     const running = [...this.#running.values()];
     this.#running.clear();
     await Promise.all(running.map(async ({ remote }) => (await remote)?.stop()));
@@ -120,7 +126,7 @@ export class DatabaseRemotes {
           return remote;
         },
         (error: Error) => {
-          running.lastError = error.message;
+          running.lastError = reasonOf(error);
           this.#server.log.err(error.message);
           this.#schedule();
           return undefined;
@@ -156,14 +162,7 @@ export class DatabaseRemotes {
         if (row.table.schema.find(name)) cells[name] = value;
       };
       set("is_connected", status?.isConnected ?? false);
-      const pairs: [string, string][] = [
-        ["state", status?.state ?? (running.lastError ? "BACKOFF" : "CONNECTING")],
-      ];
-      const lastError = status?.lastError ?? running.lastError;
-      if (lastError) pairs.push(["last_error", lastError]);
-      if (status?.boundPort !== undefined) pairs.push(["bound_port", String(status.boundPort)]);
-      if (status && status.connections > 1) pairs.push(["n_connections", String(status.connections)]);
-      set("status", ["map", pairs]);
+      set("status", ["map", statusPairs(status, running.lastError)]);
       if (row.table.schema.find("n_connections"))
         set("n_connections", ["set", status ? [status.connections] : []]);
       const text = JSON.stringify(cells);
@@ -179,6 +178,25 @@ export class DatabaseRemotes {
     if (operations.length > 0) transact(this.#database, operations);
   }
 }
+
+/** The keys of Manager's `status` (ovs-vswitchd.conf.db(5)). A remote that could not be started is tried again when its
+ *  row changes. */
+const statusPairs = (
+  status: RemoteStatus | undefined,
+  startError: string | undefined,
+): [string, string][] => {
+  const values: Record<string, string | number | undefined> = {
+    bound_port: status?.boundPort,
+    last_error: status?.lastError ?? startError,
+    n_connections: status && status.connections > 1 ? status.connections : undefined,
+    sec_since_connect: status?.secSinceConnect,
+    sec_since_disconnect: status?.secSinceDisconnect,
+    state: status ? status.state : startError ? "BACKOFF" : "CONNECTING",
+  };
+  return Object.entries(values).flatMap(([key, value]) =>
+    value === undefined ? [] : [[key, String(value)] as [string, string]],
+  );
+};
 
 const plain = (target: string): Wanted => ({
   target,

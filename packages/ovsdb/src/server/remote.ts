@@ -23,8 +23,13 @@ export interface RemoteOptions {
 export interface RemoteStatus {
   readonly isConnected: boolean;
   readonly connections: number;
-  readonly state: string;
+  /** Of the connection that the server makes; a listener has none. */
+  readonly state: string | undefined;
+  /** Without the target. */
   readonly lastError: string | undefined;
+  /** Whole seconds, undefined where there has been none; always 0 for a listener, as ovsdb-server has it. */
+  readonly secSinceConnect: number | undefined;
+  readonly secSinceDisconnect: number | undefined;
   readonly boundPort: number | undefined;
 }
 
@@ -87,8 +92,10 @@ const passiveRemote = async (
     status: () => ({
       isConnected: sessions.size > 0,
       connections: sessions.size,
-      state: "LISTENING",
+      state: undefined,
       lastError,
+      secSinceConnect: 0,
+      secSinceDisconnect: 0,
       boundPort: bound.kind === "unix" ? undefined : bound.port,
     }),
     stop: async () => {
@@ -96,6 +103,13 @@ const passiveRemote = async (
       await listener.close();
     },
   };
+};
+
+/** What went wrong, without the target where that is named. */
+export const reasonOf = (error: unknown): string => {
+  if (!(error instanceof StreamError)) return String(error);
+  const prefix = `${error.target}: `;
+  return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
 };
 
 const STATES: Readonly<Record<string, string>> = {
@@ -118,6 +132,10 @@ const activeRemote = (
   let attempt: AbortController | undefined;
   let session: Session | undefined;
   let lastError: string | undefined;
+  let connectedAt: number | undefined;
+  let disconnectedAt: number | undefined;
+  const secondsSince = (at: number | undefined): number | undefined =>
+    at === undefined ? undefined : Math.floor((server.clock.now() - at) / 1000);
   const reconnect = new Reconnect({
     clock: server.clock,
     log: server.log,
@@ -135,17 +153,20 @@ const activeRemote = (
             stream.destroy();
             return;
           }
+          connectedAt = server.clock.now();
           session = attach(stream, target);
           reconnect.connected();
+          onChange();
           stream.once("close", () => {
             if (mine.signal.aborted) return;
             session = undefined;
+            disconnectedAt = server.clock.now();
             reconnect.disconnected("connection closed");
           });
         },
         (error: unknown) => {
           if (mine.signal.aborted) return;
-          lastError = error instanceof StreamError ? error.message : String(error);
+          lastError = reasonOf(error);
           reconnect.disconnected(lastError);
           onChange();
         },
@@ -164,6 +185,8 @@ const activeRemote = (
       connections: sessions.size,
       state: STATES[reconnect.state],
       lastError,
+      secSinceConnect: secondsSince(connectedAt),
+      secSinceDisconnect: secondsSince(disconnectedAt),
       boundPort: undefined,
     }),
     stop: async () => {

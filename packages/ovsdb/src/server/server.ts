@@ -194,6 +194,31 @@ export class ServerCore {
       }
   }
 
+  /** Ends every client's connection; they come back, and the remotes that the server connects to are tried anew. */
+  reconnect(): void {
+    for (const session of [...this.sessions]) session.close("reconnection was asked for");
+  }
+
+  /** What there is, by name, for memory/show. */
+  usage(): Readonly<Record<string, number>> {
+    const tables = [...this.databases.values()].flatMap((database) => [...database.tables.values()]);
+    const sum = <T>(all: Iterable<T>, count: (one: T) => number): number => {
+      let total = 0;
+      for (const one of all) total += count(one);
+      return total;
+    };
+    return {
+      // With _uuid and _version, as ovsdb-server counts them.
+      cells: sum(tables, ({ rows, schema }) => rows.size * (schema.columns.length + 2)),
+      monitors: this.#byMonitor.size,
+      "n-weak-refs": sum(tables, ({ weak }) =>
+        sum(weak, ({ referrers }) => sum(referrers.values(), ({ size }) => size)),
+      ),
+      sessions: this.sessions.size,
+      triggers: this.triggers.size,
+    };
+  }
+
   #disconnectUnaware(why: string, except?: Session): void {
     for (const session of [...this.sessions])
       if (!session.isChangeAware && session !== except) session.close(`${why}: reconnect`);
