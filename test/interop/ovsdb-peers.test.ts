@@ -162,6 +162,52 @@ describeWith({ programs }, "OVSDB and its peers", () => {
     ).not.toBe(0);
   });
 
+  test("control commands say the same on both servers", async () => {
+    const ask = async (server: string, ...command: string[]): Promise<unknown> => {
+      const { code, stdout, stderr } = await run(["ovs-appctl", "-t", file(`${server}.ctl`), ...command]);
+      return { code, stdout, stderr: stderr.replace(/^ovs-appctl: .*ctl: /m, "") };
+    };
+    const same = [
+      ["ovsdb-server/list-dbs"],
+      ["ovsdb-server/get-db-storage-status", "Open_vSwitch"],
+      ["ovsdb-server/get-db-storage-status", "nope"],
+      ["ovsdb-server/sync-status"],
+      ["ovsdb-server/compact"],
+      ["ovsdb-server/compact", "nope"],
+      ["ovsdb-server/remove-db", "nope"],
+      ["ovsdb-server/remove-db", "_Server"],
+      ["ovsdb-server/reconnect"],
+    ];
+    for (const command of same)
+      expect([command, await ask("ours", ...command)]).toEqual([command, await ask("theirs", ...command)]);
+    const count = /^(atoms:\d+ )?cells:\d+ monitors:\d+ n-weak-refs:\d+ sessions:\d+\n$/;
+    for (const server of ["ours", "theirs"])
+      expect(await ask(server, "memory/show")).toEqual({
+        code: 0,
+        stdout: expect.stringMatching(count),
+        stderr: "",
+      });
+  });
+
+  test("a client is sent away by reconnect, and comes back", async () => {
+    const { Idl, OpenVSwitch } = await import("@sluice/ovsdb");
+    for (const [target, server] of [
+      [ours, "ours"],
+      [theirs, "theirs"],
+    ] as const) {
+      const idl = new Idl(OpenVSwitch, { connect: target, tables: { Bridge: ["name"] } }).start();
+      try {
+        await idl.synced();
+        const away = new Promise((resolve) => idl.events.once("disconnected", resolve));
+        await check(["ovs-appctl", "-t", file(`${server}.ctl`), "ovsdb-server/reconnect"]);
+        await away;
+        await idl.synced();
+      } finally {
+        idl.close();
+      }
+    }
+  });
+
   test("a second server, a damaged file and a port in use are each refused in one line", async () => {
     const second = await run(sluice("ovsdb-server", file("ours.db"), "--unixctl=none"));
     expect(second).toMatchObject({
