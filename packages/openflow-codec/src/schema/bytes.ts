@@ -12,7 +12,8 @@ const HIGH = 1 - LOW;
 export function read64(b: Uint8Array, p: number): bigint {
   halves[HIGH] = (b[p]! << 24) | (b[p + 1]! << 16) | (b[p + 2]! << 8) | b[p + 3]!;
   halves[LOW] = (b[p + 4]! << 24) | (b[p + 5]! << 16) | (b[p + 6]! << 8) | b[p + 7]!;
-  return whole[0]!;
+  // Most cookies and their masks are zero: they need no object of their own.
+  return halves[HIGH] === 0 && halves[LOW] === 0 ? 0n : whole[0]!;
 }
 
 export function write64(b: Uint8Array, p: number, value: unknown): boolean {
