@@ -164,12 +164,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   /** Takes every rule out. */
   clear(): void {
-    for (const subtable of this.#subtables) {
-      for (const rule of subtable) {
-        rule.subtable = undefined;
-        rule.slot = -1;
-      }
-    }
+    for (const subtable of this.#subtables) subtable.abandon();
     this.#subtables = [];
     this.#byMask.clear();
     this.#recent = undefined;
@@ -211,6 +206,11 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   *[Symbol.iterator](): IterableIterator<R> {
     for (const subtable of [...this.#subtables]) yield* subtable;
+  }
+
+  /** Whether all rules pass: the quick way to look at each. */
+  every(passes: (rule: R) => boolean): boolean {
+    return this.#subtables.every((subtable) => subtable.every(passes));
   }
 
   #subtable(mask: Uint32Array): Subtable<R> | undefined {

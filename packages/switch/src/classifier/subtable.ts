@@ -308,6 +308,20 @@ export class Subtable<R extends Classified> {
     for (const rule of this.#rules) if (rule) yield rule;
   }
 
+  every(passes: (rule: R) => boolean): boolean {
+    for (const rule of this.#rules) if (rule !== undefined && !passes(rule)) return false;
+    return true;
+  }
+
+  /** Lets go of every rule; the subtable is not used afterwards. */
+  abandon(): void {
+    for (const rule of this.#rules) {
+      if (rule === undefined) continue;
+      rule.subtable = undefined;
+      rule.slot = NONE;
+    }
+  }
+
   has(priority: number): boolean {
     return this.#priorities.has(priority);
   }

@@ -258,7 +258,7 @@ export class FlowStore {
     return this.tables.filter(
       (table) =>
         (message.table_id === OFPTT.ALL || message.table_id === table.table_id) &&
-        [...table.rules].every(
+        table.rules.every(
           ({ hidden, flags, instructions }) =>
             !hidden && (flags & OFPFF.SEND_FLOW_REM) === 0 && learnedBy(instructions).length === 0,
         ),
