@@ -37,6 +37,8 @@ export interface BackedBridge extends XBridge {
   heard(effect: Effect & { type: "mac" }, usedMs: number): void;
   /** An NXAST_LEARN action was met. */
   learn(effect: Effect & { type: "learn" }, usedMs: number): void;
+  /** An NXAST_FIN_TIMEOUT action was met by the end of a TCP connection. */
+  finished(effect: Effect & { type: "fin" }): void;
   /** Drops MACs that have aged. */
   age(): void;
 }
@@ -350,7 +352,8 @@ export class DpBacker {
   #apply(effects: readonly Effect[], usedMs: number): void {
     for (const effect of effects) {
       if (effect.type === "mac") (effect.heard.bridge as BackedBridge).heard(effect, usedMs);
-      else (effect.bridge as BackedBridge).learn(effect, usedMs);
+      else if (effect.type === "learn") (effect.bridge as BackedBridge).learn(effect, usedMs);
+      else (effect.bridge as BackedBridge).finished(effect);
     }
   }
 

@@ -18,6 +18,8 @@ import { OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 export interface CheckContext {
   hasGroup(group_id: number): boolean;
   hasMeter(meter_id: number): boolean;
+  /** Whether the flow is a learned one: a fin_timeout that comes with it is for whatever it matches. */
+  readonly isLearned?: boolean;
   /** Tables that goto may name: 0 to this one less 1. */
   readonly tables: number;
 }
@@ -26,6 +28,7 @@ export interface CheckContext {
 type Known = Map<string, number>;
 
 const ANY_VLAN = 0x1000;
+const TCP = 6;
 const KNOWN_LEARN_FLAGS = LEARN_FLAGS.SEND_FLOW_REM | LEARN_FLAGS.DELETE_LEARNED;
 
 /** The order in which instructions are executed (1.3.5 §5.9). */
@@ -211,6 +214,13 @@ function checkAction(
     case "NXAST_RESUBMIT_TABLE":
       if (action.table !== OFPTT.ALL && action.table >= context.tables)
         throw refuse("OFPBAC_BAD_ARGUMENT", `resubmit to table ${action.table}`);
+      return;
+    case "NXAST_FIN_TIMEOUT":
+      if (known && known.get("ip_proto") !== TCP && !context.isLearned)
+        throw inconsistent(action, "ip_proto 6");
+      return;
+    case "NXAST_DEC_TTL_CNT_IDS":
+      if (known && !isIp(known.get("eth_type") ?? 0)) throw inconsistent(action, "eth_type 0x0800 or 0x86dd");
       return;
     case "NXAST_REG_LOAD2":
       settingOf(action.field);

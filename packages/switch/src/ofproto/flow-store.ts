@@ -96,7 +96,7 @@ export class FlowStore {
     command(this, message, owner, transaction);
   }
 
-  add(message: FlowMod, owner: unknown, transaction: Transaction): void {
+  add(message: FlowMod, owner: unknown, transaction: Transaction, isLearned = false): void {
     const table = this.#table(message);
     const { key, mask } = this.#matchAsked(message.match);
     const priority = message.priority ?? 0x8000;
@@ -105,7 +105,7 @@ export class FlowStore {
       message.match ?? {},
       table.table_id,
       message.instructions ?? [],
-      this.#hooks,
+      isLearned ? { ...this.#hooks, isLearned } : this.#hooks,
     );
     if (table.limits !== undefined) {
       const isTableMiss = priority === 0 && isEmptyMask(mask);
@@ -185,7 +185,19 @@ export class FlowStore {
       old.credit(0, 0, usedMs);
       old.freshMs = usedMs;
     } else if (old || limit === 0 || this.#countLearned(message) < limit)
-      this.add(message, undefined, transaction);
+      this.add(message, undefined, transaction, true);
+  }
+
+  /** Makes a flow's timeouts these, in seconds, where they are longer or none; 0 leaves one as it is. */
+  reduceTimeouts(rule: Rule, idle: number, hard: number): void {
+    const reduced = (from: number, to: number): number => (to > 0 && (from === 0 || from > to) ? to : from);
+    const idle_timeout = reduced(rule.idle_timeout, idle);
+    const hard_timeout = reduced(rule.hard_timeout, hard);
+    const isThere = rule.subtable !== undefined && rule.heir === undefined;
+    if (!isThere || (idle_timeout === rule.idle_timeout && hard_timeout === rule.hard_timeout)) return;
+    this.#forget(rule);
+    Object.assign(rule, { idle_timeout, hard_timeout });
+    this.#watch(rule);
   }
 
   #countLearned(message: FlowMod): number {

@@ -582,6 +582,11 @@ export class Ofproto implements BackedBridge {
     }
   }
 
+  /** BackedBridge: a TCP connection ended. */
+  finished({ rule, idle, hard }: Effect & { type: "fin" }): void {
+    this.#flows.reduceTimeouts(rule, idle, hard);
+  }
+
   /** BackedBridge: drops MACs that have aged. */
   age(): void {
     for (const { vlan, mac } of this.macLearning.expire()) this.#backer.macChanged(this, vlan, mac);

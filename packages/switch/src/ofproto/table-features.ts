@@ -150,7 +150,7 @@ function limitsOf(
   const asked = new Map<string, readonly (string | number)[]>();
   for (const property of request.properties ?? []) {
     const type = String(property.type);
-    if (type.startsWith("OFPTFPT_EXPERIMENTER"))
+    if (type.includes("EXPERIMENTER"))
       throw refuse("OFPTFFC_BAD_TYPE", `${where}: a property of an experimenter`);
     if (asked.has(type)) throw refuse("OFPTFFC_BAD_ARGUMENT", `${where}: ${type} is there twice`);
     asked.set(type, valuesOf(property));

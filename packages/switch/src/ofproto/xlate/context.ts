@@ -2,6 +2,7 @@ import type { Wildcards } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
 import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
 import type { Action, FlowMod } from "../of.js";
+import type { Rule } from "../rule.js";
 import type { Sink } from "../sink.js";
 import type { Step } from "./steps.js";
 import type { XBridge, XPort, XTable } from "./world.js";
@@ -28,6 +29,14 @@ export type Effect =
       readonly flow: FlowMod;
       /** Flows with its cookie that its table may have; 0: any number. */
       readonly limit: number;
+    }
+  /** A TCP connection ended: the rule's timeouts are these, s, where they are not shorter; 0: as they are. */
+  | {
+      readonly type: "fin";
+      readonly bridge: XBridge;
+      readonly rule: Rule;
+      readonly idle: number;
+      readonly hard: number;
     };
 
 export interface TableLookup {
@@ -79,6 +88,8 @@ export interface Context {
   pristine: boolean;
   table_id: number;
   cookie: bigint;
+  /** The rule that acts; undefined in an action set, a bucket, a packet-out, and after recirculation. */
+  rule: Rule | undefined;
   /** Whether the rule that acts is a table-miss entry: its packet-ins say so. */
   tableMiss: boolean;
   actionSet: readonly Action[];
@@ -89,8 +100,10 @@ export interface Context {
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
   frozen: Step[] | undefined;
-  /** Whether "exit" was met. */
+  /** Whether "exit" was met, or a TTL ran out. */
   exited: boolean;
+  /** Whether it was a TTL: what has resubmitted goes on (ovs-actions(7), dec_ttl). */
+  expired: boolean;
   /** Why the translation failed as a whole. */
   error: XlateError | undefined;
   /** A packet-out may submit to the tables (OFPP_TABLE), a flow may not. */
@@ -122,6 +135,7 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     in_port,
     table_id,
     cookie,
+    rule,
     tableMiss,
     actionSet,
     stack,
@@ -146,7 +160,10 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
   // What was looked at is pinned for the original too.
   for (let lane = 0; lane < fixed.length; lane++) fixed[lane]! |= ctx.wildcards.mask[lane]!;
   ctx.wildcards.fixed = fixed;
-  if (ctx.error === undefined) ctx.exited = exited;
+  if (ctx.error === undefined) {
+    ctx.exited = exited;
+    ctx.expired = false;
+  }
   Object.assign(ctx, {
     key,
     out,
@@ -155,6 +172,7 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     in_port,
     table_id,
     cookie,
+    rule,
     tableMiss,
     actionSet,
     stack,

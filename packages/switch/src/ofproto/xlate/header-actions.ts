@@ -27,8 +27,8 @@ const VLAN_FIELDS = ["vlan_tpid", "vlan_tci", "vlan2_tpid", "vlan2_tci"];
 export interface Hooks {
   /** The rest has to wait until the datapath has parsed the packet again. */
   reparse(ctx: Context): void;
-  /** The TTL ran out (1.3.5 §5.12): tells the controller and ends this packet's actions. */
-  ttlExpired(ctx: Context): void;
+  /** The TTL ran out (1.3.5 §5.12): tells the controllers with these ids and ends this list of actions. */
+  ttlExpired(ctx: Context, controllerIds: readonly number[]): void;
 }
 
 /** Reads a field of at most 32 bits that a decision depends on. */
@@ -145,12 +145,8 @@ export const headerActions: Handlers = {
     if (isIp(see(ctx, "eth_type"))) setField(ctx, flowField("nw_ttl"), BigInt(nw_ttl));
   },
 
-  OFPAT_DEC_NW_TTL(ctx, _action, { ttlExpired }) {
-    if (!isIp(see(ctx, "eth_type"))) return;
-    const ttl = see(ctx, "nw_ttl");
-    if (ttl <= 1) ttlExpired(ctx);
-    else setField(ctx, flowField("nw_ttl"), BigInt(ttl - 1));
-  },
+  OFPAT_DEC_NW_TTL: (ctx, _action, hooks) => decreaseTtl(ctx, EVERY_CONTROLLER, hooks),
+  NXAST_DEC_TTL_CNT_IDS: (ctx, { cnt_ids }, hooks) => decreaseTtl(ctx, cnt_ids ?? [], hooks),
 
   OFPAT_SET_MPLS_TTL(ctx, { mpls_ttl }) {
     if (isMpls(see(ctx, "eth_type"))) setField(ctx, flowField("mpls_ttl"), BigInt(mpls_ttl));
@@ -172,10 +168,20 @@ export const headerActions: Handlers = {
   OFPAT_DEC_MPLS_TTL(ctx, _action, { ttlExpired }) {
     if (!isMpls(see(ctx, "eth_type"))) return;
     const ttl = see(ctx, "mpls_ttl");
-    if (ttl <= 1) ttlExpired(ctx);
+    if (ttl <= 1) ttlExpired(ctx, EVERY_CONTROLLER);
     else setField(ctx, flowField("mpls_ttl"), BigInt(ttl - 1));
   },
 };
+
+/** Controllers that have not chosen an id have this one (NXT_SET_CONTROLLER_ID). */
+const EVERY_CONTROLLER: readonly number[] = [0];
+
+function decreaseTtl(ctx: Context, controllerIds: readonly number[], { ttlExpired }: Hooks): void {
+  if (!isIp(see(ctx, "eth_type"))) return;
+  const ttl = see(ctx, "nw_ttl");
+  if (ttl <= 1) ttlExpired(ctx, controllerIds);
+  else setField(ctx, flowField("nw_ttl"), BigInt(ttl - 1));
+}
 
 /** Notes what a field is after a change of which the datapath has been told already. */
 function assume(ctx: Context, name: string, value: number): void {

@@ -41,6 +41,9 @@ export function learnedFlow(
 ): FlowMod {
   const match = new Map<string, { value: bigint; mask: bigint }>();
   const actions: Action[] = [];
+  const { fin_idle_timeout = 0, fin_hard_timeout = 0 } = action;
+  if (fin_idle_timeout > 0 || fin_hard_timeout > 0)
+    actions.push({ type: "NXAST_FIN_TIMEOUT", fin_idle_timeout, fin_hard_timeout });
   for (const spec of action.specs ?? []) {
     const { n_bits, src } = spec;
     const value = "field" in src ? read(src.field, src.ofs, n_bits) : constant(src.value, n_bits);

@@ -1,11 +1,12 @@
 import type { FlowField } from "../../flow/flow-key.js";
 import { flowField, getFieldBig } from "../../flow/flow-key.js";
+import { LANE_TCI2_FLAGS } from "../../flow/lanes.js";
 import { flowFieldOf } from "../../flow/match.js";
 import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
 import { type Context, fail, MAX_DEPTH } from "./context.js";
 import { look, settingOf } from "./field.js";
 import type { Hooks } from "./header-actions.js";
-import { headerActions, setField, setQueue } from "./header-actions.js";
+import { headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
 import { learnedFlow } from "./learn.js";
 import { OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
@@ -34,6 +35,9 @@ type Handlers = {
 const REASONS = ["OFPR_NO_MATCH", "OFPR_ACTION", "OFPR_INVALID_TTL"] as const;
 const SAME_TABLE = 255;
 const MAX_STACK = 1024;
+const TCP = 6;
+/** Of tcp_flags. */
+const FIN_OR_RST = 5;
 
 export const niciraActions: Handlers = {
   NXAST_RESUBMIT: (ctx, { in_port }, engine) => resubmit(ctx, in_port, SAME_TABLE, engine),
@@ -119,6 +123,16 @@ export const niciraActions: Handlers = {
     engine.onCopy(ctx, () => engine.run(ctx, (actions ?? []) as readonly Action[]));
   },
 
+  /** A packet with FIN or RST has a megaflow of its own: each such packet has the effect. */
+  NXAST_FIN_TIMEOUT(ctx, { fin_idle_timeout: idle = 0, fin_hard_timeout: hard = 0 }) {
+    if (!isIp(see(ctx, "eth_type")) || see(ctx, "ip_proto") !== TCP) return;
+    const { rule, bridge, key, wildcards } = ctx;
+    wildcards.mask[LANE_TCI2_FLAGS]! |= FIN_OR_RST;
+    wildcards.fixed[LANE_TCI2_FLAGS]! |= FIN_OR_RST;
+    if (rule === undefined || (key[LANE_TCI2_FLAGS]! & FIN_OR_RST) === 0) return;
+    ctx.effects.push({ type: "fin", bridge, rule, idle, hard });
+  },
+
   NXAST_LEARN: (ctx, action) => learn(ctx, action),
   NXAST_LEARN2: (ctx, action) => learn(ctx, action),
 
@@ -150,7 +164,7 @@ function resubmit(ctx: Context, in_port: number, table: number, engine: Engine):
     fail(ctx, "too deep");
     return;
   }
-  const { table_id, cookie, tableMiss } = ctx;
+  const { table_id, cookie, tableMiss, rule } = ctx;
   const port = wide(in_port);
   const from = getFieldBig(ctx.key, flowField("in_port"));
   // The lookup sees the other port; IN_PORT and outputs mean the real one.
@@ -165,6 +179,11 @@ function resubmit(ctx: Context, in_port: number, table: number, engine: Engine):
   ctx.table_id = table_id;
   ctx.cookie = cookie;
   ctx.tableMiss = tableMiss;
+  ctx.rule = rule;
+  if (ctx.expired && ctx.error === undefined) {
+    ctx.exited = false;
+    ctx.expired = false;
+  }
   ctx.frozen?.push({ type: "unroll", table_id, cookie });
 }
 

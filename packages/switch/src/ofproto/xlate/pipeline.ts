@@ -88,6 +88,7 @@ export function translate(input: XlateInput): XlateResult {
     effects: [],
     table_id: 0,
     cookie: NO_COOKIE,
+    rule: undefined,
     tableMiss: false,
     actionSet: [],
     stack: [],
@@ -99,6 +100,7 @@ export function translate(input: XlateInput): XlateResult {
     actions: 0,
     frozen: undefined,
     exited: false,
+    expired: false,
     error: undefined,
     packetOut: typeof start === "object" && "actions" in start,
     record: input.record,
@@ -217,6 +219,7 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   }
   ctx.sinks.push(table.matched, rule);
   ctx.cookie = rule.cookie;
+  ctx.rule = rule;
   ctx.tableMiss = rule.isTableMiss;
   run(ctx, rule.instructions);
 }
@@ -237,6 +240,7 @@ function executeActionSet(ctx: Context): void {
   ctx.actionSet = [];
   ctx.tableMiss = false;
   ctx.cookie = NO_COOKIE;
+  ctx.rule = undefined;
   if (actions.length > 0) note(ctx, "action_set", "Executing action set:");
   run(ctx, actions);
 }
@@ -266,11 +270,12 @@ const hooks: Hooks = {
   reparse(ctx) {
     ctx.frozen = [];
   },
-  ttlExpired(ctx) {
+  ttlExpired(ctx, controllerIds) {
     note(ctx, "drop", "TTL exceeded");
-    toController(ctx, "OFPR_INVALID_TTL", {});
+    for (const controllerId of controllerIds) toController(ctx, "OFPR_INVALID_TTL", { controllerId });
     ctx.actionSet = [];
     ctx.exited = true;
+    ctx.expired = true;
   },
 };
 
@@ -437,6 +442,7 @@ function throughGroup(ctx: Context, group_id: number): void {
     if (ctx.record) note(ctx, "bucket", `bucket ${group.buckets.indexOf(bucket)}`);
     const body = (): void => {
       ctx.cookie = NO_COOKIE;
+      ctx.rule = undefined;
       run(ctx, orderOfSet(writeToSet([], bucket.actions)));
     };
     onCopy(ctx, body, finishFreeze);
