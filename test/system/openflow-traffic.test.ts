@@ -132,6 +132,15 @@ describeWith({ root: true, programs: PROGRAMS }, "OpenFlow and real traffic", ()
     expect(await sent()).toEqual([3, 0]);
   });
 
+  test("datagrams put together (set-frags reassemble) leave in fragments where the MTU asks for it", async () => {
+    await sut.ofctl("set-frags", "br0", "reassemble");
+    await sut.ofctl("add-flow", "br0", "priority=9,icmp,icmp_type=8,actions=NORMAL");
+    const ping = ["ping", "-q", "-c", "3", "-i", "0.2", "-s", "8000", "-W", "4", ADDRESS.h2];
+    expect((await net.run("h1", ping)).stdout).toContain(" 3 received");
+    expect(await sut.ofctl("dump-flows", "br0", "icmp")).toMatch(/n_packets=3, n_bytes=24126,/);
+    await sut.ofctl("set-frags", "br0", "normal");
+  });
+
   test("a flood of flow_mods leaves pings crossing and other controllers answered", async () => {
     const target = `unix:${sut.rundir}/br0.mgmt`;
     const [flooder, other] = [await OfClient.connect(target), await OfClient.connect(target)];

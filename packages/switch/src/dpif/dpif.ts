@@ -102,7 +102,19 @@ export interface Offload {
   gsoSize: number;
   /** Bytes of all headers. */
   hdrLen: number;
+  /** It was put together from IP fragments: a port whose MTU is shorter sends it in fragments again. */
+  isDatagram?: boolean;
 }
+
+/** Of a whole datagram that came in fragments. */
+export const DATAGRAM: Offload = {
+  csumStart: -1,
+  csumOffset: 0,
+  gsoType: 0,
+  gsoSize: 0,
+  hdrLen: 0,
+  isDatagram: true,
+};
 
 /** Counts of one megaflow since the last delta. */
 export interface FlowStatsDelta {

@@ -1,6 +1,14 @@
 import type { Clock, Timer } from "@sluice/runtime";
 import type { OdpAction } from "../dpif/actions.js";
-import type { Dpif, DpPort, DpPortEvent, DpPortSpec, Offload, Upcall } from "../dpif/dpif.js";
+import {
+  DATAGRAM,
+  type Dpif,
+  type DpPort,
+  type DpPortEvent,
+  type DpPortSpec,
+  type Offload,
+  type Upcall,
+} from "../dpif/dpif.js";
 import { extract, Layers } from "../flow/extract.js";
 import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
@@ -315,7 +323,7 @@ export class DpBacker {
     const key = this.keyOf(whole, odpPort);
     const inPort = bridge.portMap.get(in_port);
     const result = translate({ bridge, inPort, in_port, key, start: "tables" });
-    this.#carryOut(whole, odpPort, key, result, undefined);
+    this.#carryOut(whole, odpPort, key, result, DATAGRAM);
   }
 
   /** What waits for the packets that come back with this recirc_id. */

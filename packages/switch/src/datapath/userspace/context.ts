@@ -20,6 +20,8 @@ export class Context {
   cut = 0;
   /** The queue that outputs go to. */
   queue = 0;
+  /** Whether it was put together from IP fragments, and may be cut into such again. */
+  isDatagram = false;
   /** How often the packet was looked up again. */
   recircs = 0;
 
@@ -35,6 +37,7 @@ export class Context {
     this.cut = 0;
     this.queue = 0;
     this.recircs = 0;
+    this.isDatagram = false;
     this.extract();
   }
 
@@ -44,6 +47,7 @@ export class Context {
     this.cut = other.cut;
     this.queue = other.queue;
     this.recircs = other.recircs;
+    this.isDatagram = other.isDatagram;
   }
 
   /** Makes `key` and `layers` tell of the packet as it is now. */

@@ -1,15 +1,16 @@
 // Hot path: `receive` and `forward`. Nothing is allocated but for upcalls, nothing throws.
 
 import type { OdpAction } from "../../dpif/actions.js";
-import type {
-  DpFlow,
-  FlowStatsDelta,
-  MeterConfig,
-  MeterStats,
-  Offload,
-  QueueStats,
-  QueuesConfig,
-  Upcall,
+import {
+  DATAGRAM,
+  type DpFlow,
+  type FlowStatsDelta,
+  type MeterConfig,
+  type MeterStats,
+  type Offload,
+  type QueueStats,
+  type QueuesConfig,
+  type Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS, LANES_IPV4 } from "../../flow/lanes.js";
@@ -171,6 +172,7 @@ export class Datapath implements ExecutorHost {
     if (offload) setOffload(packet, offload);
     this.now = this.#host.now();
     this.#ctx.begin(packet, odpPort, key ? key[LANE_RECIRC_ID]! : 0);
+    if (offload?.isDatagram === true) this.#ctx.isDatagram = true;
     this.#executor.run(this.#ctx, ops);
     if (packet.held !== 0) this.#executing++;
   }
@@ -291,6 +293,7 @@ export class Datapath implements ExecutorHost {
         packet.held = 0;
       }
       finishChecksum(packet);
+      if (ctx.isDatagram) offload = DATAGRAM;
     } else offload = offloadOf(packet);
     this.#upcall(ctx, "miss", 0, packet.size, offload);
   }

@@ -4,6 +4,7 @@ import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { GSO_NONE, Packet } from "../../netdev/packet.js";
 import { adjustChecksum, finishChecksum } from "./checksum.js";
 import { Context } from "./context.js";
+import { forEachFragment } from "./fragment.js";
 import { copyTtlIn, copyTtlOut, popMpls, popPbb, popVlan, pushMpls, pushPbb, pushVlan } from "./headers.js";
 import { DROP, type Meter, PASS } from "./meter.js";
 import { type Op, OpCode } from "./ops.js";
@@ -155,7 +156,7 @@ export class Executor {
     if (ctx.cut !== 0) packet = this.#truncated(ctx);
     if (packet.gsoType === GSO_NONE) {
       if (packet.end - packet.start - ETHERNET > port.mtu && isOversize(packet, packet.end, port.mtu)) {
-        this.#oversize(port);
+        if (packet !== ctx.packet || !ctx.isDatagram || !this.#sendFragments(ctx, port)) this.#oversize(port);
         return;
       }
       if (packet.csumStart !== 0 && !port.netdev.takesOffload) {
@@ -222,6 +223,19 @@ export class Executor {
       }),
     );
     if (!done) this.#host.counters.drop_bad_offload++;
+  }
+
+  /** False: it cannot be cut. */
+  #sendFragments(ctx: Context, port: Port): boolean {
+    this.#prepare(ctx);
+    finishChecksum(ctx.packet);
+    return this.#withChild((child) =>
+      forEachFragment(ctx.packet, ctx.layers, port.mtu, child.packet, (fragment) => {
+        this.#host.counters.fragmented++;
+        this.#send(port, fragment, ctx.queue);
+        if (fragment.held !== 0) port.netdev.flush();
+      }),
+    );
   }
 
   /** A cut copy of the packet, with finished checksums. */

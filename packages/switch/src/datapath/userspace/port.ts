@@ -34,6 +34,8 @@ export class DatapathCounters {
   executes = 0;
   recirculations = 0;
   segmented = 0;
+  /** Fragments sent of datagrams that had been put together. */
+  fragmented = 0;
   /** Packets handed to ports, and how often a port was told to send them. */
   output_packets = 0;
   output_batches = 0;
