@@ -38,7 +38,7 @@ describe("the apps that run", () => {
   test("have the settings that ovs-testcontroller's options stand for", async () => {
     const learning = async (...argv: string[]) => (await appsOf(argv)).at(-1)![1];
     expect(await learning("-w", "-N", "--max-idle=permanent")).toEqual({
-      wildcards: 0x2820f0,
+      wildcards: 0x3820f0,
       normal: true,
       maxIdle: 0,
     });

@@ -183,9 +183,10 @@ function maxIdle(text: string): number {
   return value;
 }
 
-/** A mask of OpenFlow 1.0's ofp_flow_wildcards in hexadecimal; ovs-testcontroller's default without one. */
+/** A mask of OpenFlow 1.0's ofp_flow_wildcards in hexadecimal. Without one port, addresses and VLAN are matched, as
+ *  ovs-testcontroller 3.1 does; its manual's 0x2820f0 would match the VLAN's priority, too. */
 function wildcards(text: string): number {
-  if (text === "") return 0x2820f0;
+  if (text === "") return 0x3820f0;
   const value = /^(0x)?[0-9a-f]{1,8}$/i.test(text) ? Number.parseInt(text, 16) : Number.NaN;
   if (value <= 0x3fffff) return value;
   throw new CliError(`--wildcards: "${text}" is not a hexadecimal mask from 0 to 0x3fffff`);
@@ -253,8 +254,9 @@ As ovs-testcontroller has them, of the learning switch (and the hub, where they 
   -H, --hub              the same as --app hub
   -n, --noflow           install no flows: every packet passes through the controller
   --max-idle SECS        seconds without a packet after which a learned flow goes, or "permanent" (default 60)
-  -w, --wildcards[=MASK] leave the fields of this OpenFlow 1.0 mask out of learned flows (0x2820f0; without the
-                         option 0x3820f0: port, addresses and VLAN are matched; 0 matches every field)
+  -w, --wildcards[=MASK] leave the fields of this OpenFlow 1.0 mask out of learned flows (0x3820f0, which is also
+                         what goes without the option: port, addresses and VLAN are matched; 0 matches every
+                         field, as ovs-testcontroller does without the option)
   -N, --normal           learned flows say NORMAL, so that the switch itself forwards
   -q, --queue ID         send through this queue; -Q, --port-queue PORT-NAME:ID for what came by that port
   --with-flows FILE      give each switch these flows (ovs-ofctl's syntax, a line each); may be repeated
