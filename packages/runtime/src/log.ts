@@ -21,12 +21,28 @@ export interface Log {
   enabled(level: LogSeverity): boolean;
 }
 
+/** One line before it is text. */
+export interface LogRecord {
+  /** Milliseconds since 1970. */
+  readonly wallMs: number;
+  /** Counts up from 1 over all lines. */
+  readonly sequence: number;
+  readonly module: string;
+  readonly level: LogSeverity;
+  readonly text: string;
+}
+
+/** Makes a record one line, with its newline. What `text` holds came from the network: it must be escaped. */
+export type LineFormat = (record: LogRecord) => string;
+
 export interface LogOptions {
   clock?: Clock;
   /** Takes one line with its newline; standard error when left out. */
   console?: (line: string) => void;
   /** Level of every module and destination until changed. */
   level?: LogLevel;
+  /** Open vSwitch's unless given. */
+  format?: LineFormat;
 }
 
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
@@ -36,6 +52,10 @@ const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
 const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
 const escapeControl = (text: string): string =>
   text.replace(CONTROL, (c) => (c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`));
+
+/** As Open vSwitch has them: `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. */
+const vlogLine: LineFormat = ({ wallMs, sequence, module, level, text }) =>
+  `${new Date(wallMs).toISOString()}|${String(sequence).padStart(5, "0")}|${module}|${level.toUpperCase()}|${escapeControl(text)}\n`;
 
 type Write = (module: Module, level: LogSeverity, text: string) => void;
 
@@ -71,8 +91,7 @@ class Module implements Log {
   }
 }
 
-/** All modules' logs, their levels and where lines go. Lines look as Open vSwitch's:
- *  `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. Lines that repeat too often are dropped and counted. */
+/** All modules' logs, their levels and where lines go. Lines that repeat too often are dropped and counted. */
 export class LogRegistry {
   readonly #clock: Clock;
   readonly #console: (line: string) => void;
@@ -80,6 +99,7 @@ export class LogRegistry {
   readonly #defaults: Record<LogDestination, LogLevel>;
   readonly #limiter: RateLimiter;
   #file: { path: string; fd: number } | undefined;
+  readonly #format: LineFormat;
   #sequence = 0;
 
   constructor(options: LogOptions = {}) {
@@ -87,6 +107,7 @@ export class LogRegistry {
     this.#console = options.console ?? ((line) => void process.stderr.write(line));
     this.#defaults = { console: options.level ?? "info", file: options.level ?? "info" };
     this.#limiter = new RateLimiter(this.#clock);
+    this.#format = options.format ?? vlogLine;
   }
 
   /** Lines dropped so far because they repeated too often. */
@@ -176,9 +197,8 @@ export class LogRegistry {
   };
 
   #emit(module: Module, level: LogSeverity, text: string): void {
-    const time = new Date(this.#clock.wallNow()).toISOString();
-    const sequence = String(++this.#sequence).padStart(5, "0");
-    const line = `${time}|${sequence}|${module.name}|${level.toUpperCase()}|${escapeControl(text)}\n`;
+    const wallMs = this.#clock.wallNow();
+    const line = this.#format({ wallMs, sequence: ++this.#sequence, module: module.name, level, text });
     if (rank(module.levels.console) >= rank(level)) this.#console(line);
     if (this.#file && rank(module.levels.file) >= rank(level)) {
       try {

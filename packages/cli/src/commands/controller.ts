@@ -25,7 +25,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io.stdout.write(options.help ? HELP : `sluice controller ${version()}\n`);
     return 0;
   }
-  const log = logOf(invocation, io);
+  const log = await logOf(invocation, io);
   if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
   const recorder = recorderOf(invocation, log);
   const apps = await RunningApps.create(invocation, argv, log);
@@ -99,8 +99,14 @@ function pidfile({ options }: Invocation, io: Io): () => void {
   }
 }
 
-function logOf({ options }: Invocation, io: Io): LogRegistry {
-  const log = createLog({ console: (line) => void io.stderr.write(line) });
+async function logOf({ options }: Invocation, io: Io): Promise<LogRegistry> {
+  // What makes JSON is loaded only where it is asked for: a start without it is not to wait.
+  const format =
+    options["log-format"] === "json" ? (await import("../controller/json-lines.js")).jsonLines() : undefined;
+  const log = createLog({
+    console: (line) => void io.stderr.write(line),
+    ...(format !== undefined && { format }),
+  });
   log.module("controller");
   if (options["log-file"] !== undefined) {
     try {

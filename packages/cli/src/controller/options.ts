@@ -35,6 +35,7 @@ const FILE_OPTIONS = {
   "overwrite-pidfile": {},
   verbose: { short: "v", value: "optional", many: true },
   "log-file": { value: true },
+  "log-format": { value: true },
   unixctl: { value: true },
   watch: {},
   ...REST_OPTIONS,
@@ -86,6 +87,9 @@ export function readInvocation(argv: readonly string[]): Invocation {
   if (passive !== undefined) throw new CliError(`--connect: ${passive} is a target to listen on`);
   if (listens.length + connects.length === 0) listens.push(listenTarget(DEFAULT_LISTEN));
 
+  const format = merged["log-format"];
+  if (format !== undefined && format !== "vlog" && format !== "json")
+    throw new CliError(`--log-format: "${format}" is not vlog or json`);
   const probe = merged["probe-interval"];
   const { role, "standby-for": primary } = merged;
   if (role !== undefined && !isRole(role))
@@ -246,6 +250,7 @@ usage: sluice controller [OPTION...] [TARGET...]
                          the file is an error, unless --overwrite-pidfile
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL (destinations console and file)
   --log-file FILE        log to this file, too
+  --log-format FORMAT    vlog, Open vSwitch's lines (the default), or json, pino's: {"level":30,"time":…,"module":…}
   --unixctl PATH         listen there for "sluice appctl -t PATH": controller/show,
                          controller/set-role, app/list, app/reload, vlog/set …
 ${REST_HELP}  -V, --version          print the release
