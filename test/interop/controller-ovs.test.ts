@@ -1,3 +1,7 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { bundledApps } from "@sluice/controller";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SwitchUnderTest, startOvs } from "../support/daemons.js";
@@ -158,6 +162,16 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
     await start(theirs.cert);
     await controller.prints(/switch [0-9a-f]{16} connected from ssl:127\.0\.0\.1:\d+/);
     expect(await net.ping("a", C)).toBe(true);
+
+    // --peer-ca-cert: the switch begins without the certificate of who signed the controller's, and takes it up.
+    await controller.stop();
+    await sut.vsctl("--", "--bootstrap", "set-ssl", theirs.key, theirs.cert, `${sut.rundir}/taken-up.pem`);
+    tls.push("--peer-ca-cert", ours.cert);
+    await start(theirs.cert);
+    await controller.prints(/switch [0-9a-f]{16} connected from ssl:127\.0\.0\.1:\d+/);
+    expect(readFileSync(`${sut.rundir}/taken-up.pem`, "utf8")).toContain(
+      readFileSync(ours.cert, "utf8").split("\n")[1],
+    );
   });
 
   const certificate = async (name: string): Promise<{ key: string; cert: string }> => {
@@ -200,6 +214,34 @@ describe("sluice controller without a switch", () => {
     expect(await first.stop("SIGINT")).toBe(0);
   });
 
+  test("--pidfile holds its number while it runs, and keeps another one out; lines may be JSON", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "sl-pid-"));
+    const argv = ["node", SLUICE, "controller", "--listen", "0", "--pidfile", "--log-format=json"];
+    const env = { SLUICE_RUNDIR: dir };
+    const file = join(dir, "sluice-controller.pid");
+    const daemon = new Daemon(argv, { env });
+    try {
+      await daemon.prints(/listening on ptcp:(\d+):/);
+      const pid = readFileSync(file, "utf8").trim();
+      const second = new Daemon(argv, { env });
+      expect(await second.ended()).toBe(1);
+      expect(second.output).toBe(`sluice controller: --pidfile: ${file}: already running as pid ${pid}\n`);
+      const third = new Daemon([...argv, "--overwrite-pidfile"], { env });
+      await third.prints(/listening on ptcp:(\d+):/);
+      expect(readFileSync(file, "utf8").trim()).not.toBe(pid);
+      const port = /ptcp:(\d+):/.exec(third.output)![1]!;
+      connect({ port: Number(port), host: "127.0.0.1" })
+        .on("error", () => {})
+        .end("GET / HTTP/1.1\r\n\r\n");
+      await third.prints(/^\{"level":30,"time":\d+,.*"module":"controller",.*\}$/m);
+      await third.stop();
+      expect(existsSync(file)).toBe(false);
+    } finally {
+      await daemon.stop();
+      rmSync(dir, { recursive: true });
+    }
+  });
+
   test.each([
     [["--listen", "x"], '--listen: "x" is not [IP:]PORT or a target to listen on'],
     [
@@ -208,6 +250,7 @@ describe("sluice controller without a switch", () => {
     ],
     [["--max-idle", "0"], '--max-idle: "0" is not allowed; say "permanent" or 1 to 65535 seconds'],
     [["--connect", "ptcp:1"], "--connect: ptcp:1 is a target to listen on"],
+    [["--log-format", "xml"], '--log-format: "xml" is not vlog or json'],
     [["--bogus"], "unknown option --bogus (try --help)"],
     [["--listen", "pssl:0"], "cannot listen on pssl:0: needs private_key; --listen [IP:]PORT takes another"],
   ])("%j is refused in one line", async (argv, line) => {

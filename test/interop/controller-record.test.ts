@@ -92,9 +92,13 @@ describe("a recording", () => {
   });
 
   test("ends at its limit, and says so; what cannot be recorded or replayed is told in one line", async () => {
-    const [daemon, target] = await start("--record", file, "--record-limit=1");
+    const control = join(dir, "c.ctl");
+    const [daemon, target] = await start("--record", file, "--record-limit=1", `--unixctl=${control}`);
     await conversation(target, 1n, 3500);
     await daemon.prints(/recording to .* ends: the file has 1048576 bytes, its limit/);
+    expect(await check(["node", SLUICE, "appctl", "-t", control, "controller/show"])).toMatch(
+      /^recording to .*\/r\.pcapng: \d{4} packets, \d+ bytes, [1-9]\d* packets left out \(ended\)$/m,
+    );
     await daemon.stop();
     expect(statSync(file).size).toBeLessThanOrEqual(1 << 20);
     expect((await replay()).stdout).toMatch(/^switch 0000000000000001: \d+ events/);
