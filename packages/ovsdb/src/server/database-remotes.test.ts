@@ -16,7 +16,7 @@ test("a Manager's row says how its remote does: state, seconds since it changed,
     clock,
     tables: { Open_vSwitch: true, Manager: true },
   }).start();
-  const status = (prefix: string) => {
+  const status = (prefix: string): Record<string, unknown> | undefined => {
     const row = idl.find("Manager", ({ target }) => target.startsWith(prefix));
     return row && { is_connected: row.columns.is_connected, ...Object.fromEntries(row.columns.status) };
   };
