@@ -117,6 +117,7 @@ const OS_KEN_ALONE = new RegExp(
     "^OFPGroupFeaturesStats\\.(max_groups|actions)\\[\\]$",
     "^NXActionStack(Push|Pop)\\.end$",
     "^NXActionController2\\.(pause|userdata)$",
+    "^OFPActionExperimenterUnknown\\.data$",
     "^NXAction(BundleLoad\\.dst|CT\\.zone_src|EncapEther\\.new_pkt_type|Learn\\.specs|Unknown\\.data)$",
   ].join("|"),
 );
