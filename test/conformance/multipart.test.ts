@@ -297,6 +297,13 @@ const configuringTables: Case[] = [
         "OFPBAC_BAD_TYPE",
       ],
       [
+        "actions applied, without those of experimenters",
+        withProperty({ type: "OFPTFPT_APPLY_ACTIONS", action_ids: [{ type: "OFPAT_OUTPUT" }] } as never),
+        "udp,actions=output:2",
+        "udp,actions=resubmit(,9),output:2",
+        "OFPBAC_BAD_TYPE",
+      ],
+      [
         "actions written",
         withProperty({ type: "OFPTFPT_WRITE_ACTIONS", action_ids: [{ type: "OFPAT_OUTPUT" }] } as never),
         "udp,actions=dec_ttl,write_actions(output:2)",

@@ -23,6 +23,7 @@ export class TableLimits {
 
   constructor(
     allowed: ReadonlyMap<string, Allowed>,
+    fields: readonly string[],
     metadata_match: bigint,
     metadata_write: bigint,
     properties: readonly Property[],
@@ -37,12 +38,7 @@ export class TableLimits {
       String(metadata_write),
     ]);
     const wildcards = allowed.get("OFPTFPT_WILDCARDS");
-    const matches = properties.find(({ type }) => type === "OFPTFPT_MATCH");
-    const fields = matches && "oxm_ids" in matches ? (matches.oxm_ids ?? []) : [];
-    this.#needed =
-      wildcards === undefined
-        ? []
-        : fields.map((id) => id.replace(/\/mask$/, "")).filter((field) => !wildcards.has(field));
+    this.#needed = wildcards === undefined ? [] : fields.filter((field) => !wildcards.has(field));
   }
 
   /** Refuses a match. A table-miss entry has none. */

@@ -48,11 +48,21 @@ test.each(Object.entries(FRAMES))(
   },
 );
 
-test("a datagram that forbids it, and an MTU without room, are not cut", () => {
+test("a datagram that forbids it, one under a label, and an MTU without room, are not cut", () => {
   const forbidding = FRAMES.IPv4.slice();
   forbidding[18 + 6] = 0x40;
   expect(fragments(forbidding, 1500)).toBeUndefined();
   expect(fragments(FRAMES.IPv4, 24)).toBeUndefined();
+  const labelled = new Uint8Array([
+    ...FRAMES.IPv4.subarray(0, 18),
+    0,
+    0,
+    0x71,
+    64,
+    ...FRAMES.IPv4.subarray(18),
+  ]);
+  labelled.set([0x88, 0x47], 16);
+  expect(fragments(labelled, 1500)).toBeUndefined();
 });
 
 test.each(Object.entries(FRAMES))(
