@@ -80,10 +80,11 @@ function tlsFile(target: string, name: keyof TlsOptions, options: TlsOptions): B
  *  read for each attempt to connect, so that replaced certificates are taken up; a listener reads them once. */
 function tlsContext(target: string, options: TlsOptions) {
   const anyPeer = options.ca_cert === "none";
+  const key = tlsFile(target, "private_key", options);
   const certificate = tlsFile(target, "certificate", options);
   const chain = options.peer_ca_cert === undefined ? [] : [tlsFile(target, "peer_ca_cert", options)];
   return {
-    key: tlsFile(target, "private_key", options),
+    key,
     cert: Buffer.concat([certificate, ...chain.flatMap((ca) => [Buffer.from("\n"), ca])]),
     ...(anyPeer ? {} : { ca: tlsFile(target, "ca_cert", options) }),
     rejectUnauthorized: !anyPeer,
