@@ -12,7 +12,9 @@ const MAX_MESSAGE = 0x10000;
 const SIZE = 4 * MAX_MESSAGE;
 
 /** The encoding buffer that all connections of a controller share. It holds messages of one connection at a time:
- *  a message to another first hands over what is there. So a thousand idle switches cost no buffers. */
+ *  a message to another first hands over what is there. So a thousand idle switches cost no buffers. To read all sockets
+ *  that are ready before the first answer is written gained no answers a second with 16 switches, and a tenth of the
+ *  median latency was lost. */
 export class Outbox {
   readonly #buffer = new Uint8Array(SIZE);
   #owner: Sink | undefined;
