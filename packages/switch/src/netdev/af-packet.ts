@@ -3,7 +3,14 @@
 import { Device } from "./device.js";
 import { deviceError, EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENXIO, type Libc } from "./libc.js";
 import { NetdevCounters, type NetdevStatus, type PolledNetdev } from "./netdev.js";
-import { HEADROOM, type Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
+import { HEADROOM, Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
+import {
+  PacketRing,
+  TP_STATUS_COPY,
+  TP_STATUS_USER,
+  TP_STATUS_VLAN_TPID_VALID,
+  TP_STATUS_VLAN_VALID,
+} from "./packet-ring.js";
 import {
   BURST,
   CONTROL_SIZE,
@@ -40,17 +47,18 @@ const MSG_TRUNC = 0x20;
 const AUX_STATUS = 16;
 const AUX_VLAN_TCI = 32;
 const AUX_VLAN_TPID = 34;
-const TP_STATUS_VLAN_VALID = 0x10;
-const TP_STATUS_VLAN_TPID_VALID = 0x40;
 const ETH_VLAN = 0x8100;
 
-/** The default holds two super-frames. This is 120 of them, or 10,000 short packets: what waits longer had better be
- *  dropped. */
+/** For long frames; the default holds two. This is 120 of them: what waits longer had better be dropped. */
 const SOCKET_BUFFER = 8 << 20;
 const SLOTS = 64;
+/** Frames of a ring that are forwarded together. */
+const RING_BURST = 64;
 
 /** A Linux network device through a packet socket (packet(7)). The device keeps its offloads on: frames come with a
- *  virtio_net_hdr that tells what is unfinished, and leave with one. The host's own stack sees the frames too. */
+ *  virtio_net_hdr that tells what is unfinished, and leave with one. The host's own stack sees the frames too.
+ *
+ *  Frames come in a ring that is read in place, but for those that are too long for it: they come by recvmmsg. */
 export class AfPacketNetdev implements PolledNetdev {
   readonly name: string;
   readonly takesOffload = true;
@@ -61,7 +69,11 @@ export class AfPacketNetdev implements PolledNetdev {
   readonly fanout: number | undefined;
   readonly #libc: Libc;
   readonly #device: Device;
+  /** What long frames are received into. */
   readonly #ring: RxRing;
+  /** What the others come in, where there is memory for it. */
+  #frames: PacketRing | undefined;
+  readonly #packets: readonly Packet[];
   readonly #messages = new Uint32Array(new ArrayBuffer(SLOTS * MMSG_WORDS * 4));
   readonly #iov = new Uint32Array(new ArrayBuffer(SLOTS * 16));
   readonly #messagesAddress: number;
@@ -81,6 +93,10 @@ export class AfPacketNetdev implements PolledNetdev {
       this.#device.close();
       throw error;
     }
+    const frames = this.#frames;
+    this.#packets = frames
+      ? Array.from({ length: RING_BURST }, () => new Packet(frames.bytes, frames.address))
+      : [];
     const iovAddress = libc.addressOf(this.#iov.buffer);
     this.#messagesAddress = libc.addressOf(this.#messages.buffer);
     for (let i = 0; i < SLOTS; i++) {
@@ -105,6 +121,7 @@ export class AfPacketNetdev implements PolledNetdev {
     setOption(SOL_PACKET, PACKET_VNET_HDR, one, "PACKET_VNET_HDR");
     setOption(SOL_PACKET, PACKET_AUXDATA, one, "PACKET_AUXDATA");
     setOption(SOL_PACKET, PACKET_IGNORE_OUTGOING, one, "PACKET_IGNORE_OUTGOING");
+    this.#frames = PacketRing.open(libc, fd);
     const size = new Uint8Array(Uint32Array.of(SOCKET_BUFFER).buffer);
     // Without CAP_NET_ADMIN the buffers stay as they are: slower, not wrong.
     libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4);
@@ -147,49 +164,86 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
+    const frames = this.#frames;
+    if (!frames) {
+      const count = this.#receiveMessages(BURST, sink);
+      endOfBurst();
+      return Math.max(0, count);
+    }
+    let count = 0;
+    let status = 0;
+    while (count < RING_BURST) {
+      status = frames.status(count);
+      if ((status & TP_STATUS_USER) === 0 || (status & TP_STATUS_COPY) !== 0) break;
+      const packet = this.#packets[count]!;
+      if (frames.load(count, packet)) {
+        if ((status & TP_STATUS_VLAN_VALID) !== 0) {
+          const tag = frames.tag(count);
+          pushTag(packet, status, tag & 0xffff, tag >>> 16);
+        }
+        this.#received(packet, sink);
+      } else this.stats.rx_dropped++;
+      count++;
+    }
+    // Long frames come in the socket's queue, in the same order: those that are next to each other are read together.
+    if (count < RING_BURST && (status & TP_STATUS_COPY) !== 0) {
+      let long = 1;
+      while (long < BURST && (frames.status(count + long) & TP_STATUS_COPY) !== 0) long++;
+      count += this.#receiveMessages(long, sink);
+    }
+    endOfBurst();
+    frames.release(count);
+    return count;
+  }
+
+  /** Receives up to `most` packets by a call; gives how many. */
+  #receiveMessages(most: number, sink: (packet: Packet) => void): number {
     const { messages, packets, messagesAddress } = this.#ring;
-    for (let i = 0; i < BURST; i++) messages[i * MMSG_WORDS + MSG_CONTROLLEN] = CONTROL_SIZE;
-    const count = this.#libc.recvmmsg(this.fd, messagesAddress, BURST, MSG_DONTWAIT, 0);
+    for (let i = 0; i < most; i++) messages[i * MMSG_WORDS + MSG_CONTROLLEN] = CONTROL_SIZE;
+    const count = this.#libc.recvmmsg(this.fd, messagesAddress, most, MSG_DONTWAIT, 0);
     if (count < 0) {
       const errno = this.#libc.errno();
-      if (errno !== EAGAIN && errno !== EINTR && errno !== ENETDOWN) this.stats.rx_errors++;
-      return 0;
+      if (errno === EINTR || errno === ENETDOWN || (errno === EAGAIN && !this.#frames)) return 0;
+      this.stats.rx_errors++;
+      // A frame that is not where its place says does not come any more.
+      return this.#frames && errno === EAGAIN ? 1 : 0;
     }
     for (let i = 0; i < count; i++) {
       const at = i * MMSG_WORDS;
       const size = messages[at + MSG_LEN]! - VNET_HDR_SIZE;
-      if (size < 14 || (messages[at + MSG_FLAGS]! & MSG_TRUNC) !== 0) {
+      const packet = packets[i]!;
+      packet.reset(HEADROOM, HEADROOM + size);
+      if ((messages[at + MSG_FLAGS]! & MSG_TRUNC) !== 0) {
         this.stats.rx_errors++;
         continue;
       }
-      const packet = packets[i]!;
-      packet.reset(HEADROOM, HEADROOM + size);
       readVnetHeader(packet);
-      if (messages[at + MSG_CONTROLLEN]! >= CONTROL_SIZE - 4) this.#restoreTag(packet, i * CONTROL_SIZE);
-      this.stats.rx_packets++;
-      this.stats.rx_bytes += packet.end - packet.start;
-      sink(packet);
+      if (messages[at + MSG_CONTROLLEN]! >= CONTROL_SIZE - 4) {
+        const aux = this.#ring.control;
+        const control = i * CONTROL_SIZE;
+        const status = aux.getUint32(control + AUX_STATUS, true);
+        if ((status & TP_STATUS_VLAN_VALID) !== 0)
+          pushTag(
+            packet,
+            status,
+            aux.getUint16(control + AUX_VLAN_TCI, true),
+            aux.getUint16(control + AUX_VLAN_TPID, true),
+          );
+      }
+      this.#received(packet, sink);
     }
-    endOfBurst();
     return count;
   }
 
-  /** Puts the VLAN tag back, which the kernel has taken out of the frame and tells beside it. */
-  #restoreTag(packet: Packet, control: number): void {
-    const aux = this.#ring.control;
-    const status = aux.getUint32(control + AUX_STATUS, true);
-    if ((status & TP_STATUS_VLAN_VALID) === 0) return;
-    const tpid =
-      (status & TP_STATUS_VLAN_TPID_VALID) !== 0 ? aux.getUint16(control + AUX_VLAN_TPID, true) : ETH_VLAN;
-    const tci = aux.getUint16(control + AUX_VLAN_TCI, true);
-    const b = packet.buffer;
-    const start = packet.start - 4;
-    for (let i = 0; i < 12; i++) b[start + i] = b[start + 4 + i]!;
-    b[start + 12] = tpid >>> 8;
-    b[start + 13] = tpid;
-    b[start + 14] = tci >>> 8;
-    b[start + 15] = tci;
-    packet.start = start;
+  #received(packet: Packet, sink: (packet: Packet) => void): void {
+    const size = packet.end - packet.start;
+    if (size < 14) {
+      this.stats.rx_errors++;
+      return;
+    }
+    this.stats.rx_packets++;
+    this.stats.rx_bytes += size;
+    sink(packet);
   }
 
   send(packet: Packet): void {
@@ -261,7 +315,21 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   close(): void {
+    this.#frames?.close();
     this.#libc.close(this.fd);
     this.#device.close();
   }
+}
+
+/** Puts the VLAN tag back, which the kernel has taken out of the frame and tells beside it. */
+function pushTag(packet: Packet, status: number, tci: number, tpid: number): void {
+  const type = (status & TP_STATUS_VLAN_TPID_VALID) !== 0 ? tpid : ETH_VLAN;
+  const b = packet.buffer;
+  const start = packet.start - 4;
+  for (let i = 0; i < 12; i++) b[start + i] = b[start + 4 + i]!;
+  b[start + 12] = type >>> 8;
+  b[start + 13] = type;
+  b[start + 14] = tci >>> 8;
+  b[start + 15] = tci;
+  packet.start = start;
 }

@@ -247,6 +247,7 @@ export class AfXdpNetdev implements PolledNetdev {
       const packet = this.#packets[i]!;
       const start = this.#base + words[at]!;
       packet.reset(start, start + size);
+      packet.floor = start & ~(FRAME_SIZE - 1);
       if (size < 14) {
         this.stats.rx_errors++;
         continue;

@@ -7,6 +7,8 @@ export const GSO_TCPV6 = 4;
 export const GSO_UDP_L4 = 5;
 export const GSO_ECN = 0x80;
 
+/** Bytes of struct virtio_net_hdr. */
+export const VNET_HDR_SIZE = 10;
 /** Bytes before a frame that pushed headers (and virtio_net_hdr) may grow into. */
 export const HEADROOM = 128;
 /** The longest frame: a super-frame of 64 KB with its Ethernet header and tags. */
@@ -20,6 +22,8 @@ export class Packet {
   address = 0;
   start = 0;
   end = 0;
+  /** Where `start` may move to at most, as headers are pushed. */
+  floor = VNET_HDR_SIZE;
   /** Where the range of an unfinished checksum begins; 0: the checksum is finished. The field holds the sum of the
    *  pseudo-header, not inverted. */
   csumStart = 0;
@@ -81,9 +85,6 @@ export class Packet {
     return this.buffer.slice(this.start, this.end);
   }
 }
-
-/** Bytes of struct virtio_net_hdr. */
-export const VNET_HDR_SIZE = 10;
 const NEEDS_CSUM = 1;
 
 /** Reads the virtio_net_hdr (little endian) that lies before `packet.start`. Senseless offsets are dropped. */

@@ -2,7 +2,6 @@
 // start, so that everything behind them stays where it is. All need fresh layers and a packet that is not held.
 
 import { ETH_MPLS, ETH_MPLS_MC, ETH_PBB } from "../../flow/extract.js";
-import { VNET_HDR_SIZE } from "../../netdev/packet.js";
 import { adjustChecksum } from "./checksum.js";
 import type { Context } from "./context.js";
 import { hasTag } from "./set-field.js";
@@ -17,7 +16,7 @@ const ITAG_BYTES = 4;
 function grow(ctx: Context, size: number): boolean {
   const { packet } = ctx;
   const start = packet.start - size;
-  if (start < VNET_HDR_SIZE) return false;
+  if (start < packet.floor) return false;
   const b = packet.buffer;
   for (let i = 0; i < MAC_BYTES; i++) b[start + i] = b[packet.start + i]!;
   packet.start = start;
@@ -67,7 +66,7 @@ export function pushMpls(ctx: Context, ethertype: number, lse: number): boolean 
   const { packet, layers } = ctx;
   const b = packet.buffer;
   const front = layers.payload - packet.start;
-  if (layers.ethType === 0 || packet.start - 4 < VNET_HDR_SIZE) return false;
+  if (layers.ethType === 0 || packet.start - 4 < packet.floor) return false;
   b.copyWithin(packet.start - 4, packet.start, packet.start + front);
   packet.start -= 4;
   putU32(b, layers.payload - 4, lse);

@@ -1,7 +1,15 @@
 // Hot path. Nothing is allocated, nothing throws.
 
 import { IP_TCP, IP_UDP, type Layers } from "../../flow/extract.js";
-import { GSO_ECN, GSO_NONE, GSO_TCPV4, GSO_TCPV6, GSO_UDP_L4, type Packet } from "../../netdev/packet.js";
+import {
+  GSO_ECN,
+  GSO_NONE,
+  GSO_TCPV4,
+  GSO_TCPV6,
+  GSO_UDP_L4,
+  HEADROOM,
+  type Packet,
+} from "../../netdev/packet.js";
 import { adjustChecksum, l4Checksum } from "./checksum.js";
 
 const FIN_PSH = 0x09;
@@ -16,22 +24,23 @@ export function forEachSegment(
   segment: Packet,
   emit: (segment: Packet) => void,
 ): boolean {
-  const { l3, l4 } = layers;
   const gsoType = packet.gsoType & ~GSO_ECN;
   const isTcp = gsoType === GSO_TCPV4 || gsoType === GSO_TCPV6;
-  if (l3 === 0 || l4 === 0 || packet.gsoSize === 0 || (!isTcp && gsoType !== GSO_UDP_L4)) return false;
+  if (layers.l3 === 0 || layers.l4 === 0 || packet.gsoSize === 0 || (!isTcp && gsoType !== GSO_UDP_L4))
+    return false;
   const b = packet.buffer;
-  const headerSize = l4 - packet.start + (isTcp ? (b[l4 + 12]! >>> 4) << 2 : 8);
+  const headerSize = layers.l4 - packet.start + (isTcp ? (b[layers.l4 + 12]! >>> 4) << 2 : 8);
   const payloadEnd = layers.l3End;
   let at = packet.start + headerSize;
   if (at > payloadEnd) return false;
+  const l3 = layers.l3 - packet.start + HEADROOM;
+  const l4 = layers.l4 - packet.start + HEADROOM;
   for (let index = 0; at < payloadEnd || index === 0; index++) {
     const size = Math.min(packet.gsoSize, payloadEnd - at);
     const isLast = at + size >= payloadEnd;
-    const start = packet.start;
-    segment.buffer.set(b.subarray(start, start + headerSize), start);
-    segment.buffer.set(b.subarray(at, at + size), start + headerSize);
-    segment.reset(start, start + headerSize + size);
+    segment.buffer.set(b.subarray(packet.start, packet.start + headerSize), HEADROOM);
+    segment.buffer.set(b.subarray(at, at + size), HEADROOM + headerSize);
+    segment.reset(HEADROOM, HEADROOM + headerSize + size);
     segment.gsoType = GSO_NONE;
     if (isTcp) fixTcp(segment.buffer, l4, index * packet.gsoSize, index === 0, isLast);
     else writeU16(segment.buffer, l4 + 4, segment.end - l4);
