@@ -318,11 +318,17 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     await forwarder.call("portSet", 2, { up: true });
     await topology.check("sw", ["ip", "addr", "add", "10.9.0.9/24", "dev", "br0"]);
     expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    const before = await forwarder.call<Record<string, number>>("portStats", 1);
+    expect(before.rx_packets).toBeGreaterThan(1);
     await forwarder.call("crash");
     await forwarder.says<string>("error", (text) => text.includes("told to crash"));
     await forwarder.says<string>("log", (text) => text.includes("is back"));
     await forwarder.call("barrier");
     expect(await topology.ping("a", "10.9.0.9")).toBe(true);
+    // What the port counted before is in it.
+    const after = await forwarder.call<Record<string, number>>("portStats", 1);
+    for (const [name, count] of Object.entries(before)) expect(after[name]).toBeGreaterThanOrEqual(count);
+    expect(after.rx_packets).toBeGreaterThan(before.rx_packets!);
     expect(await forwarder.call("counters")).toMatchObject({ restarts: 1, flows: 2 });
     expect(await forwarder.stop()).toBe(0);
   });

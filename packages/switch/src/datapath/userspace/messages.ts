@@ -6,6 +6,7 @@ import type {
   DpPortSpec,
   FlowStatsDelta,
   MeterConfig,
+  NetdevStats,
   Offload,
   QueuesConfig,
   Upcall,
@@ -64,6 +65,8 @@ export interface Report {
   /** Those of many flows, as Megaflows.packCounts lays them out. */
   packedStats: Float64Array<ArrayBuffer>[];
   ports: DpPortEvent[];
+  /** What ports counted, from a thread that fails. */
+  counted: { odpPort: number; stats: NetdevStats }[];
   replies: Reply[];
   errors: string[];
   /** Frames that left by dummy ports. */

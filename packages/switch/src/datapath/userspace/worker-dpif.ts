@@ -355,6 +355,10 @@ export class WorkerDpif implements Dpif {
       Object.assign(known.port, change);
       this.events.emit("port", event);
     }
+    for (const { odpPort, stats } of report.counted) {
+      const known = this.#ports.get(odpPort);
+      if (known) known.counted = [sum([...known.counted, stats])];
+    }
     for (const { name, frame } of report.transmitted) this.#dummies.port(name).onTransmit?.(frame);
     for (const upcall of report.upcalls) {
       Atomics.sub(pending, 0, 1);

@@ -131,6 +131,7 @@ export class WorkerLoop implements DatapathHost {
     try {
       while (this.#running) this.#turn();
     } catch (error) {
+      this.#tellLast();
       this.#closeAll(true);
       throw error;
     }
@@ -502,6 +503,22 @@ export class WorkerLoop implements DatapathHost {
     this.#commands.postMessage(report, transfer);
   }
 
+  /** What has been counted outlives the thread. */
+  #tellLast(): void {
+    try {
+      this.#report.upcalls = [];
+      for (const { odpPort, netdev } of this.#ports.values()) {
+        netdev.refreshStats?.();
+        this.#report.counted.push({ odpPort, stats: { ...netdev.stats } });
+      }
+      this.#hasReport = true;
+      this.#packStats();
+      this.#postReport();
+    } catch {
+      // The failure that led here is the one to tell of.
+    }
+  }
+
   /** The first thread's TAP devices can stay; the others have them by descriptors of their own. */
   #closeAll(keepsTaps: boolean): void {
     for (const { netdev } of this.#ports.values()) {
@@ -516,6 +533,7 @@ const newReport = (): Report => ({
   stats: [],
   packedStats: [],
   ports: [],
+  counted: [],
   replies: [],
   errors: [],
   transmitted: [],
