@@ -173,7 +173,7 @@ async function control(
   });
   socket.register("memory/show", "", 0, 0, () =>
     Object.entries(server.usage())
-      .filter(([name, count]) => count > 0 || name !== "triggers")
+      .filter(([name, count]) => count > 0 || (name !== "sessions" && name !== "triggers"))
       .map(([name, count]) => `${name}:${count}`)
       .join(" "),
   );
