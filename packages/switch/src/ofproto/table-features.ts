@@ -112,7 +112,8 @@ function properties(table_id: number): Property[] {
   }));
   const action_ids = ACTIONS.filter(canExecute).map((type) => ({ type }));
   const settable = BASIC.filter((field) => field.settable).map((field) => field.name);
-  const matchable = BASIC.map((field) => (field.maskable ? maskedId(field) : field.name));
+  // "masked": the length in the header counts the mask as well (§7.2.3.2), as Open vSwitch states and reads it.
+  const matchable = BASIC.map((field) => (field.maskable ? `${field.name}/masked` : field.name));
   const twice = <A extends string, B extends string, T extends object>(a: A, b: B, body: T) =>
     [{ type: a, ...body } as const, { type: b, ...body } as const] as const;
   return [
@@ -174,17 +175,8 @@ function limitsOf(
   return new TableLimits(limits, fields, metadata_match, metadata_write, request.properties ?? []);
 }
 
-type Field = (typeof BASIC)[number];
-
-/** The header of a field with a mask: its length counts the mask as well (§7.2.3.2), as Open vSwitch reads it. */
-const headerOf = (field: Field): number =>
-  (field.class << 16) | (field.field << 9) | 0x100 | (2 * field.bytes);
-const maskedId = (field: Field): string =>
-  `header:0x${(headerOf(field) >>> 0).toString(16).padStart(8, "0")}`;
-const MASKED = new Map(BASIC.map((field) => [maskedId(field), `${field.name}/mask`]));
-
 /** A field's name, with "/mask" where it may be masked, however its header counts its length. */
-const nameOf = (id: string): string => MASKED.get(id) ?? id;
+const nameOf = (id: string): string => id.replace(/\/masked$/, "/mask");
 
 /** What a property lists. */
 function valuesOf(property: Property): readonly (string | number)[] {
