@@ -14,5 +14,5 @@ export { formatMatch } from "./match-format.js";
 export { type MatchOptions, parseMatch } from "./match-parse.js";
 export { formatMessage, type MessageOptions } from "./message.js";
 export { formatMeter, type MeterCommand, parseMeter, parseMeterId } from "./meter.js";
-export { formatPortDesc, formatPortStats } from "./port.js";
+export { formatPortDesc, formatPortStats, parsePortDesc } from "./port.js";
 export { formatPort, type PortNames, parsePort } from "./ports.js";

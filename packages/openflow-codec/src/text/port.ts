@@ -1,8 +1,9 @@
 import type { PortStats } from "../v13/multipart.js";
 import { OFPPC, OFPPF, OFPPS } from "../v13/numbers.js";
 import type { Port } from "../v13/structs.js";
+import { named, refuse } from "./error.js";
 import { formatDuration } from "./flow.js";
-import { formatPort, type PortNames } from "./ports.js";
+import { formatPort, type PortNames, parsePort } from "./ports.js";
 import { hexText } from "./scan.js";
 
 /** Ports as ovs-ofctl show and dump-ports print them. */
@@ -30,6 +31,16 @@ const FEATURES = Object.fromEntries(
     bit,
   ]),
 );
+/** The bits that `formatBits` printed. */
+function parseBits(names: Readonly<Record<string, number>>, text: string): number {
+  if (text === "0") return 0;
+  return text
+    .split(" ")
+    .reduce((bits, word) => bits | (Object.hasOwn(names, word) ? names[word]! : hexBits(word)), 0);
+}
+const hexBits = (word: string): number =>
+  /^0x[0-9a-f]{1,8}$/i.test(word) ? Number(word) : refuse(`${word} is not a name of a bit`);
+
 export const formatFeatures = (bits: number): string => formatBits(FEATURES, bits);
 export const formatPortConfig = (bits: number): string => formatBits(OFPPC, bits);
 
@@ -51,6 +62,54 @@ export function formatPortDesc(port: Port): string {
   lines.push(`     speed: ${mbps(port.curr_speed)} Mbps now, ${mbps(port.max_speed)} Mbps max`);
   return lines.map((line) => `${line}\n`).join("");
 }
+
+/** A port from the lines that `formatPortDesc` made, or ovs-ofctl show printed. Speeds are printed in Mb/s: what a
+ *  kb/s number had below that is gone. Throws TextError. */
+export function parsePortDesc(text: string): Port {
+  const [head = "", ...lines] = text.trim().split(/\n\s*/);
+  const [, number, name, hw_addr] =
+    /^([^\s(]+)\((.*)\): addr:([0-9a-f]{2}(?::[0-9a-f]{2}){5})$/i.exec(head) ??
+    refuse(`"${head}" is not PORT(NAME): addr:ADDRESS`);
+  const port = {
+    port_no: parsePort(number!),
+    hw_addr: hw_addr!.toLowerCase(),
+    name: name!,
+    config: 0,
+    state: 0,
+    curr: 0,
+    advertised: 0,
+    supported: 0,
+    peer: 0,
+    curr_speed: 0,
+    max_speed: 0,
+  };
+  for (const line of lines) {
+    const [, key = "", value = ""] = /^(\w+): *(.+)$/.exec(line) ?? refuse(`"${line}" is not NAME: VALUE`);
+    if (key === "speed") {
+      const [, now, most] =
+        /^(\d+) Mbps now, (\d+) Mbps max$/.exec(value) ??
+        refuse(`speed: "${value}" is not N Mbps now, N Mbps max`);
+      port.curr_speed = Number(now) * 1000;
+      port.max_speed = Number(most) * 1000;
+      continue;
+    }
+    const bits = PORT_BITS.get(key) ?? refuse(`unknown keyword ${key}`);
+    port[bits.member] = named(key, () => parseBits(bits.names, value)) >>> 0;
+  }
+  return port;
+}
+
+type BitsMember = "config" | "state" | "curr" | "advertised" | "supported" | "peer";
+
+/** What the lines of a port hold. */
+const PORT_BITS = new Map<string, { member: BitsMember; names: Readonly<Record<string, number>> }>([
+  ["config", { member: "config", names: OFPPC }],
+  ["state", { member: "state", names: OFPPS }],
+  ["current", { member: "curr", names: FEATURES }],
+  ["advertised", { member: "advertised", names: FEATURES }],
+  ["supported", { member: "supported", names: FEATURES }],
+  ["peer", { member: "peer", names: FEATURES }],
+]);
 
 export const formatCounter = (value: bigint): string =>
   value === 0xffff_ffff_ffff_ffffn ? "?" : String(value);

@@ -1,14 +1,17 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { decode, encode } from "../codec.js";
 import {
   formatActions,
   formatDuration,
   formatMatch,
+  formatPortDesc,
   parseActions,
   parseFlow,
   parseGroup,
   parseMatch,
   parseMeter,
+  parsePortDesc,
 } from "./index.js";
 
 /** What has no counterpart in the captured flows (test/unit/codec-laws.test.ts): refusals, names, warnings. */
@@ -108,6 +111,42 @@ test("groups and meters say what they lack", () => {
   expect(() => parseMeter("meter=1,kbps,band=type=drop")).toThrow("band must have 'rate'");
   expect(() => parseMeter("kbps,band=type=drop,rate=1")).toThrow("must specify 'meter'");
   expect(parseMeter("meter=all", "delete")).toMatchObject({ command: "OFPMC_DELETE", meter_id: 0xffffffff });
+});
+
+const bits = fc.integer({ min: 0, max: 0xffff_ffff });
+const kbps = fc.integer({ min: 0, max: 4_294_967 }).map((mbps) => mbps * 1000);
+const portDesc = fc.record({
+  port_no: fc.oneof(fc.integer({ min: 0, max: 0xfeff }), fc.constantFrom(0xffff_fffe)),
+  hw_addr: fc.constant("02:00:00:00:0a:01"),
+  name: fc.constantFrom("p1", "br-int", "a(b)", ""),
+  config: bits,
+  state: bits,
+  curr: bits,
+  advertised: bits,
+  supported: bits,
+  peer: bits,
+  curr_speed: kbps,
+  max_speed: kbps,
+});
+
+test("a port's description reads back as it was printed", () => {
+  fc.assert(
+    fc.property(portDesc, (port) => {
+      expect(parsePortDesc(formatPortDesc(port))).toEqual(port);
+    }),
+  );
+  const shown =
+    " 1(p1): addr:AA:55:aa:55:00:01\n     config:     PORT_DOWN\n     state:      LINK_DOWN 0x80\n";
+  expect(parsePortDesc(shown)).toMatchObject({ port_no: 1, name: "p1", config: 1, state: 0x81, curr: 0 });
+});
+
+test.each([
+  ["1: addr:00", '"1: addr:00" is not PORT(NAME): addr:ADDRESS'],
+  ["1(a): addr:00:00:00:00:00:01\n config: UP", "config: UP is not a name of a bit"],
+  ["1(a): addr:00:00:00:00:00:01\n speed: 1", 'speed: "1" is not N Mbps now, N Mbps max'],
+  ["1(a): addr:00:00:00:00:00:01\n color: 1", "unknown keyword color"],
+])("a port that is not one is refused: %j", (text, message) => {
+  expect(() => parsePortDesc(text)).toThrow(message);
 });
 
 test("durations have the decimals that they need", () => {
