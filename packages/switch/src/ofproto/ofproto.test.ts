@@ -89,6 +89,17 @@ describe("§7.4.1 a packet-in", () => {
   });
 });
 
+test("§7.2.1: port numbers have 32 bits, in matches, outputs and packet-ins", async () => {
+  const bench = await TestBench.open(1);
+  const far = await bench.addPort("far", { ofportRequest: 0x0012_3456 });
+  expect(far).toBe(0x0012_3456);
+  bench.flow({ in_port: far }, [output(1), output(OFPP.CONTROLLER)]);
+  bench.flow({ in_port: 1 }, [output(far)]);
+  expect(await bench.receive("far", frame(1, 2))).toEqual(["p1"]);
+  expect(await bench.receive("p1", frame(2, 1))).toEqual(["far"]);
+  expect(bench.packetIns).toMatchObject([{ match: { in_port: far } }]);
+});
+
 describe("OFPP_NORMAL", () => {
   const normal = async (ports: number): Promise<TestBench> => {
     const bench = await TestBench.open(ports);
@@ -121,6 +132,20 @@ describe("OFPP_NORMAL", () => {
     }
     expect(bench.bridge.macs().map((entry) => entry.mac)).toEqual(["00:00:00:00:00:02"]);
     expect(await bench.receive("p2", frame(2, 1))).toEqual(["p1", "p3"]);
+  });
+
+  test("floods flood_vlans always, and learns nothing there", async () => {
+    const bench = await normal(3);
+    bench.bridge.setFloodVlans([10]);
+    for (let i = 0; i < 2; i++) {
+      expect(await bench.receive("p1", frame(1, 2, { vid: 10 }))).toEqual(["p2", "p3"]);
+      expect(await bench.receive("p2", frame(2, 1, { vid: 10 }))).toEqual(["p1", "p3"]);
+    }
+    expect(bench.bridge.macs()).toEqual([]);
+    await bench.receive("p1", frame(1, 2, { vid: 20 }));
+    expect(await bench.receive("p2", frame(2, 1, { vid: 20 }))).toEqual(["p1"]);
+    bench.bridge.setFloodVlans([20]);
+    expect(await bench.receive("p2", frame(2, 1, { vid: 20 }))).toEqual(["p1", "p3"]);
   });
 
   test("keeps VLANs apart and tags as each port wants", async () => {
