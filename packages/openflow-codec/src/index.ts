@@ -27,7 +27,7 @@ export { type Json, JsonError } from "./schema/json.js";
 export type { Masked, OxmField } from "./schema/oxm-field.js";
 export { type SupportColumn, type SupportKind, supportedTable } from "./supported.js";
 export * from "./text/index.js";
-export type { Action, ActionInit } from "./v13/actions.js";
+export { ACTION_SET_ORDER, type Action, type ActionInit } from "./v13/actions.js";
 export * from "./v13/errors.js";
 export type { Instruction, InstructionInit } from "./v13/instructions.js";
 export { type Match, oxmField, oxmFields } from "./v13/match.js";

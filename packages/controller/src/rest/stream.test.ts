@@ -36,8 +36,8 @@ afterEach(async () => {
   await server.close();
 });
 
-// biome-ignore lint/suspicious/noExplicitAny: messages of many shapes.
-type Message = any;
+/** A message of the stream, or a JSON-RPC request. */
+type Message = Readonly<Record<string, unknown>>;
 
 /** A reader, and its messages as they come. */
 function reader(
@@ -60,7 +60,7 @@ function reader(
   });
   const next = (): Promise<Message> =>
     messages.length > 0
-      ? Promise.resolve(messages.shift())
+      ? Promise.resolve(messages.shift()!)
       : new Promise((resolve) => {
           waiting.push(resolve);
         });

@@ -64,23 +64,3 @@ export function change(packet: ModelPacket, action: Action): Change | undefined 
   const make = CHANGES[action.type] as ((packet: ModelPacket, action: Action) => Change) | undefined;
   return make?.(packet, action);
 }
-
-/** The order in which an action set is carried out (§5.10), where output and group come last. */
-export const ACTION_SET_ORDER: readonly Action["type"][] = [
-  "OFPAT_COPY_TTL_IN",
-  "OFPAT_POP_VLAN",
-  "OFPAT_POP_MPLS",
-  "OFPAT_POP_PBB",
-  "OFPAT_PUSH_MPLS",
-  "OFPAT_PUSH_PBB",
-  "OFPAT_PUSH_VLAN",
-  "OFPAT_COPY_TTL_OUT",
-  "OFPAT_DEC_NW_TTL",
-  "OFPAT_DEC_MPLS_TTL",
-  "OFPAT_SET_MPLS_TTL",
-  "OFPAT_SET_NW_TTL",
-  "OFPAT_SET_FIELD",
-  "OFPAT_SET_QUEUE",
-  "OFPAT_GROUP",
-  "OFPAT_OUTPUT",
-];

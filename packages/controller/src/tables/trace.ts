@@ -1,4 +1,5 @@
 import {
+  ACTION_SET_ORDER,
   type Action,
   type Bucket,
   formatInstructions,
@@ -12,7 +13,7 @@ import {
   OFPTT,
   type Port,
 } from "@sluice/openflow-codec";
-import { ACTION_SET_ORDER, change } from "./actions.js";
+import { change } from "./actions.js";
 import { type ModelPacket, withField } from "./packet.js";
 import type { ModelFlow, ModelGroup, SwitchTables } from "./switch-tables.js";
 
@@ -326,12 +327,11 @@ function writeAction(set: Action[], action: Action): void {
   else set[at] = action;
 }
 
+const RANKS = new Map<Action["type"], number>(ACTION_SET_ORDER.map((type, rank) => [type, rank]));
+
 /** As an action set is carried out: an output only where there is no group (§5.10). */
 function inOrder(set: readonly Action[]): Action[] {
-  const rank = (action: Action): number => {
-    const at = ACTION_SET_ORDER.indexOf(action.type);
-    return at < 0 ? ACTION_SET_ORDER.length : at;
-  };
+  const rank = ({ type }: Action): number => RANKS.get(type) ?? RANKS.size;
   const hasGroup = set.some(({ type }) => type === "OFPAT_GROUP");
   return set.filter(({ type }) => type !== "OFPAT_OUTPUT" || !hasGroup).sort((a, b) => rank(a) - rank(b));
 }

@@ -98,3 +98,23 @@ export interface ActionBox {
   value: Action;
   init: ActionInit;
 }
+
+/** The order in which an action set is carried out (1.3.5 §5.10); the output comes last, and only without a group. */
+export const ACTION_SET_ORDER = [
+  "OFPAT_COPY_TTL_IN",
+  "OFPAT_POP_VLAN",
+  "OFPAT_POP_MPLS",
+  "OFPAT_POP_PBB",
+  "OFPAT_PUSH_MPLS",
+  "OFPAT_PUSH_PBB",
+  "OFPAT_PUSH_VLAN",
+  "OFPAT_COPY_TTL_OUT",
+  "OFPAT_DEC_NW_TTL",
+  "OFPAT_DEC_MPLS_TTL",
+  "OFPAT_SET_NW_TTL",
+  "OFPAT_SET_MPLS_TTL",
+  "OFPAT_SET_FIELD",
+  "OFPAT_SET_QUEUE",
+  "OFPAT_GROUP",
+  "OFPAT_OUTPUT",
+] as const;
