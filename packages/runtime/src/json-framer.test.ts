@@ -82,6 +82,21 @@ test("integers of 64 bits survive; digits in strings stay strings", () => {
   expect(stringifyJson(value)).toBe(text.replace("1.5e3", "1500"));
 });
 
+test("no string is taken for an integer, whatever it begins with", () => {
+  const big = 12345678901234567890n;
+  fc.assert(
+    fc.property(
+      fc.array(fc.constantFrom("\0", "\\", '"', "1234567890123456", "integer:", ":", " "), { maxLength: 6 }),
+      (parts) => {
+        const text = parts.join("");
+        const value = { [text]: [text, big], x: { y: text } };
+        expect(parseJson(stringifyJson(value))).toEqual(value);
+      },
+    ),
+    { examples: [[["\0", "integer:", "1234567890123456"]], [["\0", "1234567890123456"]], [["\0", "\0"]]] },
+  );
+});
+
 test.each([
   "1e999",
   "-1e309",

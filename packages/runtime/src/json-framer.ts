@@ -134,10 +134,13 @@ export class JsonFramer {
 
 // Where a number may start: one with digits enough to be rounded, or an exponent that may be beyond any double.
 const NOTABLE_NUMBER = /(?:^|[[,:\s])-?(?:\d{16}|\d[\d.]*[eE]\+?\d\d)/;
-const TOKEN = /"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
+// A string (with the colon behind it where it is a name) or a number.
+const TOKEN = /"(?:[^"\\]|\\.)*"(\s*:)?|-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?/g;
 const INTEGER = /^-?\d{16,400}$/;
-// No string of a peer's can begin so: JSON.parse gets it only from here.
-const MARK = "\0integer:";
+// An integer that JSON.parse would round goes through it as a string behind this mark; a string that begins with the mark
+// gets a second one.
+const MARK = "\0";
+const MARK_TEXT = "\\u0000";
 
 /** JSON.parse, except that an integer which a number cannot hold exactly becomes a bigint, and that any other number too
  *  large for a double is refused, as Open vSwitch does. Throws JsonFramingError. */
@@ -152,19 +155,21 @@ export const parseJson = (text: string): unknown => {
 
 /** `value` is what JSON.parse made of the text. */
 const parseNotable = (text: string, value: unknown): unknown => {
-  const marked = text.replace(TOKEN, (token) => {
-    if (token.startsWith('"') || Number.isSafeInteger(Number(token))) return token;
-    if (INTEGER.test(token)) return `"\\u0000integer:${token}"`;
+  const marked = text.replace(TOKEN, (token, colon: string | undefined) => {
+    if (token.startsWith('"'))
+      return colon === undefined && token.startsWith(MARK_TEXT, 1) ? `"${MARK_TEXT}${token.slice(1)}` : token;
+    if (Number.isSafeInteger(Number(token))) return token;
+    if (INTEGER.test(token)) return `"${MARK_TEXT}${token}"`;
     if (!Number.isFinite(Number(token)))
       throw new RangeError(`number out of range: ${token.length > 24 ? `${token.slice(0, 20)}…` : token}`);
     return token;
   });
   if (marked === text) return value;
-  return JSON.parse(marked, (_key, member: unknown) =>
-    typeof member === "string" && member.startsWith(MARK) && /^-?\d+$/.test(member.slice(MARK.length))
-      ? BigInt(member.slice(MARK.length))
-      : member,
-  );
+  return JSON.parse(marked, (_key, member: unknown) => {
+    if (typeof member !== "string" || !member.startsWith(MARK)) return member;
+    const rest = member.slice(MARK.length);
+    return rest.startsWith(MARK) ? rest : BigInt(rest);
+  });
 };
 
 /** JSON.stringify that writes bigints as integers. */
