@@ -78,3 +78,47 @@ test("a rotated file is opened again", () => {
   expect(readFileSync(`${path}.1`, "utf8")).toMatch(/\|one\n$/);
   expect(readFileSync(path, "utf8")).toMatch(/\|two\n$/);
 });
+
+test("a pattern lays out the lines of one destination, with Open vSwitch's escapes", () => {
+  const logs = registry();
+  const path = join(dir, "x.log");
+  logs.openFile(path);
+  logs.setSpec("PATTERN:console:[%-6p|%6p|%06N|%Q|%c%T|%%] %m %D{%e %b %y, %T.#####}");
+  logs.module("m").info("one\u001b");
+  expect(lines).toEqual(["[INFO  |  INFO|000001|Q|m|%] one\\x1b 31 Jan 26, 10:00:00.00000\n"]);
+  expect(readFileSync(path, "utf8")).toBe("2026-01-31T10:00:00.000Z|00001|m|INFO|one\\x1b\n");
+  expect(logs.listPatterns().split("\n").slice(2)).toEqual([
+    "CONSOLE  none                              [%-6p|%6p|%06N|%Q|%c%T|%%] %m %D{%e %b %y, %T.#####}",
+    "FILE     none                              %D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c|%p|%m",
+    "",
+  ]);
+  expect(() => logs.setSpec("PATTERN:syslog:%m")).toThrow('unknown destination "syslog"');
+});
+
+test("a closed file takes no lines until it is opened again", () => {
+  const logs = registry();
+  expect(() => logs.reopenFile()).toThrow("Logging to file not configured");
+  const path = join(dir, "x.log");
+  logs.openFile(path);
+  const log = logs.module("m");
+  logs.closeFile();
+  log.info("one");
+  logs.reopenFile();
+  log.info("two");
+  expect(readFileSync(path, "utf8")).toMatch(/^[^\n]*\|two\n$/);
+});
+
+test("the limit on lines that repeat is lifted for a module, and set again", () => {
+  const logs = registry();
+  const [a, b] = [logs.module("a"), logs.module("b")];
+  const count = (log: typeof a): number => {
+    const before = lines.length;
+    for (let i = 0; i < 100; i++) log.warn("again");
+    return lines.length - before;
+  };
+  logs.limitRate(["a"], false);
+  expect([count(a), count(b)]).toEqual([100, 60]);
+  logs.limitRate([], true);
+  expect([count(a), count(b)]).toEqual([60, 0]);
+  expect(() => logs.limitRate(["none"], true)).toThrow("unknown module");
+});

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { type Clock, realClock } from "./clock.js";
+import { patternFormat } from "./log-pattern.js";
 import { RateLimiter } from "./rate-limit.js";
 
 /** From the most to the least important; a destination set to a level takes it and all before it. */
@@ -32,8 +33,13 @@ export interface LogRecord {
   readonly text: string;
 }
 
-/** Makes a record one line, with its newline. What `text` holds came from the network: it must be escaped. */
-export type LineFormat = (record: LogRecord) => string;
+/** How lines look. */
+export interface LineFormat {
+  /** The pattern of it, for `vlog/list-pattern`. */
+  readonly pattern: string;
+  /** Makes a record one line, with its newline. What `text` holds came from the network: it must be escaped. */
+  readonly line: (record: LogRecord) => string;
+}
 
 export interface LogOptions {
   clock?: Clock;
@@ -45,23 +51,20 @@ export interface LogOptions {
   format?: LineFormat;
 }
 
+const PATTERN_SPEC = /^pattern:([^:]*):(.*)$/is;
+
 const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
 
-// Text that came from the network must not be able to forge a line or to drive a terminal.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
-const CONTROL = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g;
-const escapeControl = (text: string): string =>
-  text.replace(CONTROL, (c) => (c === "\n" ? "\\n" : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`));
-
-/** As Open vSwitch has them: `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. */
-const vlogLine: LineFormat = ({ wallMs, sequence, module, level, text }) =>
-  `${new Date(wallMs).toISOString()}|${String(sequence).padStart(5, "0")}|${module}|${level.toUpperCase()}|${escapeControl(text)}\n`;
+/** Open vSwitch's, with milliseconds: `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. */
+const VLOG_PATTERN = "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c|%p|%m";
 
 type Write = (module: Module, level: LogSeverity, text: string) => void;
 
 class Module implements Log {
   readonly name: string;
   readonly levels: Record<LogDestination, LogLevel>;
+  /** Whether lines that repeat too often are dropped. */
+  isLimited = true;
   readonly #write: Write;
 
   constructor(name: string, levels: Record<LogDestination, LogLevel>, write: Write) {
@@ -91,15 +94,17 @@ class Module implements Log {
   }
 }
 
-/** All modules' logs, their levels and where lines go. Lines that repeat too often are dropped and counted. */
+/** All modules' logs, their levels, and where lines go and how they look. Lines that repeat too often are dropped and
+ *  counted. */
 export class LogRegistry {
   readonly #clock: Clock;
   readonly #console: (line: string) => void;
   readonly #modules = new Map<string, Module>();
   readonly #defaults: Record<LogDestination, LogLevel>;
   readonly #limiter: RateLimiter;
-  #file: { path: string; fd: number } | undefined;
-  readonly #format: LineFormat;
+  readonly #formats: Record<LogDestination, LineFormat>;
+  /** Without `fd` it is closed for now. */
+  #file: { path: string; fd: number | undefined } | undefined;
   #sequence = 0;
 
   constructor(options: LogOptions = {}) {
@@ -107,7 +112,8 @@ export class LogRegistry {
     this.#console = options.console ?? ((line) => void process.stderr.write(line));
     this.#defaults = { console: options.level ?? "info", file: options.level ?? "info" };
     this.#limiter = new RateLimiter(this.#clock);
-    this.#format = options.format ?? vlogLine;
+    const format = options.format ?? patternFormat(VLOG_PATTERN);
+    this.#formats = { console: format, file: format };
   }
 
   /** Lines dropped so far because they repeated too often. */
@@ -136,8 +142,13 @@ export class LogRegistry {
   }
 
   /** `[MODULE][:DESTINATION[:LEVEL]]` in any order, as `ovs-appctl vlog/set` takes it: what is not named is any
-   *  module, any destination, level dbg. Throws a one-line Error on an unknown word. */
+   *  module, any destination, level dbg. Or `PATTERN:DESTINATION:PATTERN`. Throws a one-line Error on an unknown word. */
   setSpec(spec: string): void {
+    const [, name, pattern] = PATTERN_SPEC.exec(spec) ?? [];
+    if (name !== undefined && pattern !== undefined) {
+      this.#setPattern(name.toLowerCase(), pattern);
+      return;
+    }
     let module = "ANY";
     let destination: LogDestination | "ANY" = "ANY";
     let level: LogLevel = "dbg";
@@ -150,6 +161,23 @@ export class LogRegistry {
       else throw new Error(`no destination, level, or module "${word}"`);
     }
     this.set(module, destination, level);
+  }
+
+  #setPattern(name: string, pattern: string): void {
+    const destinations = LOG_DESTINATIONS.filter((destination) => name === "any" || destination === name);
+    if (destinations.length === 0) throw new Error(`unknown destination "${name}"`);
+    for (const destination of destinations) this.#formats[destination] = patternFormat(pattern);
+  }
+
+  /** Whether lines of these modules, of all where none is named, are dropped when they repeat too often. Throws a one-line
+   *  Error on an unknown module. */
+  limitRate(names: readonly string[], isLimited: boolean): void {
+    const isAll = names.length === 0 || names.some((name) => name.toLowerCase() === "any");
+    const modules = isAll ? [...this.#modules.values()] : names.map((name) => this.#modules.get(name));
+    for (const module of modules) {
+      if (!module) throw new Error("unknown module");
+      module.isLimited = isLimited;
+    }
   }
 
   /** Every module with its levels, as text for `vlog/list`. */
@@ -168,25 +196,43 @@ export class LogRegistry {
     );
   }
 
+  /** Each destination with its pattern, as text for `vlog/list-pattern`. Nothing is put before a line. */
+  listPatterns(): string {
+    const line = (name: string, prefix: string, format: string): string =>
+      `${name.padEnd(8)} ${prefix.padEnd(32)}  ${format}\n`;
+    return (
+      line("", "prefix", "format") +
+      line("", "------", "------") +
+      LOG_DESTINATIONS.map((d) => line(d.toUpperCase(), "none", this.#formats[d].pattern)).join("")
+    );
+  }
+
   /** Appends from now on to the file at `path`. Throws the operating system's error. */
   openFile(path: string): void {
     const fd = openSync(path, "a", 0o640);
-    this.#closeFile();
+    this.closeFile();
     this.#file = { path, fd };
   }
 
-  /** Closes and opens the file again, after a rotation. */
+  /** Closes and opens the file again, after a rotation. Throws where there never was one. */
   reopenFile(): void {
-    if (this.#file) this.openFile(this.#file.path);
+    if (!this.#file) throw new Error("Logging to file not configured");
+    this.openFile(this.#file.path);
   }
 
-  #closeFile(): void {
-    if (this.#file) closeSync(this.#file.fd);
-    this.#file = undefined;
+  /** Lines go to the file no more, until it is opened again. */
+  closeFile(): void {
+    if (this.#file?.fd === undefined) return;
+    closeSync(this.#file.fd);
+    this.#file.fd = undefined;
   }
 
   readonly #write: Write = (module, level, text) => {
     if (!module.enabled(level)) return;
+    if (!module.isLimited) {
+      this.#emit(module, level, text);
+      return;
+    }
     const verdict = this.#limiter.check(module.name, level, text);
     if (!verdict.pass) return;
     if (verdict.dropped > 0) {
@@ -198,11 +244,12 @@ export class LogRegistry {
 
   #emit(module: Module, level: LogSeverity, text: string): void {
     const wallMs = this.#clock.wallNow();
-    const line = this.#format({ wallMs, sequence: ++this.#sequence, module: module.name, level, text });
-    if (rank(module.levels.console) >= rank(level)) this.#console(line);
-    if (this.#file && rank(module.levels.file) >= rank(level)) {
+    const record = { wallMs, sequence: ++this.#sequence, module: module.name, level, text };
+    const goesTo = (destination: LogDestination): boolean => rank(module.levels[destination]) >= rank(level);
+    if (goesTo("console")) this.#console(this.#formats.console.line(record));
+    if (this.#file?.fd !== undefined && goesTo("file")) {
       try {
-        writeSync(this.#file.fd, line);
+        writeSync(this.#file.fd, this.#formats.file.line(record));
       } catch {
         // A full disk must not stop the program; the console still has the line.
       }

@@ -1,4 +1,4 @@
-import type { LineFormat, LogSeverity } from "@sluice/runtime";
+import type { LineFormat, LogRecord, LogSeverity } from "@sluice/runtime";
 import { type Logger, pino } from "pino";
 
 /** Our severities by pino's names. */
@@ -23,7 +23,7 @@ export function jsonLines(): LineFormat {
     },
   );
   const modules = new Map<string, Logger>();
-  return ({ wallMs, sequence, module, level, text }) => {
+  const lineOf = ({ wallMs, sequence, module, level, text }: LogRecord): string => {
     let logger = modules.get(module);
     if (logger === undefined) {
       logger = root.child({ module });
@@ -33,4 +33,5 @@ export function jsonLines(): LineFormat {
     logger[PINO[level]]({ seq: sequence }, text);
     return line.replace(UNSAFE, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
   };
+  return { pattern: "json", line: lineOf };
 }
