@@ -68,8 +68,16 @@ function read(given: Uint8Array, body: (b: Uint8Array, at: number, end: number) 
 
 /** Writes a message at `at`; answers where it ends. Throws EncodeError for a value that has no encoding, and
  *  RangeError when the target is too small (bytes from `at` on are then undefined). */
-export function encodeInto(message: OfMessageInit, target: Uint8Array, at = 0): number {
-  const end = compiled.encode(target, at, message);
+export const encodeInto = (message: OfMessageInit, target: Uint8Array, at = 0): number =>
+  checkedEnd(compiled.encode(target, at, message), target, at);
+
+/** As `encodeInto`, for a message that somebody wrote: the fields of its matches may stand in any order, and go out with
+ *  those first that others need, as switches ask (OpenFlow 1.3.5 §7.2.3.6). A message that was decoded is written byte
+ *  for byte by `encodeInto` only. */
+export const encodeOrderedInto = (message: OfMessageInit, target: Uint8Array, at = 0): number =>
+  checkedEnd(compiled.encodeOrdered(target, at, message), target, at);
+
+function checkedEnd(end: number, target: Uint8Array, at: number): number {
   if (end - at > OFP_MAX_LENGTH) {
     throw new EncodeError("length", `the message takes ${end - at} bytes, of at most ${OFP_MAX_LENGTH}`);
   }

@@ -5,6 +5,7 @@ export {
   decoderWith,
   encode,
   encodeInto,
+  encodeOrderedInto,
   type FlowModWith,
   fromJson,
   interpret,

@@ -1,6 +1,6 @@
 // Hot path. What one turn of the event loop sends to one switch is encoded into one buffer and leaves in one write:
 // no buffer, promise or timer per message.
-import { encodeInto, type OfMessageInit } from "@sluice/openflow-codec";
+import { encodeOrderedInto, type OfMessageInit } from "@sluice/openflow-codec";
 import { writeU32 } from "@sluice/wire";
 
 /** Where a batch of whole messages goes. */
@@ -25,7 +25,7 @@ export class Outbox {
   add(sink: Sink, message: OfMessageInit, xid: number): void {
     this.#reserve(sink);
     const start = this.#at;
-    this.#at = encodeInto(message, this.#buffer, start);
+    this.#at = encodeOrderedInto(message, this.#buffer, start);
     writeU32(this.#buffer, start + 4, xid);
   }
 

@@ -16,6 +16,8 @@ export interface Compiled {
   readonly decode: (b: Uint8Array, at: number, end: number) => unknown;
   /** Writes a value at `at`; answers its end, which may lie past the target's. Throws EncodeError. */
   readonly encode: (b: Uint8Array, at: number, value: unknown) => number;
+  /** The same, with the fields of each match in an order in which what a field needs stands before it. */
+  readonly encodeOrdered: (b: Uint8Array, at: number, value: unknown) => number;
   readonly source: string;
 }
 
@@ -146,16 +148,18 @@ export function compile(
     `const [${constants}] = constants;`,
     "let P = 0; // where the last part ended that has no window of its own",
     "let D = 0; // how deep in lists of their own kind",
+    "let ORDERED = false; // whether a match's fields are to stand behind those that they need",
     MATCHES,
     ...functions,
     `function decode(b, at, end) { D = 0; return d_${e.name(root)}(b, at, end); }`,
     `function encode(b, at, value) { D = 0; return e_${e.name(root)}(b, at, value); }`,
-    "return { decode, encode };",
+    `function encodeOrdered(b, at, value) { ORDERED = true; try { return encode(b, at, value); } finally { ORDERED = false; } }`,
+    "return { decode, encode, encodeOrdered };",
   ].join("\n\n");
   const made = new Function("runtime", "constants", source) as (
     runtime: object,
     constants: readonly unknown[],
-  ) => Pick<Compiled, "decode" | "encode">;
+  ) => Omit<Compiled, "source">;
   return { ...made(runtime, e.constants), source };
 }
 
@@ -220,6 +224,14 @@ function e_match(b, at, m, key) {
   b[at + 3] = length;
   return pad_to(b, at, end, 8);
 }
+// Whether all are fields of OFPXMC_OPENFLOW_BASIC, by their numbers: those that others need have the lower ones.
+function rises(b, at, end) {
+  for (let p = at, last = -1; p < end; p += 4 + b[p + 3]) {
+    if (b[p] !== 0x80 || b[p + 1] !== 0 || b[p + 2] < last) return false;
+    last = b[p + 2];
+  }
+  return true;
+}
 function e_oxms(b, at, m, key) {
   if (m === undefined) return at;
   if (typeof m !== "object" || m === null) bad(key, m, "an object of match fields");
@@ -232,7 +244,7 @@ function e_oxms(b, at, m, key) {
   } catch (error) {
     throw within(error, key);
   }
-  return p;
+  return ORDERED && !rises(b, at, p) && is_late(m) ? e_oxms(b, at, in_order(m), key) : p;
 }
 function e_one_oxm(b, at, m, key, mask) {
   if (typeof m !== "object" || m === null) bad(key, m, "an object with one match field");

@@ -18,6 +18,7 @@ import { customCodecs } from "./custom.js";
 import type { CustomNode } from "./declare.js";
 import { EncodeError, type ErrorRef, OfDecodeError, recode, within } from "./error.js";
 import type { OxmField } from "./oxm-field.js";
+import { matchOrder } from "./oxm-order.js";
 import { BAD_OXM_LEN, oxmCodec, show, writeIpv6Text } from "./oxm-wire.js";
 
 /** What generated source calls. */
@@ -173,6 +174,7 @@ export function createRuntime(fields: readonly OxmField[]) {
     set_field_error: setFieldError,
     d_oxm_slow: oxm.read,
     e_oxm_slow: oxm.write,
+    ...matchOrder(fields),
     write_id: oxm.writeId,
     /** A header without payload is no match: its error is its list's. */
     read_id(b: Uint8Array, at: number, end: number, key: string, ref: ErrorRef) {
