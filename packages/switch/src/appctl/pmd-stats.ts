@@ -8,6 +8,9 @@ const cleared = new WeakMap<Dpif, readonly Counters[]>();
 
 const STAGES = ["receive", "parse", "emc", "megaflow", "actions", "send"] as const;
 
+/** How the names of counters begin that tell how long the thread's turns took. */
+const TURNS = "turns_";
+
 async function since({ dpif }: { dpif: Dpif }): Promise<Counters[]> {
   const before = cleared.get(dpif) ?? [];
   const threads = await dpif.threadCounters();
@@ -20,7 +23,8 @@ async function since({ dpif }: { dpif: Dpif }): Promise<Counters[]> {
 }
 
 /** dpif-netdev/pmd-stats-show: per thread, in Open vSwitch's words; times are ns where Open vSwitch counts cycles. A
- *  line at the end says which part of a packet's way takes how long, by a sample of packets. */
+ *  line at the end says which part of a packet's way takes how long, by a sample of packets,
+ *  and another how long the thread is busy before it looks for packets again. */
 export async function pmdStatsShow(bridges: Bridges): Promise<string> {
   let text = "";
   for (const backer of bridges.backers()) {
@@ -73,6 +77,11 @@ function lines(counters: Counters): string {
   if (sampled > 0) {
     const stages = STAGES.map((stage) => `${stage} ${ratio(of(`sampled_${stage}_ns`), sampled)}`).join(", ");
     rows.push(`ns per packet by stage: ${stages} (${sampled} packets sampled)`);
+  }
+  const turns = Object.entries(counters).filter(([name, count]) => name.startsWith(TURNS) && count > 0);
+  if (turns.length > 0) {
+    const classes = turns.map(([name, count]) => `${name.slice(TURNS.length).replaceAll("_", " ")} ${count}`);
+    rows.push(`turns by time: ${classes.join(", ")}`);
   }
   return rows.map((row) => `  ${row}\n`).join("");
 }

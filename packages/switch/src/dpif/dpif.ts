@@ -20,6 +20,9 @@ export interface Dpif {
   /** Installs a megaflow, or gives the one with this `id` new actions. `key` and `mask` must not change after; `key.in_port`
    *  is the datapath's port number. */
   flowPut(flow: DpFlow): void;
+  /** The megaflow `old` becomes `id`, with other actions: no packet finds none in between, and each is counted for the
+   *  one by whose actions it went. The last statistics of `old` come in "stats". An unknown `old` is ignored. */
+  flowReplace(old: number, id: number, actions: readonly OdpAction[]): void;
   /** Its last statistics come in "stats" before it is forgotten. An unknown id is ignored. */
   flowDel(id: number): void;
   flowFlush(): void;

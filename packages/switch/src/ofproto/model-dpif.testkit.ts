@@ -135,6 +135,14 @@ export class ModelDpif implements Dpif {
     this.flows.set(flow.id, { ...flow, key: flow.key.slice(), mask: flow.mask.slice() });
   }
 
+  flowReplace(old: number, id: number, actions: readonly OdpAction[]): void {
+    const flow = this.flows.get(old);
+    if (!flow) return;
+    this.#tell([old]);
+    this.flows.delete(old);
+    this.flows.set(id, { ...flow, id, actions });
+  }
+
   flowDel(id: number): void {
     this.flows.delete(id);
     this.#tell([id]);

@@ -3,8 +3,6 @@
 import type { OdpAction } from "../../dpif/actions.js";
 import {
   DATAGRAM,
-  type DpFlow,
-  type FlowStatsDelta,
   type MeterConfig,
   type MeterStats,
   type Offload,
@@ -12,18 +10,20 @@ import {
   type QueuesConfig,
   type Upcall,
 } from "../../dpif/dpif.js";
-import type { FlowKey } from "../../flow/flow-key.js";
-import { LANE_IN_PORT, LANE_RECIRC_ID, LANE_TCI2_FLAGS, LANES_IPV4 } from "../../flow/lanes.js";
+import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_TCI2_FLAGS, LANES_IPV4 } from "../../flow/lanes.js";
 import type { Netdev } from "../../netdev/netdev.js";
 import { GSO_NONE, Packet } from "../../netdev/packet.js";
 import { finishChecksum } from "./checksum.js";
 import { Context } from "./context.js";
+import type { PackedCounts } from "./counts.js";
 import { Emc, hashKey } from "./emc.js";
 import { Executor, type ExecutorHost } from "./executor.js";
 import { Megaflows } from "./megaflow.js";
 import { Meter } from "./meter.js";
-import { compileActions } from "./ops.js";
 import { DatapathCounters, Port } from "./port.js";
+import { Programs } from "./programs.js";
+import type { RawUpcall } from "./records.js";
 import { Shaper } from "./shaper.js";
 import { STAGES, Stage, Stages } from "./stages.js";
 
@@ -31,9 +31,10 @@ import { STAGES, Stage, Stages } from "./stages.js";
 export interface DatapathHost {
   /** Clock ms. */
   now(): number;
-  /** Whether the slow path has room for an upcall from this port. */
-  hasRoom(odpPort: number): boolean;
-  upcall(upcall: Upcall): void;
+  /** Whether the slow path has room for an upcall from this port with so many lanes and bytes. */
+  hasRoom(odpPort: number, lanes: number, size: number): boolean;
+  /** What it is told is overwritten by the next. */
+  upcall(upcall: RawUpcall): void;
 }
 
 const EMC_PLACES = 8192;
@@ -42,7 +43,6 @@ const EMC_STRIDE = 16;
 const EMC_WIDE_STRIDE = 36;
 /** Packets of the slow path that go out together. */
 const MAX_EXECUTING = 32;
-const MAX_FLOWS = 1 << 20;
 const SCTP_CSUM_OFFSET = 8;
 
 /** The datapath itself: ports, caches, megaflows. It knows no thread and no clock of its own. */
@@ -54,6 +54,7 @@ export class Datapath implements ExecutorHost {
   readonly #ports: (Port | undefined)[] = [];
   /** Ports with queues. */
   #shaped: Port[] = [];
+  readonly #programs = new Programs();
   readonly #flows: Megaflows;
   readonly #emc = new Emc(EMC_PLACES, EMC_STRIDE);
   /** For keys that are longer: ARP, MPLS, IPv6. */
@@ -65,11 +66,24 @@ export class Datapath implements ExecutorHost {
   #executing = 0;
   readonly #ctx = new Context(this.#executePackets[0]!);
 
-  constructor(host: DatapathHost, maxFlows = MAX_FLOWS) {
+  readonly #raw: RawUpcall;
+
+  /** `slots`: flows that it has memory for at first. */
+  constructor(host: DatapathHost, slots?: number) {
     this.#host = host;
     this.now = host.now();
     this.#stages = new Stages(() => host.now());
-    this.#flows = new Megaflows(maxFlows);
+    this.#flows = new Megaflows(this.#programs, slots);
+    this.#raw = {
+      kind: "miss",
+      odpPort: 0,
+      cookie: 0,
+      key: this.#ctx.key,
+      lanes: 0,
+      packet: this.#ctx.packet,
+      size: 0,
+      offload: undefined,
+    };
     this.#executor = new Executor(this, this.#ports);
   }
 
@@ -148,16 +162,10 @@ export class Datapath implements ExecutorHost {
     this.#executor.run(ctx, this.#flows.ops(slot));
   }
 
-  /** Carries out actions on a packet from the slow path; `flush` has to follow, some packets later. Throws a RangeError
-   *  for actions that there are not. */
-  execute(
-    frame: Uint8Array,
-    odpPort: number,
-    actions: readonly OdpAction[],
-    key?: FlowKey,
-    offload?: Offload,
-  ): void {
-    const ops = compileActions(actions);
+  /** Carries out a program on a packet from the slow path that was looked up with this recirc_id; `flush` has to
+   *  follow, some packets later. Where there is no such program, nothing happens. */
+  execute(frame: Uint8Array, odpPort: number, program: number, recirc: number, offload?: Offload): void {
+    if (!this.#programs.has(program)) return;
     this.counters.executes++;
     if (this.#executing === MAX_EXECUTING) this.flush();
     let packet = this.#executePackets[this.#executing];
@@ -171,39 +179,46 @@ export class Datapath implements ExecutorHost {
     }
     if (offload) setOffload(packet, offload);
     this.now = this.#host.now();
-    this.#ctx.begin(packet, odpPort, key ? key[LANE_RECIRC_ID]! : 0);
+    this.#ctx.begin(packet, odpPort, recirc);
     if (offload?.isDatagram === true) this.#ctx.isDatagram = true;
-    this.#executor.run(this.#ctx, ops);
+    this.#executor.run(this.#ctx, this.#programs.ops(program));
     if (packet.held !== 0) this.#executing++;
   }
 
-  /** Throws a RangeError for actions that there are not. */
-  flowPut(flow: DpFlow): void {
-    if (!this.#flows.put(flow)) this.counters.flows_refused++;
+  /** Throws a RangeError for actions that the datapath does not have; flows with the program drop then, and
+   *  packets are not executed. */
+  programPut(program: number, actions: readonly OdpAction[]): void {
+    this.#programs.put(program, actions);
   }
 
-  flowDel(id: number): FlowStatsDelta | undefined {
-    return this.#flows.remove(id);
+  programDel(program: number): void {
+    this.#programs.delete(program);
   }
 
-  /** Removes all flows; gives their last counts. */
-  flowFlush(): FlowStatsDelta[] {
-    const deltas = this.#flows.takeCounts();
-    for (const id of [...this.#flows.ids()]) this.#flows.remove(id);
-    return deltas;
+  flowPut(slot: number, id: number, key: FlowKey, mask: FlowMask, program: number): void {
+    this.#flows.put(slot, id, key, mask, program);
+  }
+
+  /** The flow's last counts go to `counts`. */
+  flowReplace(slot: number, id: number, program: number, counts: PackedCounts): void {
+    this.#flows.replace(slot, id, program, counts);
+  }
+
+  flowDel(slot: number, counts: PackedCounts): void {
+    this.#flows.remove(slot, counts);
   }
 
   get hasCounts(): boolean {
     return this.#flows.hasCounts;
   }
 
-  takeCounts(): FlowStatsDelta[] {
-    return this.#flows.takeCounts();
+  /** Begins to pack what flows have counted; goes on with at most so many, and says whether that was all. */
+  beginPacking(): void {
+    this.#flows.beginPacking();
   }
 
-  /** The same, packed for another thread. */
-  packCounts(): Float64Array<ArrayBuffer> {
-    return this.#flows.packCounts(this.#host.now());
+  pack(limit: number, counts: PackedCounts): boolean {
+    return this.#flows.pack(limit, counts);
   }
 
   /** `memory`: of `meterMemory`, where others meter the same. */
@@ -280,9 +295,8 @@ export class Datapath implements ExecutorHost {
 
   #miss(ctx: Context): void {
     const { packet } = ctx;
-    const odpPort = ctx.key[LANE_IN_PORT]!;
     this.counters.misses++;
-    if (!this.#mayUpcall(odpPort)) {
+    if (!this.#mayUpcall(ctx, packet.size)) {
       this.counters.misses_lost++;
       return;
     }
@@ -299,12 +313,12 @@ export class Datapath implements ExecutorHost {
   }
 
   upcallAction(ctx: Context, cookie: number, maxLen: number): void {
-    if (!this.#mayUpcall(ctx.key[LANE_IN_PORT]!)) return;
-    this.#upcall(ctx, "action", cookie, Math.min(maxLen, ctx.packet.size), undefined);
+    const size = Math.min(maxLen, ctx.packet.size);
+    if (this.#mayUpcall(ctx, size)) this.#upcall(ctx, "action", cookie, size, undefined);
   }
 
-  #mayUpcall(odpPort: number): boolean {
-    if (this.#host.hasRoom(odpPort)) {
+  #mayUpcall({ key, lanes }: Context, size: number): boolean {
+    if (this.#host.hasRoom(key[LANE_IN_PORT]!, lanes, size)) {
       this.counters.upcalls++;
       return true;
     }
@@ -313,17 +327,16 @@ export class Datapath implements ExecutorHost {
   }
 
   #upcall(ctx: Context, kind: Upcall["kind"], cookie: number, size: number, offload?: Offload): void {
-    const { packet } = ctx;
-    const upcall: Upcall = {
-      kind,
-      odpPort: ctx.key[LANE_IN_PORT]!,
-      packet: packet.buffer.slice(packet.start, packet.start + size),
-      key: ctx.key.slice(),
-      cookie,
-      totalLen: packet.size,
-    };
-    if (offload) upcall.offload = offload;
-    this.#host.upcall(upcall);
+    const raw = this.#raw;
+    raw.kind = kind;
+    raw.odpPort = ctx.key[LANE_IN_PORT]!;
+    raw.cookie = cookie;
+    raw.key = ctx.key;
+    raw.lanes = ctx.lanes;
+    raw.packet = ctx.packet;
+    raw.size = size;
+    raw.offload = offload;
+    this.#host.upcall(raw);
   }
 }
 

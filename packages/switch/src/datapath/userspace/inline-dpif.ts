@@ -8,7 +8,6 @@ import type {
   DpPort,
   DpPortChange,
   DpPortSpec,
-  FlowStatsDelta,
   MeterConfig,
   MeterStats,
   NetdevStats,
@@ -16,13 +15,16 @@ import type {
   QueueStats,
   QueuesConfig,
   Recirculated,
-  Upcall,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
+import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { DummyHub, DummyNetdev } from "../../netdev/dummy.js";
 import { Packet } from "../../netdev/packet.js";
+import { deltasOf, PackedCounts } from "./counts.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
-import { defaultMac, STATS_PERIOD_MS, type UserspaceDpifOptions } from "./options.js";
+import { FlowDirectory } from "./flow-directory.js";
+import { defaultMac, MAX_FLOWS, STATS_PERIOD_MS, type UserspaceDpifOptions } from "./options.js";
+import { ownUpcall, type RawUpcall } from "./records.js";
 import { rehearse } from "./rehearsal.js";
 
 /** Frames and packets to execute that came while the datapath was at work, at most. */
@@ -42,6 +44,8 @@ export class InlineDpif implements Dpif, DatapathHost {
   readonly #options: UserspaceDpifOptions;
   readonly #dummies: DummyHub;
   readonly #datapath: Datapath;
+  readonly #directory: FlowDirectory;
+  readonly #counts = new PackedCounts();
   readonly #open = new Map<number, OpenPort>();
   readonly #packet = new Packet();
   readonly #queue: (() => void)[] = [];
@@ -52,7 +56,18 @@ export class InlineDpif implements Dpif, DatapathHost {
   constructor(options: UserspaceDpifOptions) {
     this.#options = options;
     this.#dummies = options.dummies ?? new DummyHub();
-    this.#datapath = new Datapath(this, options.maxFlows);
+    const datapath = new Datapath(this);
+    this.#datapath = datapath;
+    this.#directory = new FlowDirectory(
+      {
+        programPut: (program, actions) => this.#guard(() => datapath.programPut(program, actions)),
+        programDel: (program) => datapath.programDel(program),
+        flowPut: (slot, id, key, mask, program) => datapath.flowPut(slot, id, key, mask, program),
+        flowReplace: (slot, id, program) => datapath.flowReplace(slot, id, program, this.#counts),
+        flowDel: (slot) => datapath.flowDel(slot, this.#counts),
+      },
+      options.maxFlows ?? MAX_FLOWS,
+    );
   }
 
   // What the datapath asks of its host.
@@ -65,8 +80,8 @@ export class InlineDpif implements Dpif, DatapathHost {
     return true;
   }
 
-  upcall(upcall: Upcall): void {
-    this.events.emit("upcall", upcall);
+  upcall(upcall: RawUpcall): void {
+    this.events.emit("upcall", ownUpcall(upcall));
   }
 
   // What others ask of the datapath.
@@ -121,16 +136,23 @@ export class InlineDpif implements Dpif, DatapathHost {
   }
 
   flowPut(flow: DpFlow): void {
-    this.#guard(() => this.#datapath.flowPut(flow));
+    this.#directory.put(flow);
+    this.#emitStats();
+  }
+
+  flowReplace(old: number, id: number, actions: readonly OdpAction[]): void {
+    this.#directory.replace(old, id, actions);
+    this.#emitStats();
   }
 
   flowDel(id: number): void {
-    const delta = this.#datapath.flowDel(id);
-    if (delta) this.#emitStats([delta]);
+    this.#directory.remove(id);
+    this.#emitStats();
   }
 
   flowFlush(): void {
-    this.#emitStats(this.#datapath.flowFlush());
+    this.#directory.flush();
+    this.#emitStats();
   }
 
   execute(
@@ -142,7 +164,8 @@ export class InlineDpif implements Dpif, DatapathHost {
   ): void {
     const run = (packet: Uint8Array): void =>
       this.#guard(() => {
-        this.#datapath.execute(packet, odpInPort, actions, key, offload);
+        const program = this.#directory.programOf(actions);
+        this.#datapath.execute(packet, odpInPort, program, key ? key[LANE_RECIRC_ID]! : 0, offload);
         this.#datapath.flush();
       });
     if (!this.#busy) this.#work(() => run(packet));
@@ -180,13 +203,13 @@ export class InlineDpif implements Dpif, DatapathHost {
   }
 
   async counters(): Promise<Readonly<Record<string, number>>> {
-    return this.#datapath.readCounters();
+    return { ...this.#datapath.readCounters(), flows_refused: this.#directory.refused };
   }
 
   async threadsSet(): Promise<void> {}
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
-    return [{ ...this.#datapath.readCounters(), ...this.#datapath.readTimes() }];
+    return [{ ...(await this.counters()), ...this.#datapath.readTimes() }];
   }
 
   async destroy(): Promise<void> {
@@ -304,10 +327,14 @@ export class InlineDpif implements Dpif, DatapathHost {
   #takeStats(): void {
     this.#statsTimer?.cancel();
     this.#statsTimer = undefined;
-    this.#emitStats(this.#datapath.takeCounts());
+    this.#datapath.beginPacking();
+    this.#datapath.pack(Infinity, this.#counts);
+    this.#emitStats();
   }
 
-  #emitStats(batch: readonly FlowStatsDelta[]): void {
-    if (batch.length > 0) this.events.emit("stats", batch);
+  #emitStats(): void {
+    if (this.#counts.size === 0) return;
+    const now = this.now();
+    this.events.emit("stats", deltasOf(this.#counts.take(now), now));
   }
 }

@@ -29,6 +29,12 @@ type Find = (store: Store, key: FlowKey) => number;
 /** Masks that are equal have equal names. */
 export const maskName = (mask: FlowMask): string => mask.subarray(0, DP_LANES).join();
 
+/** Whether two masks have the same bits. */
+export function sameMask(a: FlowMask, b: FlowMask): boolean {
+  for (let lane = 0; lane < DP_LANES; lane++) if (a[lane] !== b[lane]) return false;
+  return true;
+}
+
 const significant = (mask: FlowMask): number[] =>
   Array.from({ length: DP_LANES }, (_, lane) => lane).filter((lane) => mask[lane] !== 0);
 
@@ -99,6 +105,7 @@ function makeFind(lanes: readonly number[], bits: readonly number[]): Find {
 /** The megaflows of one mask. */
 export class MaskTable {
   readonly name: string;
+  readonly mask: FlowMask;
   /** Recent hits, for the order in which tables are tried. */
   hits = 0;
   count = 0;
@@ -112,6 +119,7 @@ export class MaskTable {
 
   constructor(mask: FlowMask, make: (lanes: readonly number[], bits: readonly number[]) => Find = makeFind) {
     this.name = maskName(mask);
+    this.mask = mask.slice();
     this.#lanes = significant(mask);
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
     this.#stride = strideOf(this.#lanes.length);
@@ -136,9 +144,8 @@ export class MaskTable {
   }
 
   /** Adds a flow's slot. Gives the slot of the flow that had the same masked key, now displaced, or -1. */
-  insert(key: FlowKey, slot: number): number {
+  insert(key: FlowKey, slot: number, hash = this.hash(key)): number {
     const { entries } = this.#store;
-    const hash = this.hash(key);
     const displaced = this.find(key);
     if (displaced !== NONE) {
       entries[this.#placeOf(displaced, hash) * this.#stride] = slot;

@@ -1,9 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { DP_LANES, newFlowKey } from "../../flow/flow-key.js";
+import { deltasOf, PackedCounts } from "./counts.js";
 import { Emc, hashKey } from "./emc.js";
 import { interpretFind, MaskTable } from "./mask-table.js";
 import { Megaflows } from "./megaflow.js";
+import { NO_PROGRAM, Programs } from "./programs.js";
 
 /** Small numbers in few lanes, so that keys meet. */
 const lanes = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 4, maxLength: 4 });
@@ -14,6 +16,16 @@ const toKey = (words: readonly number[]) => {
   });
   return key;
 };
+
+const NOW = 1000;
+
+/** What flows have counted, taken in pieces of `limit`. */
+function takeCounts(flows: Megaflows, limit = Infinity) {
+  const counts = new PackedCounts();
+  flows.beginPacking();
+  while (!flows.pack(limit, counts));
+  return deltasOf(counts.take(NOW), NOW);
+}
 
 const steps = fc.array(
   fc.oneof(
@@ -27,7 +39,7 @@ const steps = fc.array(
 test("megaflows, and the cache before them, agree with a list that is searched from its end", () => {
   fc.assert(
     fc.property(steps, (script) => {
-      const flows = new Megaflows(1000);
+      const flows = new Megaflows(new Programs());
       const emc = new Emc(4, 36);
       let list: { id: number; key: number[]; mask: number[] }[] = [];
       const isSame = (a: number[], b: number[], mask: number[]) =>
@@ -35,10 +47,10 @@ test("megaflows, and the cache before them, agree with a list that is searched f
       for (const step of script) {
         if ("put" in step) {
           if (list.some(({ id }) => id === step.put)) continue;
-          flows.put({ id: step.put, key: toKey(step.key), mask: toKey(step.mask), actions: [] });
+          flows.put(step.put, step.put, toKey(step.key), toKey(step.mask), NO_PROGRAM);
           list.push({ id: step.put, key: step.key, mask: step.mask });
         } else if ("del" in step) {
-          flows.remove(step.del);
+          if (list.some(({ id }) => id === step.del)) flows.remove(step.del, new PackedCounts());
           // An equal flow that was displaced does not come back: its owner is to delete it.
           list = list.filter(({ id }) => id !== step.del);
         } else {
@@ -52,7 +64,7 @@ test("megaflows, and the cache before them, agree with a list that is searched f
           const matching = list.filter((flow) => isSame(flow.key, step.find, flow.mask));
           if (slot >= 0) {
             flows.count(slot, 1, 0, 0);
-            const [delta] = flows.takeCounts();
+            const [delta] = takeCounts(flows);
             expect(matching.map(({ id }) => id)).toContain(delta!.id);
           } else {
             // None, or only such as had been displaced.
@@ -85,31 +97,88 @@ test("the interpreted lookup finds what the generated one finds", () => {
 });
 
 test("ten thousand flows of one mask are found, and after every second is deleted only the others", () => {
-  const flows = new Megaflows(1 << 20);
+  const flows = new Megaflows(new Programs());
+  const counts = new PackedCounts();
   const mask = toKey([0xffff_ffff, 0, 0, 0]);
-  for (let i = 0; i < 10_000; i++) flows.put({ id: i, key: toKey([i, 0, 0, 0]), mask, actions: [] });
+  for (let i = 0; i < 10_000; i++) flows.put(i, i, toKey([i, 0, 0, 0]), mask, NO_PROGRAM);
   expect([flows.size, flows.masks]).toEqual([10_000, 1]);
-  for (let i = 0; i < 10_000; i += 2) flows.remove(i);
+  for (let i = 0; i < 10_000; i += 2) flows.remove(i, counts);
   for (let i = 0; i < 10_000; i++) expect(flows.lookup(toKey([i, 9, 9, 9])) >= 0).toBe(i % 2 === 1);
-  for (let i = 1; i < 10_000; i += 2) flows.remove(i);
+  for (let i = 1; i < 10_000; i += 2) flows.remove(i, counts);
   expect([flows.size, flows.masks]).toEqual([0, 0]);
 });
 
-test("a full table refuses more flows, but not new actions for those it has", () => {
-  const flows = new Megaflows(1);
-  const flow = { key: newFlowKey(), mask: newFlowKey(), actions: [] };
-  expect(flows.put({ id: 1, ...flow })).toBe(true);
-  expect(flows.put({ id: 2, ...flow })).toBe(false);
-  expect(flows.put({ id: 1, ...flow })).toBe(true);
+test("counts of a slot that is freed and used again go to the right flow", () => {
+  const flows = new Megaflows(new Programs());
+  const counts = new PackedCounts();
+  for (let id = 0; id < 200; id++) {
+    flows.put(0, id, newFlowKey(), newFlowKey(), NO_PROGRAM);
+    flows.count(flows.lookup(newFlowKey()), 60, id, 0x10);
+    if (id === 199) break;
+    flows.remove(0, counts);
+    expect(deltasOf(counts.take(NOW), NOW)).toMatchObject([{ id, packets: 1 }]);
+  }
+  expect(takeCounts(flows)).toEqual([{ id: 199, packets: 1, bytes: 60, usedMs: 199, tcpFlags: 0x10 }]);
 });
 
-test("counts of a slot that is freed and used again go to the right flow", () => {
-  const flows = new Megaflows(10);
-  const flow = { key: newFlowKey(), mask: newFlowKey(), actions: [] };
-  for (let id = 0; id < 200; id++) {
-    flows.put({ id, ...flow });
-    flows.count(flows.lookup(newFlowKey()), 60, id, 0x10);
-    if (id < 199) expect(flows.remove(id)).toMatchObject({ id, packets: 1 });
-  }
-  expect(flows.takeCounts()).toEqual([{ id: 199, packets: 1, bytes: 60, usedMs: 199, tcpFlags: 0x10 }]);
+test("a flow that is replaced is found at once, and each id has the packets of its time", () => {
+  const flows = new Megaflows(new Programs());
+  const counts = new PackedCounts();
+  flows.put(3, 7, newFlowKey(), newFlowKey(), NO_PROGRAM);
+  for (let i = 0; i < 2; i++) flows.count(flows.lookup(newFlowKey()), 60, 1, 0);
+  flows.replace(3, 8, NO_PROGRAM, counts);
+  flows.count(flows.lookup(newFlowKey()), 60, 2, 0);
+  expect(deltasOf(counts.take(NOW), NOW)).toMatchObject([{ id: 7, packets: 2 }]);
+  expect(takeCounts(flows)).toMatchObject([{ id: 8, packets: 1 }]);
+});
+
+test("counts that are packed in pieces are complete, with packets, deletions and new flows between the pieces", () => {
+  const script = fc.array(
+    fc.oneof(
+      fc.record({ count: fc.nat(9) }),
+      fc.record({ change: fc.nat(9), how: fc.constantFrom("put", "remove", "replace") }),
+      fc.record({ pack: fc.integer({ min: 1, max: 3 }) }),
+    ),
+    { maxLength: 100 },
+  );
+  const keyOf = (slot: number) => toKey([slot & 3, slot >>> 2, 0, 0]);
+  const mask = toKey([3, 3, 0, 0]);
+  fc.assert(
+    fc.property(script, (steps) => {
+      const flows = new Megaflows(new Programs());
+      const counts = new PackedCounts();
+      const idOf = new Map<number, number>();
+      const expected = new Map<number, number>();
+      let nextId = 100;
+      let isPacking = false;
+      for (const step of steps) {
+        if ("count" in step) {
+          const id = idOf.get(step.count);
+          if (id === undefined) continue;
+          flows.count(flows.lookup(keyOf(step.count)), 60, 0, 0);
+          expected.set(id, (expected.get(id) ?? 0) + 1);
+        } else if ("pack" in step) {
+          if (!isPacking) flows.beginPacking();
+          isPacking = !flows.pack(step.pack, counts);
+        } else {
+          const slot = step.change;
+          const isThere = idOf.has(slot);
+          if (step.how === "put" && !isThere) flows.put(slot, nextId, keyOf(slot), mask, NO_PROGRAM);
+          else if (step.how === "replace" && isThere) flows.replace(slot, nextId, NO_PROGRAM, counts);
+          else if (step.how === "remove" && isThere) flows.remove(slot, counts);
+          else continue;
+          if (step.how === "remove") idOf.delete(slot);
+          else idOf.set(slot, nextId++);
+        }
+      }
+      flows.pack(Infinity, counts);
+      flows.beginPacking();
+      flows.pack(Infinity, counts);
+      const told = new Map<number, number>();
+      for (const { id, packets } of deltasOf(counts.take(NOW), NOW))
+        told.set(id, (told.get(id) ?? 0) + packets);
+      expect(told).toEqual(expected);
+      expect(flows.hasCounts).toBe(false);
+    }),
+  );
 });

@@ -1,17 +1,16 @@
 // Hot path: `lookup` and `count`. Nothing is allocated, nothing throws.
 
-import type { DpFlow, FlowStatsDelta } from "../../dpif/dpif.js";
-import type { FlowKey } from "../../flow/flow-key.js";
-import { MaskTable, maskName } from "./mask-table.js";
+import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
+import type { PackedCounts } from "./counts.js";
+import { MaskTable, maskName, sameMask } from "./mask-table.js";
 import type { Op } from "./ops.js";
-import { NO_PROGRAM, Programs } from "./programs.js";
+import { NO_PROGRAM, type Programs } from "./programs.js";
 
 const NONE = -1;
-/** Numbers of a flow in packed counts. */
-export const STATS_WORDS = 5;
 /** Tuple-space lookups after which the masks are put in the order of their use. */
 const RESORT_AFTER = 8192;
 
+/** Slots that there is memory for at first; more make it grow, in one go. */
 const FIRST_SLOTS = 64;
 /** A slot's record is one line of the processor's cache: its counts, as doubles, then words. */
 const COUNTS = 8;
@@ -31,94 +30,86 @@ const HASH = 12;
 /** The megaflows: masked keys in one hash table for each mask. Those that overlap lead to the same actions (the
  *  dpif's contract), so the first that is found is as good as any.
  *
- *  A flow lives in a slot; what is kept of it lies in the slot's record. A slot's generation changes whenever what a
- *  cache may have remembered of it stops being true. */
+ *  A flow lives in a slot that the caller chooses; what is kept of it lies in the slot's record. A slot's generation
+ *  changes whenever what a cache may have remembered of it stops being true.
+ *
+ *  **Counts.** Slots with counts are listed. They are packed some at a time, from the list as it was when that began:
+ *  what is counted meanwhile is listed anew. */
 export class Megaflows {
-  readonly maxFlows: number;
   /** Lookups that had to look, and the mask tables that they looked into. */
   lookups = 0;
   probes = 0;
+  size = 0;
 
-  readonly #programs = new Programs();
-  readonly #slotOf = new Map<number, number>();
+  readonly #programs: Programs;
   readonly #tables = new Map<string, MaskTable>();
   #order: MaskTable[] = [];
+  /** Of the last flow that was put in: the next is likely to have the same mask. */
+  #recent: MaskTable | undefined;
   #untilResort = RESORT_AFTER;
 
-  #counts = new Float64Array(FIRST_SLOTS * COUNTS);
+  #counts: Float64Array;
   /** The same memory. */
-  #words = new Int32Array(this.#counts.buffer);
+  #words: Int32Array;
   #home: (MaskTable | undefined)[] = [];
-  /** Slots with counts that have not been taken yet, each listed once. */
-  #touched = new Int32Array(FIRST_SLOTS);
+  /** Slots with counts that have not been packed yet, each listed once; and those of them that are being packed. */
+  #touched: Int32Array;
   #touchedCount = 0;
-  readonly #free: number[] = [];
-  #slots = 0;
+  #packing: Int32Array;
+  #packingCount = 0;
+  #packed = 0;
 
-  constructor(maxFlows: number) {
-    this.maxFlows = maxFlows;
-  }
-
-  get size(): number {
-    return this.#slotOf.size;
+  constructor(programs: Programs, slots = FIRST_SLOTS) {
+    this.#programs = programs;
+    this.#counts = new Float64Array(slots * COUNTS);
+    this.#words = new Int32Array(this.#counts.buffer);
+    this.#touched = new Int32Array(slots);
+    this.#packing = new Int32Array(slots);
   }
 
   get masks(): number {
     return this.#tables.size;
   }
 
-  /** Installs a flow or gives it new actions. False when the table is full. Throws a RangeError for actions that the
-   *  datapath does not have. */
-  put(flow: DpFlow): boolean {
-    const known = this.#slotOf.get(flow.id);
-    if (known === undefined && this.#slotOf.size >= this.maxFlows) return false;
-    const program = this.#programs.acquire(flow.actions);
-    if (known !== undefined) {
-      this.#programs.release(this.#words[known * WORDS + PROGRAM]!);
-      this.#words[known * WORDS + PROGRAM] = program;
-      return true;
-    }
-    const slot = this.#takeSlot();
-    this.#counts[slot * COUNTS + ID] = flow.id;
+  /** Installs a flow in a slot that is free. */
+  put(slot: number, id: number, key: FlowKey, mask: FlowMask, program: number): void {
+    while (slot >= this.#touched.length) this.#grow();
+    this.size++;
+    this.#counts[slot * COUNTS + ID] = id;
     this.#words[slot * WORDS + PROGRAM] = program;
-    this.#slotOf.set(flow.id, slot);
-    const name = maskName(flow.mask);
-    let table = this.#tables.get(name);
-    if (!table) {
-      table = new MaskTable(flow.mask);
-      this.#tables.set(name, table);
-      this.#order.push(table);
-    }
-    const displaced = table.insert(flow.key, slot);
+    const table = this.#tableOf(mask);
+    const hash = table.hash(key);
+    const displaced = table.insert(key, slot, hash);
     if (displaced !== NONE) {
       // The newer takes the place of an equal one, which stays until its owner deletes it.
       this.#home[displaced] = undefined;
       this.#words[displaced * WORDS + GENERATION]!++;
     }
     this.#home[slot] = table;
-    this.#words[slot * WORDS + HASH] = table.hash(flow.key);
-    return true;
+    this.#words[slot * WORDS + HASH] = hash;
   }
 
-  /** Removes a flow and gives its last counts, if there are any that have not been taken. */
-  remove(id: number): FlowStatsDelta | undefined {
-    const slot = this.#slotOf.get(id);
-    if (slot === undefined) return undefined;
-    const delta = this.#take(slot);
-    this.#slotOf.delete(id);
+  /** Gives the flow in a slot another id and other actions. Its last counts, if any, go to `counts`. */
+  replace(slot: number, id: number, program: number, counts: PackedCounts): void {
+    this.#take(slot, counts);
+    this.#counts[slot * COUNTS + ID] = id;
+    this.#words[slot * WORDS + PROGRAM] = program;
+  }
+
+  /** Removes the flow in a slot. Its last counts, if any, go to `counts`. */
+  remove(slot: number, counts: PackedCounts): void {
+    this.#take(slot, counts);
+    this.size--;
     const table = this.#home[slot];
     this.#home[slot] = undefined;
     const words = this.#words;
     const at = slot * WORDS;
-    this.#programs.release(words[at + PROGRAM]!);
     words[at + PROGRAM] = NO_PROGRAM;
     words[at + GENERATION]!++;
-    this.#free.push(slot);
     if (table) {
       table.remove(slot, words[at + HASH]!);
       if (table.count === 0) this.#dropTable(table);
     }
-    return delta;
   }
 
   /** The slot of a flow that matches, or -1. */
@@ -164,76 +155,58 @@ export class Megaflows {
   }
 
   get hasCounts(): boolean {
-    return this.#touchedCount > 0;
+    return this.#touchedCount > 0 || this.#packed < this.#packingCount;
   }
 
-  /** Takes the counts of all flows that had packets since the last time. */
-  takeCounts(): FlowStatsDelta[] {
-    const deltas: FlowStatsDelta[] = [];
-    for (let i = 0; i < this.#touchedCount; i++) {
-      const slot = this.#touched[i]!;
+  /** Begins to pack the counts of all flows that have any; what was begun has to be at its end. */
+  beginPacking(): void {
+    const packing = this.#touched;
+    this.#touched = this.#packing;
+    this.#packing = packing;
+    this.#packingCount = this.#touchedCount;
+    this.#touchedCount = 0;
+    this.#packed = 0;
+  }
+
+  /** Goes on with at most so many; whether that is all. */
+  pack(limit: number, counts: PackedCounts): boolean {
+    const end = Math.min(this.#packed + limit, this.#packingCount);
+    for (; this.#packed < end; this.#packed++) {
+      const slot = this.#packing[this.#packed]!;
       this.#words[slot * WORDS + LISTED] = 0;
-      const delta = this.#take(slot);
-      if (delta) deltas.push(delta);
+      this.#take(slot, counts);
     }
-    this.#touchedCount = 0;
-    return deltas;
+    return this.#packed === this.#packingCount;
   }
 
-  /** The same, for another thread: STATS_WORDS numbers a flow, the fields of FlowStatsDelta in order, but for usedMs how
-   *  long ago it was. */
-  packCounts(now: number): Float64Array<ArrayBuffer> {
-    const packed = new Float64Array(new ArrayBuffer(this.#touchedCount * STATS_WORDS * 8));
-    let at = 0;
-    for (let i = 0; i < this.#touchedCount; i++) {
-      const slot = this.#touched[i]!;
-      const from = slot * COUNTS;
-      const counts = this.#counts;
-      const words = this.#words;
-      words[slot * WORDS + LISTED] = 0;
-      if (counts[from + PACKETS] === 0) continue;
-      packed[at] = counts[from + ID]!;
-      packed[at + 1] = counts[from + PACKETS]!;
-      packed[at + 2] = counts[from + BYTES]!;
-      packed[at + 3] = Math.max(0, now - counts[from + USED]!);
-      packed[at + 4] = words[slot * WORDS + TCP_FLAGS]!;
-      at += STATS_WORDS;
-      counts[from + PACKETS] = 0;
-      counts[from + BYTES] = 0;
-      words[slot * WORDS + TCP_FLAGS] = 0;
-    }
-    this.#touchedCount = 0;
-    return packed.subarray(0, at);
-  }
-
-  ids(): IterableIterator<number> {
-    return this.#slotOf.keys();
-  }
-
-  #take(slot: number): FlowStatsDelta | undefined {
+  #take(slot: number, counts: PackedCounts): void {
     const at = slot * COUNTS;
-    const counts = this.#counts;
-    const packets = counts[at + PACKETS]!;
-    if (packets === 0) return undefined;
-    const delta = {
-      id: counts[at + ID]!,
+    const own = this.#counts;
+    const packets = own[at + PACKETS]!;
+    if (packets === 0) return;
+    counts.add(
+      own[at + ID]!,
       packets,
-      bytes: counts[at + BYTES]!,
-      usedMs: counts[at + USED]!,
-      tcpFlags: this.#words[slot * WORDS + TCP_FLAGS]!,
-    };
-    counts[at + PACKETS] = 0;
-    counts[at + BYTES] = 0;
+      own[at + BYTES]!,
+      own[at + USED]!,
+      this.#words[slot * WORDS + TCP_FLAGS]!,
+    );
+    own[at + PACKETS] = 0;
+    own[at + BYTES] = 0;
     this.#words[slot * WORDS + TCP_FLAGS] = 0;
-    return delta;
   }
 
-  #takeSlot(): number {
-    const free = this.#free.pop();
-    if (free !== undefined) return free;
-    const slot = this.#slots++;
-    if (slot === this.#touched.length) this.#grow();
-    return slot;
+  #tableOf(mask: FlowMask): MaskTable {
+    if (this.#recent !== undefined && sameMask(this.#recent.mask, mask)) return this.#recent;
+    const name = maskName(mask);
+    let table = this.#tables.get(name);
+    if (!table) {
+      table = new MaskTable(mask);
+      this.#tables.set(name, table);
+      this.#order.push(table);
+    }
+    this.#recent = table;
+    return table;
   }
 
   #grow(): void {
@@ -242,14 +215,14 @@ export class Megaflows {
     counts.set(this.#counts);
     this.#counts = counts;
     this.#words = new Int32Array(counts.buffer);
-    const touched = new Int32Array(size);
-    touched.set(this.#touched);
-    this.#touched = touched;
+    this.#touched = grown(this.#touched, size);
+    this.#packing = grown(this.#packing, size);
   }
 
   #dropTable(table: MaskTable): void {
     this.#tables.delete(table.name);
     this.#order = this.#order.filter((other) => other !== table);
+    if (this.#recent === table) this.#recent = undefined;
   }
 
   #resort(): void {
@@ -257,4 +230,10 @@ export class Megaflows {
     this.#order.sort((a, b) => b.hits - a.hits);
     for (const table of this.#order) table.hits >>>= 1;
   }
+}
+
+function grown(list: Int32Array, size: number): Int32Array {
+  const larger = new Int32Array(size);
+  larger.set(list);
+  return larger;
 }

@@ -1,20 +1,15 @@
-import type { OdpAction } from "../../dpif/actions.js";
 import type {
-  DpFlow,
   DpPortChange,
   DpPortEvent,
   DpPortSpec,
-  FlowStatsDelta,
   MeterConfig,
   NetdevStats,
-  Offload,
   QueuesConfig,
-  Upcall,
 } from "../../dpif/dpif.js";
-import type { FlowKey } from "../../flow/flow-key.js";
 import type { NetdevStatus } from "../../netdev/netdev.js";
 
-/** What the dpif tells its worker, some at a time. Those with `seq` are answered by a Reply. */
+/** What the dpif tells its worker, but for flows and packets of the slow path, which are many and go as records of a ring
+ *  (records.ts). Those with `seq` are answered by a Reply. */
 export type Command =
   | {
       op: "portAdd";
@@ -36,9 +31,6 @@ export type Command =
   | { op: "destroy"; seq: number }
   /** As destroy, but TAP devices stay for those that come after. */
   | { op: "leave"; seq: number }
-  | { op: "flowPut"; flow: DpFlow }
-  | { op: "flowDel"; id: number }
-  | { op: "flowFlush" }
   /** `memory`: what all threads share of it. */
   | { op: "meterSet"; id: number; config: MeterConfig; memory: SharedArrayBuffer }
   | { op: "meterSet"; id: number; config: null }
@@ -47,23 +39,18 @@ export type Command =
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
   /** For tests of the restart: the worker fails as if by a bug. */
-  | { op: "crash" }
-  | {
-      op: "execute";
-      packet: Uint8Array;
-      odpPort: number;
-      actions: readonly OdpAction[];
-      key: FlowKey | undefined;
-      offload: Offload | undefined;
-    };
+  | { op: "crash" };
 
-/** What the worker tells, in one message a turn of its loop. */
+/** What comes by the thread's port, when the ring says so: a command, or records that found no room in the ring, of
+ *  which the last are marked. */
+export type Message = Command | { records: Int32Array<ArrayBuffer>; isLast: boolean };
+
+/** What the worker tells besides upcalls, in one message a turn of its loop. */
 export interface Report {
-  upcalls: Upcall[];
-  /** `usedMs` is how long ago, ms: the two threads' clocks start apart. */
-  stats: FlowStatsDelta[];
-  /** Those of many flows, as Megaflows.packCounts lays them out. */
-  packedStats: Float64Array<ArrayBuffer>[];
+  /** How far the ring of upcalls was by then: those before come first. */
+  position: number;
+  /** What flows have counted, as PackedCounts.take gives it: the two threads' clocks start apart. */
+  counts: Float64Array<ArrayBuffer>;
   ports: DpPortEvent[];
   /** What ports counted, from a thread that fails. */
   counted: { odpPort: number; stats: NetdevStats }[];
@@ -72,6 +59,9 @@ export interface Report {
   /** Frames that left by dummy ports. */
   transmitted: { name: string; frame: Uint8Array }[];
 }
+
+/** Posted when there are upcalls in the ring, and the dpif waits for such. */
+export const UPCALLS = "upcalls";
 
 export type Reply = { seq: number; value?: unknown; error?: string };
 
@@ -94,16 +84,25 @@ export interface WorkerData {
   /** Which of the datapath's threads it is, and the core that it keeps to. */
   index: number;
   core: number | undefined;
-  /** Becomes readable when there are commands. */
+  /** Becomes readable when there are commands and the thread waits. */
   wakeFd: number;
-  /** Upcalls that have been sent and not taken: word 0 in all, the others by port (modulo). */
+  /** Rings of commands and of upcalls. */
+  commands: SharedArrayBuffer;
+  upcalls: SharedArrayBuffer;
+  /** Room that upcalls take which have been sent and not taken: word 0 of all, the others by port (modulo). */
   pending: Int32Array;
-  maxFlows: number | undefined;
 }
+
+/** Words of the rings. */
+export const COMMAND_RING_WORDS = 1 << 18;
+export const UPCALL_RING_WORDS = 1 << 21;
 
 /** Words of `pending`. */
 export const PENDING_WORDS = 1024;
 export const pendingIndex = (odpPort: number): number => 1 + (odpPort % (PENDING_WORDS - 1));
-/** Upcalls that may wait: of one port, and of all. A port that floods leaves room for the others. */
+/** Upcalls that may wait: of one port, and of all. A port that floods leaves room for the others. One that is long counts
+ *  as several: each stands for 2 KB of the ring. */
 export const MAX_PENDING_PER_PORT = 256;
 export const MAX_PENDING = 4096;
+const PENDING_UNIT_WORDS = 512;
+export const pendingOf = (words: number): number => Math.ceil(words / PENDING_UNIT_WORDS);

@@ -19,6 +19,9 @@ export interface UserspaceDpifOptions {
   maxFlows?: number;
 }
 
+/** Where `maxFlows` is left out. */
+export const MAX_FLOWS = 1 << 20;
+
 /** Counts are emitted at least this often while there are any. */
 export const STATS_PERIOD_MS = 500;
 

@@ -47,6 +47,4 @@ export class DatapathCounters {
   drop_bad_offload = 0;
   /** Packets that came while the datapath was busy and found its queue full (inline only). */
   drop_queue_full = 0;
-  /** Flows refused because the table was full. */
-  flows_refused = 0;
 }

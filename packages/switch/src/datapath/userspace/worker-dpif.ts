@@ -7,7 +7,6 @@ import type {
   DpPort,
   DpPortChange,
   DpPortSpec,
-  FlowStatsDelta,
   MeterConfig,
   MeterStats,
   NetdevStats,
@@ -17,12 +16,14 @@ import type {
   Recirculated,
 } from "../../dpif/dpif.js";
 import type { FlowKey } from "../../flow/flow-key.js";
+import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { DummyHub } from "../../netdev/dummy.js";
 import { type Libc, loadLibc } from "../../netdev/libc.js";
-import { STATS_WORDS } from "./megaflow.js";
-import { type AddedPort, type Command, type Counts, pendingIndex, type Report } from "./messages.js";
+import { deltasOf } from "./counts.js";
+import { FlowDirectory, type FlowTarget } from "./flow-directory.js";
+import type { AddedPort, Command, Counts, Report } from "./messages.js";
 import { meterMemory } from "./meter.js";
-import type { UserspaceDpifOptions } from "./options.js";
+import { MAX_FLOWS, type UserspaceDpifOptions } from "./options.js";
 import { rehearse } from "./rehearsal.js";
 import { shaperMemory } from "./shaper.js";
 import { type Request, WorkerThread } from "./worker-thread.js";
@@ -55,7 +56,7 @@ export class WorkerDpif implements Dpif {
   #cores: readonly (number | undefined)[] = ANYWHERE;
   #threads: readonly WorkerThread[];
   readonly #ports = new Map<number, KnownPort>();
-  readonly #flows = new Map<number, DpFlow>();
+  readonly #flows: FlowDirectory;
   readonly #meters = new Map<number, { config: MeterConfig; memory: SharedArrayBuffer }>();
   readonly #queues = new Map<number, { config: QueuesConfig; memory: SharedArrayBuffer }>();
   #isBarrierDue = false;
@@ -68,6 +69,7 @@ export class WorkerDpif implements Dpif {
     this.#dummies = options.dummies ?? new DummyHub();
     this.#libc = loadLibc();
     this.#threads = this.#startAll();
+    this.#flows = new FlowDirectory(this.#tellFlows(), options.maxFlows ?? MAX_FLOWS);
   }
 
   async portAdd(spec: DpPortSpec): Promise<DpPort> {
@@ -123,20 +125,20 @@ export class WorkerDpif implements Dpif {
     await this.#first.ask({ op: "portSet", odpPort, change });
   }
 
-  flowPut({ id, key, mask, actions }: DpFlow): void {
-    const flow = { id, key, mask, actions: ownActions(actions) };
-    this.#flows.set(id, flow);
-    this.#tellAll({ op: "flowPut", flow });
+  flowPut(flow: DpFlow): void {
+    this.#flows.put(flow);
+  }
+
+  flowReplace(old: number, id: number, actions: readonly OdpAction[]): void {
+    this.#flows.replace(old, id, actions);
   }
 
   flowDel(id: number): void {
-    this.#flows.delete(id);
-    this.#tellAll({ op: "flowDel", id });
+    this.#flows.remove(id);
   }
 
   flowFlush(): void {
-    this.#flows.clear();
-    this.#tellAll({ op: "flowFlush" });
+    this.#flows.flush();
   }
 
   execute(
@@ -147,14 +149,9 @@ export class WorkerDpif implements Dpif {
     offload?: Offload,
   ): void {
     this.#isBarrierDue = true;
-    this.#first.tell({
-      op: "execute",
-      packet: ownBytes(packet),
-      odpPort,
-      actions: ownActions(actions),
-      key,
-      offload,
-    });
+    if (this.#first.isDown) return;
+    const program = this.#flows.programOf(actions);
+    this.#first.flows.execute(packet, odpPort, program, key ? key[LANE_RECIRC_ID]! : 0, offload);
   }
 
   rehearse(packet: Uint8Array, actions: readonly OdpAction[]): readonly Recirculated[] {
@@ -221,7 +218,14 @@ export class WorkerDpif implements Dpif {
     // Each thread has all flows.
     const { flows = 0, masks = 0 } = threads[0]!;
     const restarts = this.#threads.reduce((total, thread) => total + thread.restarts, 0);
-    return { ...sum(threads), flows, masks, restarts, threads: threads.length };
+    return {
+      ...sum(threads),
+      flows,
+      masks,
+      flows_refused: this.#flows.refused,
+      restarts,
+      threads: threads.length,
+    };
   }
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {
@@ -265,7 +269,7 @@ export class WorkerDpif implements Dpif {
   }
 
   #startAll(): WorkerThread[] {
-    const { clock, log, maxFlows } = this.#options;
+    const { clock, log } = this.#options;
     return this.#cores.map(
       (core, index) =>
         new WorkerThread({
@@ -274,12 +278,27 @@ export class WorkerDpif implements Dpif {
           clock,
           log,
           libc: this.#libc,
-          maxFlows,
-          onReport: (report, pending) => this.#take(report, pending, index),
+          onReport: (report) => this.#take(report, index),
+          onUpcall: (upcall) => this.events.emit("upcall", upcall),
           onFailed: (error) => this.events.emit("error", error),
           onRestarted: (thread, unanswered) => this.#restarted(thread, index, unanswered),
         }),
     );
+  }
+
+  /** Tells all threads that hear; those that are started again learn it then. */
+  #tellFlows(): FlowTarget {
+    const each = (tell: (flows: FlowTarget) => void): void => {
+      this.#isBarrierDue = true;
+      for (const thread of this.#threads) if (!thread.isDown) tell(thread.flows);
+    };
+    return {
+      programPut: (...of) => each((flows) => flows.programPut(...of)),
+      programDel: (...of) => each((flows) => flows.programDel(...of)),
+      flowPut: (...of) => each((flows) => flows.flowPut(...of)),
+      flowReplace: (...of) => each((flows) => flows.flowReplace(...of)),
+      flowDel: (...of) => each((flows) => flows.flowDel(...of)),
+    };
   }
 
   #tellAll(command: Command): void {
@@ -334,19 +353,13 @@ export class WorkerDpif implements Dpif {
   #refill(thread: WorkerThread): void {
     for (const [odpPort, queues] of this.#queues) thread.tell({ op: "queuesSet", odpPort, ...queues });
     for (const [id, meter] of this.#meters) thread.tell({ op: "meterSet", id, ...meter });
-    for (const flow of this.#flows.values()) thread.tell({ op: "flowPut", flow });
+    this.#flows.tellAll(thread.flows);
   }
 
-  #take(report: Report, pending: Int32Array, index: number): void {
-    const now = this.#options.clock.now();
+  #take(report: Report, index: number): void {
     for (const text of report.errors) this.events.emit("error", new Error(text));
-    if (report.stats.length > 0) {
-      this.events.emit(
-        "stats",
-        report.stats.map((delta) => ({ ...delta, usedMs: now - delta.usedMs })),
-      );
-    }
-    for (const packed of report.packedStats) this.events.emit("stats", unpack(packed, now));
+    if (report.counts.length > 0)
+      this.events.emit("stats", deltasOf(report.counts, this.#options.clock.now()));
     // All threads see the same of a device; one tells.
     for (const event of index === 0 ? report.ports : []) {
       const known = this.#ports.get(event.odpPort);
@@ -360,11 +373,6 @@ export class WorkerDpif implements Dpif {
       if (known) known.counted = [sum([...known.counted, stats])];
     }
     for (const { name, frame } of report.transmitted) this.#dummies.port(name).onTransmit?.(frame);
-    for (const upcall of report.upcalls) {
-      Atomics.sub(pending, 0, 1);
-      Atomics.sub(pending, pendingIndex(upcall.odpPort), 1);
-      this.events.emit("upcall", upcall);
-    }
   }
 
   #plug(odpPort: number, name: string): void {
@@ -385,20 +393,6 @@ export class WorkerDpif implements Dpif {
   }
 }
 
-function unpack(packed: Float64Array, now: number): FlowStatsDelta[] {
-  const deltas: FlowStatsDelta[] = [];
-  for (let at = 0; at < packed.length; at += STATS_WORDS) {
-    deltas.push({
-      id: packed[at]!,
-      packets: packed[at + 1]!,
-      bytes: packed[at + 2]!,
-      usedMs: now - packed[at + 3]!,
-      tcpFlags: packed[at + 4]!,
-    });
-  }
-  return deltas;
-}
-
 /** Adds up numbers by name. */
 function sum<T extends object>(all: readonly T[]): T {
   const total: Record<string, number> = {};
@@ -410,12 +404,3 @@ function sum<T extends object>(all: readonly T[]): T {
 /** The bytes alone: what goes to the thread is copied with all of the buffer that it is a part of. */
 const ownBytes = (bytes: Uint8Array): Uint8Array =>
   bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
-
-const ownActions = (actions: readonly OdpAction[]): readonly OdpAction[] =>
-  actions.map((action) => {
-    if (action.type === "set_field") {
-      const value = ownBytes(action.value);
-      return action.mask ? { ...action, value, mask: ownBytes(action.mask) } : { ...action, value };
-    }
-    return "actions" in action ? { ...action, actions: ownActions(action.actions) } : action;
-  });

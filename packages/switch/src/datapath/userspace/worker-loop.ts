@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
-import { receiveMessageOnPort } from "node:worker_threads";
 import { type Clock, realClock } from "@sluice/runtime";
-import type { DpPortEvent, DpPortSpec, Upcall } from "../../dpif/dpif.js";
+import type { DpPortEvent, DpPortSpec, Offload } from "../../dpif/dpif.js";
+import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
 import { AfPacketNetdev } from "../../netdev/af-packet.js";
 import { DummyNetdev } from "../../netdev/dummy.js";
 import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
@@ -10,32 +10,43 @@ import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js
 import { Packet } from "../../netdev/packet.js";
 import { BURST } from "../../netdev/rx-ring.js";
 import { TapNetdev } from "../../netdev/tap.js";
+import { CommandReader } from "./command-queue.js";
+import { PackedCounts } from "./counts.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
 import { Devices } from "./devices.js";
+import { actionsOfText } from "./flow-directory.js";
 import {
   type AddedPort,
   type Command,
   MAX_PENDING,
   MAX_PENDING_PER_PORT,
   pendingIndex,
+  pendingOf,
   type Report,
+  UPCALLS,
   type WorkerData,
 } from "./messages.js";
 import { STATS_PERIOD_MS } from "./options.js";
+import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
+import { RingWriter } from "./ring.js";
+import { Turns } from "./turns.js";
 
 const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
 const POLLNVAL = 32;
-/** Commands carried out in one turn, so that packets have theirs in between however many there are; and how many when
- *  more packets came than a turn receives: a tenth of a millisecond's worth. */
-const COMMANDS_A_TURN = 64;
-const COMMANDS_WHEN_BUSY = 16;
+/** ms of a turn that commands may take, so that packets have theirs in between however many there are; and when more
+ *  packets came than a turn receives. The clock is read after so many. */
+const COMMANDS_MS = 0.2;
+const COMMANDS_BUSY_MS = 0.1;
+const COMMANDS_AT_ONCE = 16;
+/** Flows whose counts are packed in one turn: their memory is cold. */
+const PACKED_A_TURN = 1024;
+/** Flows that there is memory for from the start, which the system gives only as it is touched: to grow takes longer
+ *  than packets may wait. */
+const RESERVED_SLOTS = 1 << 18;
 /** Frames that may wait to be handed to a dummy port's cable, in one turn. */
 const MAX_TRANSMITTED = 4096;
-
-/** Bytes of a packet that is copied rather than handed over to the other thread. */
-const SHORT = 1024;
 
 interface LoopPort {
   readonly odpPort: number;
@@ -51,8 +62,10 @@ interface LoopPort {
 
 /** The datapath's thread: it waits in poll for its devices, for the kernel's news of links and for commands, and is
  *  woken at once by each. Nothing runs on this thread's event loop. */
-export class WorkerLoop implements DatapathHost {
-  readonly #commands: MessagePort;
+export class WorkerLoop implements DatapathHost, CommandTarget {
+  readonly #port: MessagePort;
+  readonly #commands: CommandReader;
+  readonly #upcalls: RingWriter;
   readonly #data: WorkerData;
   readonly #libc: Libc;
   readonly #clock: Clock = realClock;
@@ -67,28 +80,38 @@ export class WorkerLoop implements DatapathHost {
   #polled: LoopPort[] = [];
   readonly #wakeBuffer = new ArrayBuffer(8);
   readonly #wakeAddress: number;
-  /** The commands under way, and the next of them. */
-  #batch: readonly Command[] = [];
-  #next = 0;
+  /** Whether commands are left, for the next turn. */
   #hasCommands = false;
+  /** Whether it has said that it waits. */
+  #isWaiting = false;
   /** Whether some device had a full burst in this turn. */
   #isBusy = false;
   #report = newReport();
   #hasReport = false;
+  #hasUpcalls = false;
+  /** What flows have counted, for the report. */
+  readonly #counts = new PackedCounts();
   #statsDue = 0;
+  /** Whether counts are being packed; how often all have been; and who waits for how many times. */
+  #isPacking = false;
+  #packs = 0;
+  #syncs: { seq: number; packs: number }[] = [];
   #running = true;
   #keepsTaps = false;
   /** Clock ms at which the last turn ended; and ms spent waiting and working. */
   #turnEnded = realClock.now();
   #idleMs = 0;
   #busyMs = 0;
+  readonly #turns = new Turns();
   readonly #endOfBurst = (): void => this.#datapath.flush();
 
-  constructor(commands: MessagePort, data: WorkerData) {
-    this.#commands = commands;
+  constructor(port: MessagePort, data: WorkerData) {
+    this.#port = port;
     this.#data = data;
     this.#libc = loadLibc();
-    this.#datapath = new Datapath(this, data.maxFlows);
+    this.#datapath = new Datapath(this, RESERVED_SLOTS);
+    this.#upcalls = new RingWriter(data.upcalls);
+    this.#commands = new CommandReader(data.commands, port, this, (command) => this.#message(command));
     this.#devices = new Devices(this.#libc, (name, packet) => this.#transmit(name, packet));
     this.#links = new LinkWatch(this.#libc);
     this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
@@ -111,19 +134,51 @@ export class WorkerLoop implements DatapathHost {
     return this.#clock.now();
   }
 
-  hasRoom(odpPort: number): boolean {
+  hasRoom(odpPort: number, lanes: number, size: number): boolean {
     const { pending } = this.#data;
+    const words = upcallWords(lanes, size);
+    const room = pendingOf(words);
     return (
-      Atomics.load(pending, 0) < MAX_PENDING &&
-      Atomics.load(pending, pendingIndex(odpPort)) < MAX_PENDING_PER_PORT
+      Atomics.load(pending, 0) + room <= MAX_PENDING &&
+      Atomics.load(pending, pendingIndex(odpPort)) + room <= MAX_PENDING_PER_PORT &&
+      this.#upcalls.hasRoom(words)
     );
   }
 
-  upcall(upcall: Upcall): void {
-    Atomics.add(this.#data.pending, 0, 1);
-    Atomics.add(this.#data.pending, pendingIndex(upcall.odpPort), 1);
-    this.#report.upcalls.push(upcall);
-    this.#hasReport = true;
+  upcall(upcall: RawUpcall): void {
+    const words = upcallWords(upcall.lanes, upcall.size);
+    const at = this.#upcalls.reserve(words);
+    writeUpcall(this.#upcalls, at, upcall);
+    Atomics.add(this.#data.pending, 0, pendingOf(words));
+    Atomics.add(this.#data.pending, pendingIndex(upcall.odpPort), pendingOf(words));
+    this.#upcalls.commit();
+    this.#hasUpcalls = true;
+  }
+
+  // What commands ask of it.
+
+  programText(program: number, text: string): void {
+    this.#datapath.programPut(program, actionsOfText(text));
+  }
+
+  programDel(program: number): void {
+    this.#datapath.programDel(program);
+  }
+
+  flowPut(slot: number, id: number, key: FlowKey, mask: FlowMask, program: number): void {
+    this.#datapath.flowPut(slot, id, key, mask, program);
+  }
+
+  flowReplace(slot: number, id: number, program: number): void {
+    this.#datapath.flowReplace(slot, id, program, this.#counts);
+  }
+
+  flowDel(slot: number): void {
+    this.#datapath.flowDel(slot, this.#counts);
+  }
+
+  execute(packet: Uint8Array, odpPort: number, program: number, recirc: number, offload?: Offload): void {
+    this.#datapath.execute(packet, odpPort, program, recirc, offload);
   }
 
   /** Runs until it is told to stop. A failure leaves TAP devices open, for a successor to go on with. */
@@ -141,6 +196,7 @@ export class WorkerLoop implements DatapathHost {
 
   #turn(): void {
     const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
+    if (this.#isWaiting) this.#commands.stopWaiting();
     const begun = this.#clock.now();
     this.#idleMs += begun - this.#turnEnded;
     this.#turnEnded = begun;
@@ -153,21 +209,20 @@ export class WorkerLoop implements DatapathHost {
     if (ready > 0) {
       if (this.#revents(1) !== 0) this.#linksChanged(this.#links.read());
       this.#receiveAll();
-      if (this.#revents(0) !== 0) {
-        this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
-        this.#hasCommands = true;
-      }
+      if (this.#revents(0) !== 0) this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
     }
-    if (this.#hasCommands) this.#takeCommands();
+    this.#takeCommands();
     this.#datapath.serveQueues();
     this.#sweepStats(begun);
     this.#postReport();
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
+    this.#turns.add(this.#turnEnded - begun);
   }
 
   #timeout(): number {
-    if (this.#hasCommands) return 0;
+    this.#isWaiting = !this.#hasCommands && !this.#isPacking && this.#commands.mayWait();
+    if (!this.#isWaiting) return 0;
     const queues = this.#datapath.queuesDue();
     const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#turnEnded)) : -1;
     if (queues === Infinity) return stats;
@@ -196,48 +251,41 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #takeCommands(): void {
-    for (let left = this.#isBusy ? COMMANDS_WHEN_BUSY : COMMANDS_A_TURN; left > 0 && this.#running; left--) {
-      if (this.#next === this.#batch.length && !this.#takeBatch()) {
-        this.#hasCommands = false;
-        break;
-      }
-      const command = this.#batch[this.#next++]!;
-      try {
-        this.#carryOut(command);
-      } catch (error) {
-        if (command.op === "crash") throw error;
-        const text = error instanceof Error ? error.message : String(error);
-        if ("seq" in command) this.#reply(command.seq, undefined, text);
-        else this.#error(text);
-      }
-    }
+    this.#hasCommands = this.#commandsLeft();
     this.#datapath.flush();
   }
 
-  #takeBatch(): boolean {
-    const message = receiveMessageOnPort(this.#commands) as { message: readonly Command[] } | undefined;
-    this.#batch = message?.message ?? [];
-    this.#next = 0;
-    return message !== undefined;
+  /** Carries commands out for as long as a turn may; whether some may be left. */
+  #commandsLeft(): boolean {
+    let end = 0;
+    while (this.#running) {
+      for (let i = 0; i < COMMANDS_AT_ONCE && this.#running; i++) {
+        try {
+          if (!this.#commands.next()) return false;
+        } catch (error) {
+          if (error === CRASH) throw error;
+          this.#error(textOf(error));
+        }
+      }
+      const now = this.#clock.now();
+      if (end === 0) end = this.#turnEnded + (this.#isBusy ? COMMANDS_BUSY_MS : COMMANDS_MS);
+      if (now >= end) break;
+    }
+    return true;
+  }
+
+  #message(command: Command): void {
+    try {
+      this.#carryOut(command);
+    } catch (error) {
+      if (error === CRASH || !("seq" in command)) throw error;
+      this.#reply(command.seq, undefined, textOf(error));
+    }
   }
 
   #carryOut(command: Command): void {
     const datapath = this.#datapath;
     switch (command.op) {
-      case "flowPut":
-        datapath.flowPut(command.flow);
-        return;
-      case "flowDel": {
-        const delta = datapath.flowDel(command.id);
-        if (delta) this.#stats([delta]);
-        return;
-      }
-      case "flowFlush":
-        this.#stats(datapath.flowFlush());
-        return;
-      case "execute":
-        datapath.execute(command.packet, command.odpPort, command.actions, command.key, command.offload);
-        return;
       case "meterSet":
         datapath.meterSet(command.id, command.config, "memory" in command ? command.memory : undefined);
         return;
@@ -251,7 +299,7 @@ export class WorkerLoop implements DatapathHost {
         this.#dummyLink(command.odpPort, command.link);
         return;
       case "crash":
-        throw new Error("the datapath was told to crash");
+        throw CRASH;
       case "portAdd":
         this.#reply(command.seq, this.#portAdd(command));
         return;
@@ -283,6 +331,7 @@ export class WorkerLoop implements DatapathHost {
           counters: datapath.readCounters(),
           times: {
             ...datapath.readTimes(),
+            ...this.#turns.read(),
             idle_ns: Math.round(this.#idleMs * 1e6),
             processing_ns: Math.round(this.#busyMs * 1e6),
           },
@@ -292,8 +341,7 @@ export class WorkerLoop implements DatapathHost {
         this.#reply(command.seq);
         return;
       case "syncStats":
-        this.#packStats();
-        this.#reply(command.seq);
+        this.#syncs.push({ seq: command.seq, packs: this.#packs + (this.#isPacking ? 2 : 1) });
         return;
       case "leave":
         this.#keepsTaps = true;
@@ -453,31 +501,26 @@ export class WorkerLoop implements DatapathHost {
     });
   }
 
+  /** Packs counts, some in a turn, when it is time or somebody waits for them. */
   #sweepStats(now: number): void {
-    if (!this.#datapath.hasCounts) {
+    if (!this.#isPacking) {
+      if (this.#syncs.length === 0) {
+        if (!this.#datapath.hasCounts) {
+          this.#statsDue = 0;
+          return;
+        }
+        if (this.#statsDue === 0) this.#statsDue = now + STATS_PERIOD_MS;
+        if (now < this.#statsDue) return;
+      }
+      this.#datapath.beginPacking();
+      this.#isPacking = true;
       this.#statsDue = 0;
-      return;
     }
-    if (this.#statsDue === 0) this.#statsDue = now + STATS_PERIOD_MS;
-    else if (now >= this.#statsDue) {
-      this.#packStats();
-      this.#statsDue = 0;
-    }
-  }
-
-  #stats(deltas: readonly { usedMs: number }[] & Report["stats"]): void {
-    const now = this.#clock.now();
-    for (const delta of deltas) {
-      this.#report.stats.push({ ...delta, usedMs: Math.max(0, now - delta.usedMs) });
-      this.#hasReport = true;
-    }
-  }
-
-  #packStats(): void {
-    const packed = this.#datapath.packCounts();
-    if (packed.length === 0) return;
-    this.#report.packedStats.push(packed);
-    this.#hasReport = true;
+    if (!this.#datapath.pack(PACKED_A_TURN, this.#counts)) return;
+    this.#isPacking = false;
+    this.#packs++;
+    while (this.#syncs.length > 0 && this.#syncs[0]!.packs <= this.#packs)
+      this.#reply(this.#syncs.shift()!.seq);
   }
 
   #reply(seq: number, value?: unknown, error?: string): void {
@@ -491,28 +534,32 @@ export class WorkerLoop implements DatapathHost {
   }
 
   #postReport(): void {
-    if (!this.#hasReport) return;
+    // One message tells of upcalls, too.
+    const mustWake = this.#hasUpcalls && this.#upcalls.mustWake();
+    this.#hasUpcalls = false;
+    if (!this.#hasReport && this.#counts.size === 0) {
+      if (mustWake) this.#port.postMessage(UPCALLS);
+      return;
+    }
     const report = this.#report;
     this.#report = newReport();
     this.#hasReport = false;
-    // Long packets that were copied for the slow path are handed over; to copy a short one again costs less.
-    const transfer = report.upcalls
-      .filter(({ packet }) => packet.length > SHORT)
-      .map(({ packet }) => packet.buffer as ArrayBuffer)
-      .concat(report.packedStats.map(({ buffer }) => buffer));
-    this.#commands.postMessage(report, transfer);
+    report.position = this.#upcalls.position;
+    report.counts = this.#counts.take(this.#clock.now());
+    this.#port.postMessage(report, [report.counts.buffer]);
   }
 
   /** What has been counted outlives the thread. */
   #tellLast(): void {
     try {
-      this.#report.upcalls = [];
       for (const { odpPort, netdev } of this.#ports.values()) {
         netdev.refreshStats?.();
         this.#report.counted.push({ odpPort, stats: { ...netdev.stats } });
       }
       this.#hasReport = true;
-      this.#packStats();
+      this.#datapath.pack(Infinity, this.#counts);
+      this.#datapath.beginPacking();
+      this.#datapath.pack(Infinity, this.#counts);
       this.#postReport();
     } catch {
       // The failure that led here is the one to tell of.
@@ -528,10 +575,16 @@ export class WorkerLoop implements DatapathHost {
   }
 }
 
+/** Thrown for tests of the restart. */
+const CRASH = new Error("the datapath was told to crash");
+
+const textOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+const NO_COUNTS = new Float64Array(new ArrayBuffer(0));
+
 const newReport = (): Report => ({
-  upcalls: [],
-  stats: [],
-  packedStats: [],
+  position: 0,
+  counts: NO_COUNTS,
   ports: [],
   counted: [],
   replies: [],

@@ -2,9 +2,24 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "@sluice/runtime";
+import type { Upcall } from "../../dpif/dpif.js";
 import type { Libc } from "../../netdev/libc.js";
-import { type Command, PENDING_WORDS, type Reply, type Report, type WorkerData } from "./messages.js";
+import { CommandWriter } from "./command-queue.js";
+import {
+  COMMAND_RING_WORDS,
+  type Command,
+  PENDING_WORDS,
+  pendingIndex,
+  pendingOf,
+  type Reply,
+  type Report,
+  UPCALL_RING_WORDS,
+  UPCALLS,
+  type WorkerData,
+} from "./messages.js";
 import type { DatapathLog } from "./options.js";
+import { CommandEncoder, readUpcall } from "./records.js";
+import { RingReader, ringMemory } from "./ring.js";
 
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
 /** A thread that fails is started again after this long, then twice as long, up to the second. */
@@ -12,8 +27,8 @@ const RESTART_MS = 100;
 const MAX_RESTART_MS = 10_000;
 /** One that has run this long before it failed begins again with the shortest wait. */
 const STEADY_MS = 60_000;
-/** Commands that go in one message. */
-const MAX_BATCH = 64;
+/** Upcalls that are answered before others have their turn. */
+const UPCALLS_A_TURN = 64;
 
 interface Waiting {
   readonly command: Command & { seq: number };
@@ -32,27 +47,40 @@ export interface WorkerThreadOptions {
   readonly clock: Clock;
   readonly log: DatapathLog;
   readonly libc: Libc;
-  readonly maxFlows: number | undefined;
-  onReport(report: Report, pending: Int32Array): void;
+  onReport(report: Report): void;
+  onUpcall(upcall: Upcall): void;
   onFailed(error: Error): void;
   /** A new one stands in for it and knows nothing; `unanswered` are commands that it will be told again after this. */
   onRestarted(thread: WorkerThread, unanswered: readonly Command[]): void;
 }
 
-/** A thread of the datapath, and what it has been asked. Commands go by the thread's port, in order, some at a time,
- *  and an eventfd wakes its poll. One that fails is replaced. */
+/** What there is for one run of the thread. */
+interface Run {
+  readonly worker: Worker;
+  readonly commands: CommandWriter;
+  readonly upcalls: RingReader;
+  /** Room that upcalls take which have not been taken yet. */
+  readonly pending: Int32Array;
+  /** Reports that wait for the upcalls before them. */
+  readonly reports: Report[];
+  /** Whether the rest of the upcalls has its turn after others. */
+  isTaking: boolean;
+}
+
+/** A thread of the datapath, and what it has been asked. Commands go by a ring and, some, by the thread's port, in
+ *  order; an eventfd wakes its poll. Upcalls come by another ring, at most some at a time. A thread that fails is
+ *  replaced. */
 export class WorkerThread {
   restarts = 0;
+  /** Flows, by records. */
+  readonly flows: CommandEncoder;
   readonly #options: WorkerThreadOptions;
   readonly #wakeFd: number;
   readonly #one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
   readonly #oneAddress: number;
   readonly #waiting = new Map<number, Waiting>();
-  #pending = newPending();
-  #worker: Worker;
+  #run: Run;
   #seq = 0;
-  /** Commands that have not been sent yet: those of one turn go together. */
-  #outbox: Command[] = [];
   #isWakeDue = false;
   #startedAt: number;
   #restartMs = RESTART_MS;
@@ -67,7 +95,11 @@ export class WorkerThread {
     this.#wakeFd = options.libc.eventfd(0, EFD_NONBLOCK_CLOEXEC);
     if (this.#wakeFd < 0) throw new Error("the datapath cannot make an eventfd");
     this.#startedAt = options.clock.now();
-    this.#worker = this.#start();
+    this.flows = new CommandEncoder(() => {
+      this.#wakeSoon();
+      return this.#run.commands;
+    });
+    this.#run = this.#start();
   }
 
   get isDown(): boolean {
@@ -77,15 +109,18 @@ export class WorkerThread {
   tell(command: Command): void {
     // What is not remembered is lost while there is nobody to hear it.
     if (this.#isDown) return;
-    this.#outbox.push(command);
-    if (this.#outbox.length >= MAX_BATCH) this.#post();
+    this.#run.commands.message(command);
+    this.#wakeSoon();
+  }
+
+  /** One wake-up serves all that is told in this turn: it is written when the turn ends. */
+  #wakeSoon(): void {
     if (this.#isWakeDue) return;
-    // One wake-up serves all that is told in this turn: it is written when the turn ends.
     this.#isWakeDue = true;
     queueMicrotask(() => {
       this.#isWakeDue = false;
-      if (this.#outbox.length > 0) this.#post();
-      this.#options.libc.write(this.#wakeFd, this.#oneAddress, 8);
+      if (!this.#isDown && this.#run.commands.flush())
+        this.#options.libc.write(this.#wakeFd, this.#oneAddress, 8);
     });
   }
 
@@ -102,7 +137,7 @@ export class WorkerThread {
     this.#isStopped = true;
     this.#restartTimer?.cancel();
     if (!this.#isDown) {
-      const ended = new Promise((resolve) => this.#worker.once("exit", resolve));
+      const ended = new Promise((resolve) => this.#run.worker.once("exit", resolve));
       await this.ask({ op });
       await ended;
     }
@@ -111,31 +146,70 @@ export class WorkerThread {
     this.#options.libc.close(this.#wakeFd);
   }
 
-  #post(): void {
-    const commands = this.#outbox;
-    this.#outbox = [];
-    this.#worker.postMessage(commands);
-  }
-
-  #start(): Worker {
-    const { index, core, maxFlows } = this.#options;
-    const data: WorkerData = { index, core, wakeFd: this.#wakeFd, pending: this.#pending, maxFlows };
+  #start(): Run {
+    const { index, core } = this.#options;
+    const commands = ringMemory(COMMAND_RING_WORDS);
+    const upcalls = ringMemory(UPCALL_RING_WORDS);
+    const pending = new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
+    const data: WorkerData = { index, core, wakeFd: this.#wakeFd, commands, upcalls, pending };
     const worker = new Worker(workerFile(), { workerData: data, name: `datapath ${index}` });
-    worker.on("message", (report: Report) => {
-      for (const reply of report.replies) this.#answer(reply);
-      this.#options.onReport(report, this.#pending);
+    const run: Run = {
+      worker,
+      commands: new CommandWriter(commands, worker),
+      upcalls: new RingReader(upcalls),
+      pending,
+      reports: [],
+      isTaking: false,
+    };
+    run.upcalls.mayWait();
+    worker.on("message", (message: Report | typeof UPCALLS) => {
+      if (message !== UPCALLS) run.reports.push(message);
+      if (!run.isTaking) this.#take(run, UPCALLS_A_TURN);
     });
-    worker.on("error", (error) => this.#failed(worker, error));
+    worker.on("error", (error) => this.#failed(run, error));
     worker.on("exit", (code) => {
-      if (!this.#isStopped) this.#failed(worker, new Error(`the datapath's thread ended with ${code}`));
+      if (!this.#isStopped) this.#failed(run, new Error(`the datapath's thread ended with ${code}`));
     });
-    return worker;
+    return run;
   }
 
-  #failed(worker: Worker, error: unknown): void {
-    if (this.#isDown || this.#isStopped || worker !== this.#worker) return;
+  /** Takes what the thread has sent, in its order, up to so many upcalls; the rest after others had their turn. */
+  #take(run: Run, limit: number): void {
+    const { upcalls, reports, pending } = run;
+    run.isTaking = false;
+    for (let left = limit; ; ) {
+      const report = reports[0];
+      const isDue = report !== undefined && ((upcalls.position - report.position) | 0) >= 0;
+      if (isDue) {
+        reports.shift();
+        for (const reply of report.replies) this.#answer(reply);
+        this.#options.onReport(report);
+        continue;
+      }
+      const at = upcalls.next();
+      if (at < 0) {
+        if (upcalls.mayWait()) return;
+        continue;
+      }
+      if (left-- === 0) {
+        run.isTaking = true;
+        setImmediate(() => this.#take(run, UPCALLS_A_TURN));
+        return;
+      }
+      const upcall = readUpcall(upcalls, at);
+      const room = pendingOf(upcalls.words[at]!);
+      upcalls.release(at);
+      Atomics.sub(pending, 0, room);
+      Atomics.sub(pending, pendingIndex(upcall.odpPort), room);
+      this.#options.onUpcall(upcall);
+    }
+  }
+
+  #failed(run: Run, error: unknown): void {
+    if (this.#isDown || this.#isStopped || run !== this.#run) return;
+    // What it has told is true, and its counts are told once.
+    this.#take(run, Infinity);
     this.#isDown = true;
-    this.#outbox = [];
     this.restarts++;
     const { clock, log } = this.#options;
     if (clock.now() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
@@ -147,10 +221,9 @@ export class WorkerThread {
   }
 
   #restart(): void {
-    this.#pending = newPending();
     this.#isDown = false;
     this.#startedAt = this.#options.clock.now();
-    this.#worker = this.#start();
+    this.#run = this.#start();
     const unanswered = [...this.#waiting.values()].map(({ command }) => command);
     this.#options.onRestarted(this, unanswered);
     for (const command of unanswered) this.tell(command);
@@ -164,8 +237,6 @@ export class WorkerThread {
     else waiting.reject(new Error(reply.error));
   }
 }
-
-const newPending = (): Int32Array => new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
 
 /** The thread's program: beside this file when built; in the build's place when this is the source (under vitest). */
 function workerFile(): string {
