@@ -26,7 +26,7 @@ import {
   type PacketInContext,
   packetInText,
 } from "./xlate/contexts.js";
-import { macTag, translate, type XlateInput, type XlateResult } from "./xlate/pipeline.js";
+import { macTag, translate, type XlateInput, type XlateResult, XlateScratch } from "./xlate/pipeline.js";
 import type { XBridge, XContexts } from "./xlate/world.js";
 
 export interface BackerOptions extends OfprotoCommon {
@@ -79,6 +79,7 @@ export class DpBacker {
   readonly #packetIns = new ContentTable<PacketInContext>(MAX_CONTEXTS, packetInText);
   readonly #frozen = new ContentTable<Frozen>(MAX_CONTEXTS, frozenText);
   readonly #layers = new Layers();
+  readonly #scratch = new XlateScratch();
   readonly #reassembler = new Reassembler();
   readonly #round: Timer;
   #revalidation: Timer | undefined;
@@ -106,7 +107,7 @@ export class DpBacker {
     this.megaflows = new Megaflows(
       options.dpif,
       {
-        translate: (key) => this.translateKey(key),
+        translate: (key) => this.translateKey(key, undefined, this.#scratch),
         ref: (actions) => this.#forEachContext(actions, "ref"),
         unref: (actions) => this.#forEachContext(actions, "unref"),
         apply: (effects, usedMs) => this.#apply(effects, usedMs),
@@ -258,10 +259,10 @@ export class DpBacker {
   }
 
   /** What the bridges would do with a packet of this flow; undefined when its port is nobody's. */
-  translateKey(key: FlowKey, record?: Recorder): XlateResult | undefined {
+  translateKey(key: FlowKey, record?: Recorder, scratch?: XlateScratch): XlateResult | undefined {
     const start = this.#startOf(key);
     if (!start) return undefined;
-    const result = translate({ ...start, key, record });
+    const result = translate({ ...start, key, record, scratch });
     if (result.error) {
       this.counters.xlateErrors++;
       this.#log.warn(`${start.bridge.name}: translation gave up: ${result.error}`);
@@ -306,7 +307,7 @@ export class DpBacker {
     }
     if (this.isWaiting) return;
     this.counters.upcalls++;
-    const result = this.translateKey(upcall.key);
+    const result = this.translateKey(upcall.key, undefined, this.#scratch);
     if (!result) {
       this.counters.upcallsUnknownPort++;
       return;

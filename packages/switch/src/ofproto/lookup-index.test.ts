@@ -20,7 +20,7 @@ const table = fc.constantFrom(...tables);
 const priority = fc.integer({ min: -1, max: 3 });
 const looked = fc
   .record({ table, key, known: mask, priority })
-  .map((one): Looked<object> => ({ owner: {}, ...one }));
+  .map((one): Looked<object> => ({ owner: {}, ...one, group: undefined }));
 const change = fc.record({ table, key, mask, priority: fc.nat(3) });
 
 const isConcerned = (one: Looked<object>, { table, key, mask, priority }: TableChange): boolean =>
@@ -56,7 +56,8 @@ describe("the lookup index", () => {
   test("a rule below the one that was found concerns nobody", () => {
     const index = new LookupIndex<string>();
     const all = { table: tables[0]!, key: newFlowKey(), mask: newFlowKey() };
-    index.add({ owner: "a", table: tables[0]!, key: newFlowKey(), known: newFlowKey(), priority: 5 });
+    const known = newFlowKey();
+    index.add({ owner: "a", table: tables[0]!, key: newFlowKey(), known, priority: 5, group: undefined });
     const found = (priority: number) => {
       const owners: string[] = [];
       index.forEach({ ...all, priority }, (owner) => owners.push(owner));

@@ -20,6 +20,8 @@ export interface Looked<T> {
   known: FlowMask;
   /** Of the rule found; -1: none. */
   readonly priority: number;
+  /** Where the index has it. */
+  group: Group<T> | undefined;
 }
 
 /** # Lookup index
@@ -35,34 +37,46 @@ export interface Looked<T> {
  *  **Invariants.** A lookup is in every hash table of its group. */
 export class LookupIndex<T> {
   readonly #tables = new Map<XTable, Map<number, Group<T>[]>>();
+  /** Of the lookup that came last: the next is likely to be of it, too. */
+  #recent: Group<T> | undefined;
 
   add(looked: Looked<T>): void {
-    const groups = this.#tables.get(looked.table) ?? new Map<number, Group<T>[]>();
-    this.#tables.set(looked.table, groups);
-    const hash = hashLanes(looked.known);
-    const list = groups.get(hash) ?? [];
-    groups.set(hash, list);
-    let group = list.find(({ known }) => equalKeys(known, looked.known));
-    if (!group) {
-      group = new Group(looked.known);
-      list.push(group);
-    }
+    const group = this.#groupOf(looked);
     // The masks of a group are one object.
     looked.known = group.known;
+    looked.group = group;
     group.add(looked);
   }
 
   remove(looked: Looked<T>): void {
-    const groups = this.#tables.get(looked.table);
-    const hash = hashLanes(looked.known);
-    const list = groups?.get(hash);
-    const group = list?.find(({ known }) => equalKeys(known, looked.known));
-    if (!groups || !list || !group) return;
+    const { group } = looked;
+    if (!group) return;
+    looked.group = undefined;
     group.delete(looked);
     if (group.size > 0) return;
+    if (this.#recent === group) this.#recent = undefined;
+    const groups = this.#tables.get(group.table)!;
+    const list = groups.get(group.hash)!;
     if (list.length > 1) list.splice(list.indexOf(group), 1);
-    else groups.delete(hash);
-    if (groups.size === 0) this.#tables.delete(looked.table);
+    else groups.delete(group.hash);
+    if (groups.size === 0) this.#tables.delete(group.table);
+  }
+
+  #groupOf({ table, known }: Looked<T>): Group<T> {
+    const recent = this.#recent;
+    if (recent?.table === table && (recent.known === known || equalKeys(recent.known, known))) return recent;
+    const groups = this.#tables.get(table) ?? new Map<number, Group<T>[]>();
+    this.#tables.set(table, groups);
+    const hash = hashLanes(known);
+    const list = groups.get(hash) ?? [];
+    groups.set(hash, list);
+    let group = list.find((other) => equalKeys(other.known, known));
+    if (!group) {
+      group = new Group(table, known, hash);
+      list.push(group);
+    }
+    this.#recent = group;
+    return group;
   }
 
   /** Calls `found` with each owner that the change may concern, once for each of its lookups. */
@@ -83,14 +97,20 @@ interface Hashed<T> {
   readonly byHash: Map<number, Set<Looked<T>>>;
 }
 
-class Group<T> {
+/** Lookups of one table by the same known bits. */
+export class Group<T> {
+  readonly table: XTable;
   readonly known: FlowMask;
+  /** Of `known`. */
+  readonly hash: number;
   readonly #all = new Set<Looked<T>>();
   readonly #hashes: Hashed<T>[] = [];
   readonly #byMask = new Map<FlowMask, Hashed<T>>();
 
-  constructor(known: FlowMask) {
+  constructor(table: XTable, known: FlowMask, hash: number) {
+    this.table = table;
     this.known = known;
+    this.hash = hash;
   }
 
   get size(): number {

@@ -2,27 +2,38 @@ import type { OdpAction } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
 import { DP_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
-import { andInto, coversMask, equalKeys, hashLanes } from "../flow/mask.js";
+import { coversMask, equalKeys } from "../flow/mask.js";
 import { type Looked, LookupIndex, type TableChange } from "./lookup-index.js";
+import { MaskPool, type PooledMask } from "./mask-pool.js";
 import type { Sink } from "./sink.js";
 import type { Effect, TableLookup } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
 
-/** What the datapath has been given, and on whose account. */
-export interface Megaflow {
-  readonly id: number;
-  /** The packet that it was made for, whole: it is translated again when something changes. */
-  readonly key: FlowKey;
-  readonly mask: FlowMask;
+/** On whose account a megaflow counts. */
+interface Account {
   readonly actions: readonly OdpAction[];
   readonly sinks: readonly Sink[];
   readonly effects: readonly Effect[];
+}
+
+/** What the datapath has been given, and on whose account. What is not readonly changes when it is found untrue. */
+export interface Megaflow {
+  /** Of this outcome: one that differs has another, so that counts go to whom they belong. */
+  id: number;
+  /** The packet that it was made for, whole: it is translated again when something changes. */
+  readonly key: FlowKey;
+  readonly mask: FlowMask;
+  /** The same. */
+  readonly pooled: PooledMask;
+  actions: readonly OdpAction[];
+  sinks: readonly Sink[];
+  effects: readonly Effect[];
   /** The OpenFlow number of the port it came in by. */
   readonly in_port: number;
-  readonly lookups: readonly TableLookup[];
+  lookups: readonly TableLookup[];
   /** The same, as the index has them. */
-  readonly looked: readonly Looked<Megaflow>[];
-  readonly macLookups: readonly string[];
+  looked: readonly Looked<Megaflow>[];
+  macLookups: readonly string[];
   readonly hash: number;
   /** The pass in which it was last found true. */
   pass: number;
@@ -33,8 +44,14 @@ export interface Megaflow {
   tcpFlags: number;
 }
 
+/** An outcome that a megaflow had, for as long as the datapath may have counts of it. */
+interface Retired extends Account {
+  readonly megaflow: Megaflow;
+}
+
 export interface MegaflowHooks {
-  /** What should be done with this packet now; undefined when it has no place any more (its port is gone). */
+  /** What should be done with this packet now; undefined when it has no place any more (its port is gone). The mask's
+   *  memory is used again by the next. */
   translate(key: FlowKey): XlateResult | undefined;
   /** The numbers that the actions hold are in use, or no longer. */
   ref(actions: readonly OdpAction[]): void;
@@ -48,13 +65,13 @@ export interface MegaflowHooks {
  *
  *  **Revalidation.** A change makes megaflows stale: those that asked for a MAC address; those that looked into a
  *  table where a rule has changed that they could match (`LookupIndex`); or all. A stale one is translated again from
- *  the packet it was made for; where the outcome is the same it stays, else it is taken out and put in anew under
+ *  the packet it was made for; where the outcome is the same it stays, else it gets the new one in its place, under
  *  another id, so that counts from before the change go to whom they belong. A new outcome whose mask looks at more
  *  than the old one takes the megaflow out for good: its other packets come up again, each for itself.
  *
  *  Where all may be untrue a pass goes over them; when that happens during a pass, another one follows.
  *
- *  **Invariants.** Two megaflows never have the same masked key and mask. A retired one is known until the
+ *  **Invariants.** Two megaflows never have the same masked key and mask. A retired outcome is known until the
  *  datapath's last counts for it have arrived. Bounded by `limit`: at it packets are translated one by one, until the
  *  next `sweep` has made room for as many as lately asked for it. */
 export class Megaflows implements Iterable<Megaflow> {
@@ -62,10 +79,13 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #hooks: MegaflowHooks;
   readonly #byId = new Map<number, Megaflow>();
   readonly #byHash = new Map<number, Megaflow[]>();
-  readonly #retired = new Map<number, Megaflow>();
+  readonly #retired = new Map<number, Retired>();
+  readonly #masks = new MaskPool();
   #nextId = 1;
   readonly #byMac = new Map<string, Set<Megaflow>>();
   readonly #stale = new Set<Megaflow>();
+  /** Goes on through #stale, as it grows: to begin anew for each would pass by all that were taken out. */
+  #staleOrder: Iterator<Megaflow> | undefined;
   readonly #lookups = new LookupIndex<Megaflow>();
   /** All may be untrue, since the pass under way began. */
   #allChanged = false;
@@ -97,7 +117,8 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Caches a translation made just now. `key` is kept. */
   install(key: FlowKey, in_port: number, result: XlateResult, nowMs: number): void {
-    const same = this.#find(key, result.mask);
+    const mask = this.#masks.of(result.mask);
+    const same = this.#find(key, mask);
     if (same) {
       this.#update(same, result);
       return;
@@ -107,7 +128,7 @@ export class Megaflows implements Iterable<Megaflow> {
       this.counters.overLimit++;
       return;
     }
-    this.#put(key, in_port, result, nowMs, nowMs);
+    this.#put(key, in_port, mask, result, nowMs);
     this.counters.installed++;
   }
 
@@ -142,9 +163,8 @@ export class Megaflows implements Iterable<Megaflow> {
   revalidate(budget: number): void {
     let left = budget;
     while (left > 0) {
-      const [stale] = this.#stale;
+      const stale = this.#takeStale();
       if (stale) {
-        this.#stale.delete(stale);
         this.#revalidateOne(stale);
         left--;
         continue;
@@ -159,6 +179,18 @@ export class Megaflows implements Iterable<Megaflow> {
         left--;
       }
     }
+  }
+
+  #takeStale(): Megaflow | undefined {
+    if (this.#stale.size === 0) return undefined;
+    this.#staleOrder ??= this.#stale.values();
+    const next = this.#staleOrder.next();
+    if (next.done) {
+      this.#staleOrder = undefined;
+      return this.#takeStale();
+    }
+    this.#stale.delete(next.value);
+    return next.value;
   }
 
   revalidateAll(): void {
@@ -256,30 +288,53 @@ export class Megaflows implements Iterable<Megaflow> {
     )
       return;
     this.counters.changed++;
-    this.#remove(megaflow);
-    if (narrows) return;
-    const mask = megaflow.mask;
-    this.#put(megaflow.key, megaflow.in_port, { ...result, mask }, megaflow.createdMs, megaflow.usedMs);
+    if (narrows) this.#remove(megaflow);
+    else this.#become(megaflow, result);
   }
 
-  #put(key: FlowKey, in_port: number, result: XlateResult, createdMs: number, usedMs: number): void {
-    const { mask, actions, sinks, effects, lookups, macLookups } = result;
-    const looked: Looked<Megaflow>[] = [];
+  /** Gives a megaflow another outcome. */
+  #become(megaflow: Megaflow, { actions, sinks, effects, lookups, macLookups }: XlateResult): void {
+    const old = megaflow.id;
+    this.#retire(megaflow);
+    megaflow.id = this.#nextId++;
+    this.#byId.set(megaflow.id, megaflow);
+    if (!sameTables(megaflow.lookups, lookups)) {
+      this.#unindexLookups(megaflow);
+      megaflow.lookups = lookups;
+      this.#indexLookups(megaflow);
+    }
+    if (!sameList(megaflow.macLookups, macLookups)) {
+      this.#unindexMacs(megaflow);
+      megaflow.macLookups = macLookups;
+      this.#indexMacs(megaflow);
+    }
+    megaflow.actions = actions;
+    megaflow.sinks = sinks;
+    megaflow.effects = effects;
+    this.#hooks.ref(actions);
+    this.#dpif.flowReplace(old, megaflow.id, actions);
+  }
+
+  #put(key: FlowKey, in_port: number, pooled: PooledMask, result: XlateResult, nowMs: number): void {
+    const { actions, sinks, effects, lookups, macLookups } = result;
+    this.#masks.acquire(pooled);
+    const mask = pooled.bits;
     const megaflow: Megaflow = {
       id: this.#nextId++,
       key,
       mask,
+      pooled,
       actions,
       sinks,
       effects,
       in_port,
       lookups,
-      looked,
+      looked: [],
       macLookups,
-      hash: hashOf(key, mask),
+      hash: pooled.hashOf(key),
       pass: this.#passes,
-      createdMs,
-      usedMs,
+      createdMs: nowMs,
+      usedMs: nowMs,
       packets: 0,
       bytes: 0,
       tcpFlags: 0,
@@ -288,58 +343,91 @@ export class Megaflows implements Iterable<Megaflow> {
     const bucket = this.#byHash.get(megaflow.hash);
     if (bucket) bucket.push(megaflow);
     else this.#byHash.set(megaflow.hash, [megaflow]);
-    for (const tag of macLookups) {
-      const asking = this.#byMac.get(tag);
-      if (asking) asking.add(megaflow);
-      else this.#byMac.set(tag, new Set([megaflow]));
-    }
-    const own = lookups.some(({ changed }) => !changed) ? ownFlow(megaflow) : undefined;
-    for (const { table, priority, changed } of lookups)
-      looked.push({ owner: megaflow, table, priority, ...(changed ?? own!) });
-    for (const one of looked) this.#lookups.add(one);
+    this.#indexLookups(megaflow);
+    this.#indexMacs(megaflow);
     this.#hooks.ref(actions);
     this.#dpif.flowPut({ id: megaflow.id, key, mask, actions });
   }
 
   #remove(megaflow: Megaflow): void {
-    this.#byId.delete(megaflow.id);
-    const bucket = this.#byHash.get(megaflow.hash)!.filter((other) => other !== megaflow);
-    if (bucket.length > 0) this.#byHash.set(megaflow.hash, bucket);
-    else this.#byHash.delete(megaflow.hash);
+    this.#retire(megaflow);
+    const bucket = this.#byHash.get(megaflow.hash)!;
+    if (bucket.length === 1) this.#byHash.delete(megaflow.hash);
+    else bucket.splice(bucket.indexOf(megaflow), 1);
+    this.#unindexLookups(megaflow);
+    this.#unindexMacs(megaflow);
+    this.#masks.release(megaflow.pooled);
+    this.#stale.delete(megaflow);
+    this.#dpif.flowDel(megaflow.id);
+  }
+
+  /** Its id is no longer its own; counts that come for it still are for who had it. */
+  #retire(megaflow: Megaflow): void {
+    const { id, actions, sinks, effects } = megaflow;
+    this.#byId.delete(id);
+    this.#retired.set(id, { megaflow, actions, sinks, effects });
+  }
+
+  #indexLookups(megaflow: Megaflow): void {
+    const { lookups, pooled } = megaflow;
+    const own = lookups.some(({ changed }) => !changed) ? ownFlow(megaflow) : undefined;
+    megaflow.looked = lookups.map(({ table, priority, changed }) => ({
+      owner: megaflow,
+      table,
+      priority,
+      key: changed ? changed.key : own!,
+      known: changed ? changed.known : pooled.known,
+      group: undefined,
+    }));
+    for (const one of megaflow.looked) this.#lookups.add(one);
+  }
+
+  #unindexLookups(megaflow: Megaflow): void {
+    for (const one of megaflow.looked) this.#lookups.remove(one);
+  }
+
+  #indexMacs(megaflow: Megaflow): void {
+    for (const tag of megaflow.macLookups) {
+      const asking = this.#byMac.get(tag);
+      if (asking) asking.add(megaflow);
+      else this.#byMac.set(tag, new Set([megaflow]));
+    }
+  }
+
+  #unindexMacs(megaflow: Megaflow): void {
     for (const tag of megaflow.macLookups) {
       const asking = this.#byMac.get(tag);
       asking?.delete(megaflow);
       if (asking?.size === 0) this.#byMac.delete(tag);
     }
-    for (const one of megaflow.looked) this.#lookups.remove(one);
-    this.#stale.delete(megaflow);
-    this.#retired.set(megaflow.id, megaflow);
-    this.#dpif.flowDel(megaflow.id);
   }
 
   #bury(id: number): void {
-    const megaflow = this.#retired.get(id);
-    if (!megaflow) return;
+    const retired = this.#retired.get(id);
+    if (!retired) return;
     this.#retired.delete(id);
-    this.#hooks.unref(megaflow.actions);
+    this.#hooks.unref(retired.actions);
   }
 
-  #find(key: FlowKey, mask: FlowMask): Megaflow | undefined {
+  #find(key: FlowKey, mask: PooledMask): Megaflow | undefined {
     return this.#byHash
-      .get(hashOf(key, mask))
-      ?.find((other) => equalKeys(other.mask, mask) && agree(other.key, key, mask));
+      .get(mask.hashOf(key))
+      ?.find((other) => other.pooled === mask && mask.agree(other.key, key));
   }
 
   readonly #onStats = (batch: readonly FlowStatsDelta[]): void => {
     for (const { id, packets, bytes, usedMs, tcpFlags } of batch) {
-      const megaflow = this.#byId.get(id) ?? this.#retired.get(id);
-      if (!megaflow) continue;
+      const current = this.#byId.get(id);
+      const retired = current ? undefined : this.#retired.get(id);
+      const megaflow = current ?? retired?.megaflow;
+      const account: Account | undefined = current ?? retired;
+      if (!megaflow || !account) continue;
       megaflow.packets += packets;
       megaflow.bytes += bytes;
       megaflow.tcpFlags |= tcpFlags;
       if (usedMs > megaflow.usedMs) megaflow.usedMs = usedMs;
-      for (const sink of megaflow.sinks) sink.credit(packets, bytes, usedMs);
-      if (packets > 0) this.#hooks.apply(megaflow.effects, usedMs);
+      for (const sink of account.sinks) sink.credit(packets, bytes, usedMs);
+      if (packets > 0 && account.effects.length > 0) this.#hooks.apply(account.effects, usedMs);
     }
   };
 }
@@ -356,15 +444,12 @@ const REMOVAL = 20;
 
 /** The flow that a megaflow's first lookups saw: its packet, with the bridge's port number, and nothing yet in the
  *  pipeline's own fields. */
-function ownFlow({ key, mask, in_port }: Megaflow): { key: FlowKey; known: FlowMask } {
+function ownFlow({ key, in_port }: Megaflow): FlowKey {
   const flow = key.slice();
-  const known = mask.slice();
   flow[LANE_IN_PORT] = in_port;
   flow[LANE_RECIRC_ID] = 0;
-  known[LANE_IN_PORT] = 0xffff_ffff;
-  known.fill(0xffff_ffff, DP_LANES);
   flow.fill(0, DP_LANES);
-  return { key: flow, known };
+  return flow;
 }
 
 const sameTables = (a: readonly TableLookup[], b: readonly TableLookup[]): boolean =>
@@ -375,16 +460,6 @@ const sameTables = (a: readonly TableLookup[], b: readonly TableLookup[]): boole
     if (!changed || !other.changed) return changed === other.changed;
     return equalKeys(changed.key, other.changed.key) && equalKeys(changed.known, other.changed.known);
   });
-
-const masked = new Uint32Array(64);
-
-function hashOf(key: FlowKey, mask: FlowMask): number {
-  andInto(masked, key, mask);
-  return hashLanes(masked) ^ hashLanes(mask);
-}
-
-const agree = (a: FlowKey, b: FlowKey, mask: FlowMask): boolean =>
-  mask.every((bits, lane) => ((a[lane]! ^ b[lane]!) & bits) === 0);
 
 const sameList = (a: readonly unknown[], b: readonly unknown[]): boolean =>
   a.length === b.length && a.every((item, i) => item === b[i]);

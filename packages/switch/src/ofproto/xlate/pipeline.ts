@@ -1,6 +1,6 @@
 import type { Conjoined } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
-import { type FlowKey, type FlowMask, flowField, getFieldBig } from "../../flow/flow-key.js";
+import { type FlowKey, type FlowMask, flowField, getFieldBig, newFlowKey } from "../../flow/flow-key.js";
 import { LANE_CONJ_ID } from "../../flow/lanes.js";
 import type { Action } from "../of.js";
 import type { Rule } from "../rule.js";
@@ -54,6 +54,15 @@ export interface XlateInput {
   /** From the first table, a packet-out's actions, or where a frozen translation stopped. */
   readonly start: "tables" | { readonly actions: readonly Action[] } | { readonly frozen: Frozen };
   readonly record?: Recorder;
+  /** Memory that the result's key and mask may lie in, until it is used again. */
+  readonly scratch?: XlateScratch;
+}
+
+/** Keys that a translation works on. */
+export class XlateScratch {
+  readonly key: FlowKey = newFlowKey();
+  readonly mask: FlowMask = newFlowKey();
+  readonly fixed: FlowMask = newFlowKey();
 }
 
 export interface XlateResult {
@@ -74,15 +83,20 @@ export interface XlateResult {
 /** What a packet-in says that no one flow has sent, but an action set, a bucket or a packet-out (1.3.5 §7.4.1). */
 const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
 
+const ALWAYS_LOOKED_AT = ["in_port", "recirc_id", "eth_type"].map(flowField);
+
 export function translate(input: XlateInput): XlateResult {
   const { bridge, inPort, in_port, start } = input;
-  const lanes = input.key.length;
+  const { key, mask, fixed } = input.scratch ?? new XlateScratch();
+  key.set(input.key);
+  mask.fill(0);
+  fixed.fill(0);
   const ctx: Context = {
     bridge,
     inPort,
     in_port,
-    key: input.key.slice(),
-    wildcards: { mask: new Uint32Array(lanes), fixed: new Uint32Array(lanes) },
+    key,
+    wildcards: { mask, fixed },
     out: [],
     sinks: [],
     effects: [],
@@ -105,9 +119,7 @@ export function translate(input: XlateInput): XlateResult {
     packetOut: typeof start === "object" && "actions" in start,
     record: input.record,
   };
-  look(ctx.wildcards, flowField("in_port"));
-  look(ctx.wildcards, flowField("recirc_id"));
-  look(ctx.wildcards, flowField("eth_type"));
+  for (const field of ALWAYS_LOOKED_AT) look(ctx.wildcards, field);
   pinPipeline(ctx.wildcards);
   enterPipeline(ctx.key, in_port);
   ctx.record?.({ depth: 0, kind: "bridge", text: bridge.name, subject: inPort });
