@@ -86,7 +86,8 @@ describeWith({ programs }, "the OVSDB tools beside Open vSwitch's", () => {
   const theirTool =
     (...tool: string[]): Runner =>
     (argv) =>
-      run([...tool, ...argv]);
+      // ovsdb-tool leaves a lock file beside a database that there is not: not in the project's tree.
+      run([...tool, ...argv], { cwd: dir });
   const ourTool =
     (...tool: string[]): Runner =>
     (argv) =>
