@@ -96,6 +96,12 @@ const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   { args: ["vlog/list"] },
   { args: ["vlog/set", "ofproto:console:info"], isSame: true },
   { args: ["vlog/set", "nomodule:dbg"], isSame: true },
+  { args: ["vlog/list-pattern"] },
+  { args: ["vlog/set", "PATTERN:nowhere:%m"], isSame: true },
+  { args: ["vlog/disable-rate-limit", "nomodule"], isSame: true },
+  { args: ["vlog/enable-rate-limit", "ofproto"], isSame: true },
+  { args: ["vlog/close"], isSame: true },
+  { args: ["vlog/reopen"], isSame: true },
   { args: ["version"] },
   { args: ["nosuch"], isSame: true },
 ];

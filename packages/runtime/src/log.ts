@@ -246,10 +246,11 @@ export class LogRegistry {
     const wallMs = this.#clock.wallNow();
     const record = { wallMs, sequence: ++this.#sequence, module: module.name, level, text };
     const goesTo = (destination: LogDestination): boolean => rank(module.levels[destination]) >= rank(level);
-    if (goesTo("console")) this.#console(this.#formats.console.line(record));
+    const { console: consoleFormat, file: fileFormat } = this.#formats;
+    if (goesTo("console")) this.#console(consoleFormat.line(record));
     if (this.#file?.fd !== undefined && goesTo("file")) {
       try {
-        writeSync(this.#file.fd, this.#formats.file.line(record));
+        writeSync(this.#file.fd, fileFormat.line(record));
       } catch {
         // A full disk must not stop the program; the console still has the line.
       }

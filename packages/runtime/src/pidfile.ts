@@ -1,5 +1,6 @@
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, unlinkSync, writeSync } from "node:fs";
 import { basename } from "node:path";
+import { lockRecords } from "./record-lock.js";
 
 /** The process id in a pid file, or undefined where there is no such file or no number in it. */
 export function readPidfile(path: string): number | undefined {
@@ -26,16 +27,21 @@ function isRunning(pid: number): boolean {
   }
 }
 
-/** Writes this process's id to `path`. Throws a one-line Error when a running program of this kind already has
- *  the file. The result removes it again. */
+/** Writes this process's id to `path`, and holds the lock by which ovs-appctl tells a running daemon from a file that was
+ *  left behind. Where that lock cannot be had the daemon works all the same, and ovs-appctl has to be given the control
+ *  socket's path. Throws a one-line Error when a running program of this kind already has the file. The result removes it
+ *  again. */
 export function writePidfile(path: string): () => void {
   const other = readPidfile(path);
   if (other !== undefined && other !== process.pid && isRunning(other))
     throw new Error(`${path}: already running as pid ${other}`);
   const temporary = `${path}.tmp${process.pid}`;
-  writeFileSync(temporary, `${process.pid}\n`, { mode: 0o644 });
+  const fd = openSync(temporary, "w", 0o644);
+  writeSync(fd, `${process.pid}\n`);
+  lockRecords(fd);
   renameSync(temporary, path);
   return () => {
     if (readPidfile(path) === process.pid) unlinkSync(path);
+    closeSync(fd);
   };
 }

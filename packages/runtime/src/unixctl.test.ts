@@ -6,26 +6,37 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { describeWith } from "../../../test/support/requirements.js";
-import { createLog } from "./log.js";
-import { registerLogCommands } from "./log-commands.js";
+import { createLog, type LogRegistry } from "./log.js";
+import { logCommands } from "./log-commands.js";
 import { openStream } from "./stream.js";
 import { ControlServer, controlCall, controlPath } from "./unixctl.js";
 
 let dir: string;
 let path: string;
 let server: ControlServer;
+let logs: LogRegistry;
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "sl-ctl-"));
   path = join(dir, "x.1.ctl");
-  server = new ControlServer("sluice 0.1.0");
-  server.register("echo", "WORD...", 1, 3, (args) => args.join(" "));
-  server.register("slow", "", 0, 0, async () => {
-    await new Promise((resolve) => setImmediate(resolve));
-    return "slow";
-  });
-  server.register("fail", "", 0, 0, () => {
-    throw new Error("no such bridge");
-  });
+  logs = createLog({ console: () => {} });
+  server = new ControlServer(
+    "sluice 0.1.0",
+    {
+      echo: { usage: "WORD...", args: [1, 3], run: (args) => args.join(" ") },
+      slow: {
+        run: async () => {
+          await new Promise((resolve) => setImmediate(resolve));
+          return "slow";
+        },
+      },
+      fail: {
+        run: () => {
+          throw new Error("no such bridge");
+        },
+      },
+    },
+    logCommands(logs),
+  );
   await server.listen(path);
 });
 afterEach(async () => {
@@ -83,9 +94,7 @@ test("a daemon's name leads to its socket by its pid file", () => {
 });
 
 test("log levels are shown and set", async () => {
-  const logs = createLog({ console: () => {} });
   const log = logs.module("dpif");
-  registerLogCommands(server, logs);
   expect((await controlCall(path, "vlog/set", ["dpif:console:dbg"])).error).toBeNull();
   expect(log.enabled("dbg")).toBe(true);
   expect((await controlCall(path, "vlog/list", [])).result).toMatch(/dpif +DBG +INFO\n/);

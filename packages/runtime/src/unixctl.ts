@@ -6,15 +6,16 @@ import { readPidfile } from "./pidfile.js";
 import { runDir } from "./rundir.js";
 import { type Listener, listen, openStream } from "./stream.js";
 
-/** Carries out one command; the text is shown to the person who asked. Throwing says why not, in one line. */
-export type ControlHandler = (args: readonly string[]) => string | undefined | Promise<string | undefined>;
+/** What can be asked of a daemon, by name. */
+export type ControlCommands = Readonly<Record<string, ControlCommand>>;
 
-interface Command {
-  name: string;
-  usage: string;
-  minArgs: number;
-  maxArgs: number;
-  handler: ControlHandler;
+export interface ControlCommand {
+  /** Its arguments, as `list-commands` shows them. */
+  readonly usage?: string;
+  /** How many arguments it takes: none unless given. */
+  readonly args?: readonly [min: number, max: number];
+  /** Carries it out; the text is shown to the person who asked. Throwing says why not, in one line. */
+  readonly run: (args: readonly string[]) => string | undefined | Promise<string | undefined>;
 }
 
 interface Request {
@@ -44,18 +45,18 @@ const withNewline = (text: string): string => (text === "" || text.endsWith("\n"
 /** A control socket, as `ovs-appctl` and `sluice appctl` speak to it: JSON-RPC 1.0, a command's name as the method,
  *  its arguments as strings, text as the result. */
 export class ControlServer {
-  readonly #commands = new Map<string, Command>();
+  readonly #commands = new Map<string, ControlCommand>();
   #listener: Listener | undefined;
 
   /** `version` is what the command of that name answers. */
-  constructor(version: string) {
-    this.register("list-commands", "", 0, 0, () => this.#list());
-    this.register("help", "", 0, 0, () => this.#list());
-    this.register("version", "", 0, 0, () => version);
-  }
-
-  register(name: string, usage: string, minArgs: number, maxArgs: number, handler: ControlHandler): void {
-    this.#commands.set(name, { name, usage, minArgs, maxArgs, handler });
+  constructor(version: string, ...tables: readonly ControlCommands[]) {
+    const own: ControlCommands = {
+      "list-commands": { run: () => this.#list() },
+      help: { run: () => this.#list() },
+      version: { run: () => version },
+    };
+    for (const table of [own, ...tables])
+      for (const [name, command] of Object.entries(table)) this.#commands.set(name, command);
   }
 
   /** Listens on the unix socket `path`. Rejects with StreamError. */
@@ -73,20 +74,20 @@ export class ControlServer {
   /** Carries out one command, as if it had come over the socket. */
   async run(method: string, params: readonly string[]): Promise<ControlReply> {
     try {
-      const result = await this.#find(method, params).handler(params);
+      const result = await this.#find(method, params).run(params);
       return { result: withNewline(result ?? ""), error: null };
     } catch (error) {
       return { result: null, error: withNewline((error as Error).message) };
     }
   }
 
-  #find(method: string, params: readonly string[]): Command {
+  #find(method: string, params: readonly string[]): ControlCommand {
     const command = this.#commands.get(method);
     if (!command)
       throw new Error(
         `"${method}" is not a valid command (use "list-commands" to see a list of valid commands)`,
       );
-    const { minArgs, maxArgs } = command;
+    const [minArgs, maxArgs] = command.args ?? [0, 0];
     if (params.length < minArgs)
       throw new Error(`"${method}" command requires at least ${minArgs} arguments`);
     if (params.length > maxArgs) throw new Error(`"${method}" command takes at most ${maxArgs} arguments`);
@@ -94,8 +95,8 @@ export class ControlServer {
   }
 
   #list(): string {
-    const rows = [...this.#commands.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
-    return `The available commands are:\n${rows.map((c) => `  ${c.name.padEnd(23)} ${c.usage}`.trimEnd()).join("\n")}`;
+    const rows = [...this.#commands].sort(([a], [b]) => (a < b ? -1 : 1));
+    return `The available commands are:\n${rows.map(([name, { usage = "" }]) => `  ${name.padEnd(23)} ${usage}`.trimEnd()).join("\n")}`;
   }
 
   /** One request after another, however long each takes: answers keep the order of the requests, and a client that

@@ -12,5 +12,4 @@ export { DpBacker } from "./ofproto/backer.js";
 export { OfpError } from "./ofproto/error.js";
 export { Ofproto } from "./ofproto/ofproto.js";
 export type * from "./ofproto/types.js";
-export { lockPidfile } from "./pidfile-lock.js";
 export { controlSocketPath, Vswitchd, type VswitchdOptions } from "./vswitchd.js";

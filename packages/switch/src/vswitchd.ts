@@ -1,7 +1,7 @@
 import { join } from "node:path";
-import { type Clock, ControlServer, type Log, type LogRegistry } from "@sluice/runtime";
-import { registerSwitchCommands } from "./appctl/commands.js";
-import { CoverageHistory, eventCounters } from "./appctl/coverage.js";
+import { type Clock, ControlServer, CoverageHistory, type Log, type LogRegistry } from "@sluice/runtime";
+import { switchCommands } from "./appctl/commands.js";
+import { eventCounters } from "./appctl/coverage.js";
 import { DATAPATH_TYPES, INTERFACE_TYPES } from "./bridge/desired.js";
 import { Bridges } from "./bridge/reconfigure.js";
 import type { DatapathInfo } from "./bridge/status.js";
@@ -78,15 +78,17 @@ export class Vswitchd {
         iface_types: INTERFACE_TYPES,
       },
     });
-    this.control = new ControlServer(`sluice vswitchd ${version}`);
     this.#coverage = new CoverageHistory(clock, () => eventCounters(this.bridges, logs));
-    registerSwitchCommands(this.control, {
-      bridges: this.bridges,
-      logs,
-      clock,
-      coverage: this.#coverage,
-      exit: () => this.#exit(),
-    });
+    this.control = new ControlServer(
+      `sluice vswitchd ${version}`,
+      ...switchCommands({
+        bridges: this.bridges,
+        logs,
+        clock,
+        coverage: this.#coverage,
+        exit: () => this.#exit(),
+      }),
+    );
   }
 
   /** Opens the control socket and begins to follow the database, which may come later. Rejects with one line. */

@@ -1,19 +1,16 @@
-import { rmSync } from "node:fs";
-import { isAbsolute, join } from "node:path";
-import { Controller, type ControllerOptions, Recorder } from "@sluice/controller";
+import { Controller, type ControllerOptions, type Datapath, Recorder } from "@sluice/controller";
 import {
+  type ControlCommands,
   ControlServer,
-  createLog,
-  ensureRunDir,
   type LogRegistry,
+  logCommands,
   realClock,
-  registerLogCommands,
-  writePidfile,
 } from "@sluice/runtime";
 import { HELP, type Invocation, isRole, readInvocation } from "../controller/options.js";
 import { runReplay } from "../controller/replay.js";
 import { startRest } from "../controller/rest.js";
 import { type AppsOwner, RunningApps } from "../controller/running-apps.js";
+import { daemonLog, daemonPidfile, setLevels, stopRequest } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../version.js";
 
@@ -47,7 +44,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       rest?.server.setApps(list);
     },
   };
-  const removePidfile = pidfile(invocation, io);
+  const removePidfile =
+    options.pidfile === undefined ? () => {} : daemonPidfile(options, io, "sluice-controller.pid");
   const control = controlServer(controller, apps, owner, log, recorder);
   const names = apps.apps.map((app) => app.name).join(", ");
   try {
@@ -62,7 +60,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     rest = await startRest(options, controller, controllerOptions.apps, log.module("rest"));
     if (rest !== undefined) io.stdout.write(`controller: ${rest.line}\n`);
     apps.keepUp(owner);
-    await stopSignal();
+    await stopRequest().requested;
   } finally {
     removePidfile();
     apps.close();
@@ -86,36 +84,13 @@ function recorderOf({ options, recordLimitBytes }: Invocation, log: LogRegistry)
   }
 }
 
-/** Gives what removes it again. */
-function pidfile({ options }: Invocation, io: Io): () => void {
-  if (options.pidfile === undefined) return () => {};
-  const path = options.pidfile || "sluice-controller.pid";
-  try {
-    const absolute = isAbsolute(path) ? path : join(ensureRunDir(io.env), path);
-    if (options["overwrite-pidfile"]) rmSync(absolute, { force: true });
-    return writePidfile(absolute);
-  } catch (error) {
-    throw new CliError(`--pidfile: ${(error as Error).message}`);
-  }
-}
-
 async function logOf({ options }: Invocation, io: Io): Promise<LogRegistry> {
   // What makes JSON is loaded only where it is asked for: a start without it is not to wait.
   const format =
     options["log-format"] === "json" ? (await import("../controller/json-lines.js")).jsonLines() : undefined;
-  const log = createLog({
-    console: (line) => void io.stderr.write(line),
-    ...(format !== undefined && { format }),
-  });
+  const log = daemonLog(options, io, "", format);
   log.module("controller");
-  if (options["log-file"] !== undefined) {
-    try {
-      log.openFile(options["log-file"]);
-    } catch (error) {
-      throw new CliError(`--log-file: ${(error as Error).message}`);
-    }
-  }
-  for (const spec of options.verbose ?? []) log.setSpec(spec);
+  setLevels(log, options);
   return log;
 }
 
@@ -127,30 +102,37 @@ function controlServer(
   log: LogRegistry,
   recorder: Recorder | undefined,
 ): ControlServer {
-  const server = new ControlServer(`sluice ${version()}`);
-  registerLogCommands(server, log);
-  server.register("controller/show", "", 0, 0, () => {
-    const switches = [...controller.datapaths.values()].map(
-      ({ id, peer, role, ports, counters, queuedBytes }) => {
-        const { rx, tx, malformed, dropped } = counters;
-        const counts = `received ${rx}, sent ${tx}, malformed ${malformed}, dropped ${dropped}, queued ${queuedBytes} bytes`;
-        return `${id} ${peer}: ${role}, ${ports.size} ports, ${counts}`;
+  const commands: ControlCommands = {
+    "controller/show": {
+      run: () =>
+        [...controller.datapaths.values()]
+          .map(describeSwitch)
+          .concat(recorder?.describe() ?? [])
+          .join("\n"),
+    },
+    "controller/set-role": {
+      usage: "{master | slave | equal}",
+      args: [1, 1],
+      run: async ([role]) => {
+        if (!isRole(role!)) throw new Error(`"${role}" is not master, slave or equal`);
+        await controller.setRole(role);
       },
-    );
-    return [...switches, ...(recorder === undefined ? [] : [recorder.describe()])].join("\n");
-  });
-  server.register("controller/set-role", "{master | slave | equal}", 1, 1, async ([role]) => {
-    if (!isRole(role!)) throw new Error(`"${role}" is not master, slave or equal`);
-    await controller.setRole(role);
-    return "";
-  });
-  server.register("app/list", "", 0, 0, () =>
-    apps.composed
-      .map(({ definition, settings }) => `${definition.name} ${JSON.stringify(settings)}`)
-      .join("\n"),
-  );
-  server.register("app/reload", "", 0, 0, () => apps.reload(owner));
-  return server;
+    },
+    "app/list": {
+      run: () =>
+        apps.composed
+          .map(({ definition, settings }) => `${definition.name} ${JSON.stringify(settings)}`)
+          .join("\n"),
+    },
+    "app/reload": { run: () => apps.reload(owner) },
+  };
+  return new ControlServer(`sluice ${version()}`, logCommands(log), commands);
+}
+
+function describeSwitch({ id, peer, role, ports, counters, queuedBytes }: Datapath): string {
+  const { rx, tx, malformed, dropped } = counters;
+  const counts = `received ${rx}, sent ${tx}, malformed ${malformed}, dropped ${dropped}, queued ${queuedBytes} bytes`;
+  return `${id} ${peer}: ${role}, ${ports.size} ports, ${counts}`;
 }
 
 async function listenOn(controller: Controller, target: string): Promise<string> {
@@ -159,16 +141,4 @@ async function listenOn(controller: Controller, target: string): Promise<string>
   } catch (error) {
     throw new CliError(`cannot listen on ${(error as Error).message}; --listen [IP:]PORT takes another`);
   }
-}
-
-const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-
-function stopSignal(): Promise<void> {
-  return new Promise((resolve) => {
-    const stop = (): void => {
-      for (const signal of SIGNALS) process.off(signal, stop);
-      resolve();
-    };
-    for (const signal of SIGNALS) process.on(signal, stop);
-  });
 }

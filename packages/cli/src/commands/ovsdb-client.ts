@@ -1,10 +1,11 @@
 import { errorFromJson, formatJson, OvsdbClient, OvsdbError } from "@sluice/ovsdb";
-import { realClock, runDir, StreamError, type TlsOptions } from "@sluice/runtime";
+import { realClock, runDir, StreamError } from "@sluice/runtime";
 import { CliError, type Io } from "../io.js";
 import { parseOptions } from "../options.js";
 import { type ClientCommand, clientCommands } from "../ovsdb/client-commands.js";
 import { TABLE_OPTIONS, tablePrinter } from "../ovsdb/output.js";
 import { keepAlive, withTimeout } from "../timeout.js";
+import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { version } from "../version.js";
 
 const OPTIONS = {
@@ -13,9 +14,7 @@ const OPTIONS = {
   force: {},
   "no-leader-only": {},
   "leader-only": {},
-  "private-key": { short: "p", value: true },
-  certificate: { short: "c", value: true },
-  "ca-cert": { short: "C", value: true },
+  ...TLS_OPTIONS,
   verbose: { short: "v", value: "optional", many: true },
   help: { short: "h" },
   version: { short: "V" },
@@ -62,15 +61,11 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const target =
     rest[0] !== undefined && TARGET.test(rest[0]) ? rest.shift()! : `unix:${runDir(io.env)}/db.sock`;
   const print = (text: string | Uint8Array): void => void io.stdout.write(text);
-  const tls: TlsOptions = {};
-  if (options["private-key"] !== undefined) tls.private_key = options["private-key"];
-  if (options.certificate !== undefined) tls.certificate = options.certificate;
-  if (options["ca-cert"] !== undefined) tls.ca_cert = options["ca-cert"];
   const printTable = tablePrinter(options, print);
   const printJson = (json: unknown): void => print(`${formatJson(json, options.pretty)}\n`);
   let client: OvsdbClient | undefined;
   const work = async (): Promise<void> => {
-    client = await OvsdbClient.connect(target, { ...tls, clock: realClock });
+    client = await OvsdbClient.connect(target, { ...tlsFiles(options), clock: realClock });
     const database = command.hasDatabase ? await databaseOf(client, rest) : "";
     if (rest.length < command.min || rest.length > command.max)
       throw new CliError(`invalid syntax for '${name}' (use --help for help)`);

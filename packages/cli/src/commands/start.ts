@@ -2,6 +2,7 @@ import { Writable } from "node:stream";
 import { type MeshResult, promptClock } from "@sluice/lab";
 import { Idl, OpenVSwitch } from "@sluice/ovsdb";
 import { createLog } from "@sluice/runtime";
+import { stopRequest } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import {
   configureBridge,
@@ -35,7 +36,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io.stdout.write(HELP);
     return 0;
   }
-  const stopRequested = stopSignal();
+  const stopRequested = stopRequest(["SIGINT", "SIGTERM", "SIGHUP"]).requested.then(() => "signal" as const);
   const level = options.verbose ? "info" : "err";
   const demo = await startParts(options, createLog({ console: (line) => void io.stderr.write(line), level }));
   const idl: SwitchIdl = new Idl(OpenVSwitch, { connect: demo.dbUnix, tables: WATCHED, clock });
@@ -153,16 +154,4 @@ async function flows(demo: Demo, io: Io): Promise<string> {
     // It is only shown; the network is none the worse.
     return `(${(error as Error).message})\n`;
   }
-}
-
-/** Resolves at the first request to stop; a second one then ends the process at once. */
-function stopSignal(): Promise<"signal"> {
-  return new Promise((resolve) => {
-    const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-    const stop = (): void => {
-      for (const signal of signals) process.off(signal, stop);
-      resolve("signal");
-    };
-    for (const signal of signals) process.on(signal, stop);
-  });
 }

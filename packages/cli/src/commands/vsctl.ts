@@ -1,7 +1,8 @@
 import { OpenVSwitch } from "@sluice/ovsdb";
-import { realClock, runDir, type TlsOptions } from "@sluice/runtime";
+import { realClock, runDir } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { keepAlive, withTimeout } from "../timeout.js";
+import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { version } from "../version.js";
 import { commands, GLOBAL_OPTIONS, parseCommandLine, SHORT_OPTIONS } from "../vsctl/parse.js";
 import { runCommands } from "../vsctl/run.js";
@@ -54,11 +55,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   if (line.calls.length === 0) throw new CliError("missing command name (use --help for help)");
-  const tls: TlsOptions = {};
-  for (const name of ["private-key", "certificate", "ca-cert"] as const) {
-    const path = options.get(`--${name}`);
-    if (path !== undefined) tls[name.replace("-", "_") as keyof TlsOptions] = path;
-  }
+  const tls = tlsFiles(
+    Object.fromEntries(Object.keys(TLS_OPTIONS).map((name) => [name, options.get(`--${name}`)])),
+  );
   let output = "";
   const work = runCommands(line, {
     clock: realClock,

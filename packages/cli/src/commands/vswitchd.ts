@@ -1,8 +1,10 @@
-import { join, resolve } from "node:path";
-import { createLog, ensureRunDir, OVSDB_PORT, parseTarget, runDir, writePidfile } from "@sluice/runtime";
-import { controlSocketPath, createVswitchd, lockPidfile } from "@sluice/switch";
+import { join } from "node:path";
+import { ensureRunDir, OVSDB_PORT, parseTarget, runDir } from "@sluice/runtime";
+import { controlSocketPath, createVswitchd } from "@sluice/switch";
+import { DAEMON_OPTIONS, daemonLog, daemonPidfile, setLevels, stopRequest } from "../daemon.js";
 import { CliError, type Io, write } from "../io.js";
 import { parseOptions } from "../options.js";
+import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { version } from "../version.js";
 
 const HELP = `usage: sluice vswitchd [OPTION...] [DATABASE]
@@ -15,33 +17,21 @@ DATABASE is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT].
   --log-file[=PATH]     log to a file too (default: RUNDIR/ovs-vswitchd.log)
   -V, --version         print the release
   -v, --verbose[=SPEC]  log more: MODULE:DESTINATION:LEVEL, as vlog/set takes it
-  --private-key=FILE, --certificate=FILE, --ca-cert=FILE   for ssl: databases
+  -p, --private-key=FILE, -c, --certificate=FILE, -C, --ca-cert=FILE   for ssl: databases
 RUNDIR is $SLUICE_RUNDIR, else $OVS_RUNDIR; sockets for ovs-ofctl and ovs-appctl are made there.
 `;
 
 const OPTIONS = {
-  pidfile: { value: "optional" },
-  unixctl: { value: true },
+  ...DAEMON_OPTIONS,
+  ...TLS_OPTIONS,
   "dummy-fallback": {},
   datapath: { value: true },
-  "log-file": { value: "optional" },
-  verbose: { short: "v", value: "optional", many: true },
-  "private-key": { value: true },
-  certificate: { value: true },
-  "ca-cert": { value: true },
   // For scripts written for ovs-vswitchd; there is nothing to do.
   "no-chdir": {},
-  "overwrite-pidfile": {},
   mlockall: {},
   help: { short: "h" },
   version: { short: "V" },
 } as const;
-
-/** Settles when the program is asked to stop. */
-const untilSignal = (): Promise<void> =>
-  new Promise((done) => {
-    for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.once(signal, () => done());
-  });
 
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const { options, args } = parseOptions(argv, OPTIONS);
@@ -63,41 +53,26 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     throw new CliError(`${database}: is not a target to connect to`);
 
   const rundir = ensureRunDir(io.env);
-  const logs = createLog({ console: (line) => void io.stderr.write(line) });
-  if (options["log-file"] !== undefined)
-    logs.openFile(options["log-file"] || join(rundir, "ovs-vswitchd.log"));
-  const pidfile = resolve(rundir, options.pidfile || "ovs-vswitchd.pid");
-  const removePidfile = writePidfile(pidfile);
-  const unlockPidfile = lockPidfile(pidfile);
-  let exit = (): void => {};
-  const exitCommand = new Promise<void>((done) => {
-    exit = done;
-  });
+  const logs = daemonLog(options, io, join(rundir, "ovs-vswitchd.log"));
+  const removePidfile = daemonPidfile(options, io, "ovs-vswitchd.pid");
+  const stop = stopRequest(["SIGTERM", "SIGINT", "SIGHUP"]);
   const vswitchd = createVswitchd({
     logs,
-    database: {
-      target: database,
-      tls: {
-        ...(options["private-key"] === undefined ? {} : { private_key: options["private-key"] }),
-        ...(options.certificate === undefined ? {} : { certificate: options.certificate }),
-        ...(options["ca-cert"] === undefined ? {} : { ca_cert: options["ca-cert"] }),
-      },
-    },
+    database: { target: database, tls: tlsFiles(options) },
     rundir,
     unixctl: options.unixctl ?? controlSocketPath(rundir, process.pid),
     version: version(),
     dpifHost: datapath,
     dummyFallback: options["dummy-fallback"] ?? false,
-    onExit: () => exit(),
+    onExit: stop.now,
   });
   try {
-    for (const spec of options.verbose ?? []) logs.setSpec(spec);
+    setLevels(logs, options);
     await vswitchd.start();
-    await Promise.race([untilSignal(), exitCommand]);
+    await stop.requested;
     await vswitchd.stop();
   } finally {
     removePidfile();
-    unlockPidfile();
   }
   return 0;
 }

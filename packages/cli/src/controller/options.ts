@@ -1,7 +1,9 @@
 import { bundledApps, type Role, type SettingSchema } from "@sluice/controller";
 import { parseTarget, type TlsOptions } from "@sluice/runtime";
+import { DAEMON_OPTIONS } from "../daemon.js";
 import { CliError } from "../io.js";
 import { type OptionSpecs, type Options, parseOptions } from "../options.js";
+import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { type AppItem, readConfigFile } from "./config-file.js";
 import { REST_HELP, REST_OPTIONS } from "./rest.js";
 
@@ -27,16 +29,11 @@ const FILE_OPTIONS = {
   role: { value: true },
   "standby-for": { value: true },
   "probe-interval": { value: true },
-  "private-key": { short: "p", value: true },
-  certificate: { short: "c", value: true },
-  "ca-cert": { short: "C", value: true },
+  ...TLS_OPTIONS,
   "peer-ca-cert": { value: true },
-  pidfile: { value: "optional" },
-  "overwrite-pidfile": {},
-  verbose: { short: "v", value: "optional", many: true },
+  ...DAEMON_OPTIONS,
   "log-file": { value: true },
   "log-format": { value: true },
-  unixctl: { value: true },
   watch: {},
   ...REST_OPTIONS,
 } as const satisfies OptionSpecs;
@@ -103,12 +100,7 @@ export function readInvocation(argv: readonly string[]): Invocation {
     role,
     recordLimitBytes: wholeNumber("record-limit", merged["record-limit"] ?? "1024", 2 ** 20, "MiB") * 2 ** 20,
     apps: appItems(merged, options.app === undefined ? file?.apps : undefined),
-    tls: {
-      private_key: merged["private-key"],
-      certificate: merged.certificate,
-      ca_cert: merged["ca-cert"],
-      peer_ca_cert: merged["peer-ca-cert"],
-    } as TlsOptions,
+    tls: { ...tlsFiles(merged), peer_ca_cert: merged["peer-ca-cert"] },
     probeIntervalMs:
       probe === undefined ? undefined : wholeNumber("probe-interval", probe, 86_400, "seconds") * 1000,
   };

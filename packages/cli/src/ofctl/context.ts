@@ -1,8 +1,9 @@
 import type { Clock } from "@sluice/runtime";
 import type { Io } from "../io.js";
 import type { Options } from "../options.js";
+import { tlsFiles } from "../tls.js";
 import type { OPTIONS } from "./options.js";
-import { Vconn, type Xids } from "./vconn.js";
+import { Vconn, type VconnOptions, type Xids } from "./vconn.js";
 
 export type OfctlOptions = Options<typeof OPTIONS>;
 
@@ -43,12 +44,8 @@ export async function withSwitch<T>(
   }
 }
 
-function vconnOptions({ io, options, xids }: Context) {
-  return {
-    env: io.env,
-    xids,
-    private_key: options["private-key"],
-    certificate: options.certificate,
-    ca_cert: options["ca-cert"],
-  };
-}
+const vconnOptions = ({ io, options, xids }: Context): VconnOptions => ({
+  env: io.env,
+  xids,
+  ...tlsFiles(options),
+});

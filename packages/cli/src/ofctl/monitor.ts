@@ -1,5 +1,5 @@
 import { formatMessage, type MessageInitOf, type PortNames, toJson } from "@sluice/openflow-codec";
-import { ControlServer } from "@sluice/runtime";
+import { type ControlCommands, ControlServer } from "@sluice/runtime";
 import { fromHex, toHex } from "@sluice/wire";
 import { CliError, write } from "../io.js";
 import { version } from "../version.js";
@@ -113,23 +113,30 @@ async function follow(context: Context, vconn: Vconn): Promise<void> {
 /** The commands by which a running monitor is told to send messages or to end. */
 async function controlServer({ options }: Context, vconn: Vconn) {
   if (options.unixctl === undefined) return { exited: new Promise<never>(() => {}), close: async () => {} };
-  const server = new ControlServer(`sluice ofctl ${version()}`);
   let exit: (reason: "exit") => void;
   const exited = new Promise<"exit">((resolve) => {
     exit = resolve;
   });
-  server.register("exit", "", 0, 0, () => {
-    exit("exit");
-    return "";
-  });
-  server.register("ofctl/send", "HEX...", 1, 1024, (messages) => {
-    for (const hex of messages) vconn.sendBytes(fromHex(hex));
-    return "";
-  });
-  server.register("ofctl/barrier", "", 0, 0, () => {
-    vconn.send({ type: "OFPT_BARRIER_REQUEST" });
-    return "";
-  });
+  const commands: ControlCommands = {
+    exit: {
+      run: () => {
+        exit("exit");
+      },
+    },
+    "ofctl/send": {
+      usage: "HEX...",
+      args: [1, 1024],
+      run: (messages) => {
+        for (const hex of messages) vconn.sendBytes(fromHex(hex));
+      },
+    },
+    "ofctl/barrier": {
+      run: () => {
+        vconn.send({ type: "OFPT_BARRIER_REQUEST" });
+      },
+    },
+  };
+  const server = new ControlServer(`sluice ofctl ${version()}`, commands);
   await server.listen(options.unixctl);
   return { exited, close: () => server.close() };
 }

@@ -1,5 +1,6 @@
 import { CliError } from "../io.js";
 import type { OptionSpecs } from "../options.js";
+import { TLS_OPTIONS } from "../tls.js";
 
 /** The options of `sluice ofctl`: ovs-ofctl's, and `--json`, `--format`, `--pcap` of ours. */
 export const OPTIONS = {
@@ -23,9 +24,7 @@ export const OPTIONS = {
   more: { short: "m", count: true },
   "flow-format": { short: "F", value: true },
   "packet-in-format": { short: "P", value: true },
-  "private-key": { short: "p", value: true },
-  certificate: { short: "c", value: true },
-  "ca-cert": { short: "C", value: true },
+  ...TLS_OPTIONS,
   unixctl: { value: true },
   verbose: { short: "v", value: "optional" },
   help: { short: "h" },

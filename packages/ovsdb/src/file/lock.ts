@@ -1,10 +1,10 @@
 import { closeSync, openSync, readFileSync, statSync, unlinkSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { lockRecords } from "@sluice/runtime";
 import { DatabaseFileError } from "./record.js";
-import { lockRecords } from "./record-lock.js";
 
 /** OVS's name of the file that guards a database against a second server. */
-export const lockPath = (path: string): string => join(dirname(path), `.${basename(path)}.~lock~`);
+const lockPath = (path: string): string => join(dirname(path), `.${basename(path)}.~lock~`);
 
 /** Locks the database file for this process; the result unlocks it. Throws DatabaseFileError where a living server has
  *  it: by the lock that the kernel lists (Linux), or by the process id in the lock file. ovsdb-server is kept out by the

@@ -50,7 +50,6 @@ export class FileStorage implements Storage {
   #compacting: Promise<void> | undefined;
   /** Records since the snapshot that is being written. */
   #tail: Buffer[] | undefined;
-  #syncCount = 0;
 
   /** `size`: bytes of whole records; whatever is behind them is cut off. */
   constructor(path: string, size: number, unlock: () => void, options: FileStorageOptions = {}) {
@@ -70,11 +69,6 @@ export class FileStorage implements Storage {
   /** Bytes in the file. */
   get size(): number {
     return this.#size;
-  }
-
-  /** Times that the disk was waited for. */
-  get syncCount(): number {
-    return this.#syncCount;
   }
 
   append(database: Database, commit: Commit): void {
@@ -128,7 +122,6 @@ export class FileStorage implements Storage {
 
   #syncNow(): Promise<void> {
     this.#isDirty = false;
-    this.#syncCount++;
     return new Promise((resolve, reject) => {
       fdatasync(this.#fd, (error) => {
         if (!error) return resolve();

@@ -6,6 +6,13 @@ export interface MonitorSession {
   send(text: string): void;
   /** The client does not keep up: what it is to be told is gathered instead of sent. */
   readonly isBlocked: boolean;
+  readonly counters: MonitorCounters;
+}
+
+export interface MonitorCounters {
+  updates: number;
+  /** Commits that were merged with others because the client was slow. */
+  updates_merged: number;
 }
 
 /** One monitor of one client. A client that reads slowly is sent fewer, merged updates: what is held for it is at
@@ -17,7 +24,6 @@ export class Monitor {
   id: string;
   shape: MonitorShape;
   #pending: MergedChanges | undefined;
-  #mergedCount = 0;
 
   constructor(session: MonitorSession, version: MonitorVersion, id: string, shape: MonitorShape) {
     this.#session = session;
@@ -26,15 +32,10 @@ export class Monitor {
     this.shape = shape;
   }
 
-  /** Commits that were merged with others because the client was slow. */
-  get mergedCount(): number {
-    return this.#mergedCount;
-  }
-
   deliver(commit: Commit): void {
     if (this.#pending || this.#session.isBlocked) {
       this.#pending ??= new Map();
-      this.#mergedCount++;
+      this.#session.counters.updates_merged++;
       mergeCommit(this.#pending, commit);
     } else this.notify(this.shape.commitText(commit), commit.id);
   }
@@ -49,6 +50,7 @@ export class Monitor {
 
   notify(updates: string, transactionId: string): void {
     if (!updates) return;
+    this.#session.counters.updates++;
     const method = METHODS[this.version];
     const last = this.version === 3 ? `"${transactionId}",` : "";
     this.#session.send(`{"id":null,"method":"${method}","params":[${this.id},${last}${updates}]}`);

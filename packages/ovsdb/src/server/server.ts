@@ -41,6 +41,11 @@ export class ServerCore {
   readonly locks = new Locks<Session>();
   readonly triggers: Triggers<Session>;
   readonly sessions = new Set<Session>();
+  /** How often what has happened, for coverage/show. */
+  readonly counters = {
+    ...{ sessions: 0, sessions_malformed: 0, requests: 0, requests_refused: 0 },
+    ...{ commits: 0, updates: 0, updates_merged: 0 },
+  };
   readonly #framing: JsonFramerOptions;
   readonly #shapes = new Map<Database, Map<string, Subscribers>>();
   readonly #byMonitor = new Map<Monitor, Subscribers>();
@@ -110,6 +115,7 @@ export class ServerCore {
   }
 
   #onCommit(commit: Commit, database: Database): void {
+    this.counters.commits++;
     this.triggers.onCommit(commit);
     for (const { shape, monitors } of this.#shapes.get(database)?.values() ?? []) {
       if (shape.commitText(commit) === "") continue;
@@ -228,6 +234,7 @@ export class ServerCore {
   attach(stream: Duplex, options: SessionOptions): Session {
     const session = new Session(this, stream, { framing: this.#framing, ...options });
     this.sessions.add(session);
+    this.counters.sessions++;
     return session;
   }
 

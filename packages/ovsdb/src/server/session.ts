@@ -66,6 +66,10 @@ export class Session {
     return this.#outbox.isBlocked;
   }
 
+  get counters(): ServerCore["counters"] {
+    return this.server.counters;
+  }
+
   send(text: string): void {
     if (!this.#isClosed) this.#outbox.send(text);
   }
@@ -79,6 +83,7 @@ export class Session {
       if (!(error instanceof JsonFramingError)) throw error;
       // What came whole before the garbage is still answered; the rest of the stream means nothing.
       this.#run();
+      this.counters.sessions_malformed++;
       this.server.log.warn(`${this.name}: ${error.message}; disconnecting`);
       this.#outbox.end();
       this.close(error.message);
@@ -122,6 +127,7 @@ export class Session {
       this.#refuse("params must be an array");
       return;
     }
+    this.counters.requests++;
     const isNotification = id === null || id === undefined;
     const idText = isNotification ? undefined : stringifyJson(id);
     try {
@@ -147,6 +153,7 @@ export class Session {
   }
 
   #refuse(why: string): void {
+    this.counters.sessions_malformed++;
     this.server.log.warn(`${this.name}: ${why}; disconnecting`);
     this.close(why);
   }
@@ -157,6 +164,7 @@ export class Session {
   }
 
   replyError(id: string, error: string): void {
+    this.counters.requests_refused++;
     this.send(`{"id":${id},"result":null,"error":${error}}`);
   }
 

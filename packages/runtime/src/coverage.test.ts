@@ -1,5 +1,5 @@
-import { VirtualClock } from "@sluice/runtime";
 import { expect, test } from "vitest";
+import { VirtualClock } from "./clock.js";
 import { CoverageHistory } from "./coverage.js";
 
 test("rates are over the last 5 seconds, minute and hour, and what never happened is only counted", async () => {
