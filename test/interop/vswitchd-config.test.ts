@@ -66,6 +66,18 @@ describeWith(
       await sut.vsctl("del-port", "br0", "vx");
     });
 
+    test("a feature that is not there is told in the row's status and by sluice vsctl, until nobody asks for it", async () => {
+      const vsctl = (...args: string[]) => run([SLUICE, "vsctl", `--db=${sut.db}`, ...args], { netns });
+      const asked = await vsctl("set", "bridge", "br0", "stp_enable=true");
+      expect(asked).toMatchObject({ code: 0 });
+      expect(asked.stderr).toBe("sluice vsctl: bridge br0: the switch does not support stp_enable\n");
+      await addDummy("br0", "lag", "--", "set", "port", "lag", "lacp=active");
+      expect(await get("bridge", "br0", "status:unsupported")).toBe("stp_enable");
+      expect(await get("port", "lag", "status:unsupported")).toBe("lacp");
+      await sut.vsctl("del-port", "br0", "lag", "--", "set", "bridge", "br0", "stp_enable=false");
+      expect(await get("bridge", "br0", "status")).toBe("{}");
+    });
+
     test("datapath_id follows other_config, and is stable without", async () => {
       const own = await get("bridge", "br0", "datapath_id");
       expect(own).toMatch(/^"0000[0-9a-f]{12}"$/);

@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type SupportKind, supportedTable } from "@sluice/openflow-codec";
 import { expect, test } from "vitest";
+import { UNSUPPORTED } from "../../packages/switch/src/bridge/unsupported.js";
 import { handlers } from "../../packages/switch/src/connmgr/handlers/index.js";
 import { flowFieldOf } from "../../packages/switch/src/flow/match.js";
 import { canExecute } from "../../packages/switch/src/ofproto/xlate/pipeline.js";
@@ -52,8 +53,20 @@ the error that is named. Switch: what \`sluice vswitchd\` does with it.
 
 `;
 
+const CONFIGURATION = `
+## Configuration that does nothing
+
+Columns (and keys, values) of the Open_vSwitch schema that ask for what the switch does not do. Setting one is told in the log, in
+\`status:unsupported\` of the row (Bridge, Port, Interface), and by \`sluice vsctl\`. Interfaces of other types than those of
+\`Open_vSwitch.iface_types\`, and a bond's second and further interfaces, get an \`error\`.
+
+| Table | Settings |
+| --- | --- |
+${Object.entries(UNSUPPORTED)
+  .map(([table, settings]) => `| ${table} | ${settings.join(", ")} |\n`)
+  .join("")}`;
+
 test("docs/supported.md says what the declarations and the switch say (else: npm run docs)", async () => {
-  await expect(HEAD + supportedTable([{ title: "Switch", says: inSwitch }])).toMatchFileSnapshot(
-    "../../docs/supported.md",
-  );
+  const tables = supportedTable([{ title: "Switch", says: inSwitch }]);
+  await expect(HEAD + tables + CONFIGURATION).toMatchFileSnapshot("../../docs/supported.md");
 });

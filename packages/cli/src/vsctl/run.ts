@@ -47,6 +47,7 @@ export async function runCommands(line: CommandLine, env: VsctlEnvironment): Pro
       }
       for (const warning of attempt.warnings) env.stderr(`sluice vsctl: ${warning}\n`);
       env.stdout(attempt.outputs.map((text) => asShown(text, line)).join(""));
+      await warnOfUnsupported(outcome, client, env);
       return (await checkInterfaces(line, attempt, outcome, client, env)) || attempt.exitCode;
     }
   } catch (error) {
@@ -122,7 +123,16 @@ function tryOnce(line: CommandLine, { database }: Copy, style: TableStyle): Atte
 interface Committed {
   /** What cur_cfg must reach for the switch to have applied it; undefined where nothing is to be waited for. */
   readonly nextCfg: number | undefined;
+  /** Rows with a status that were made or changed. */
+  readonly touched: readonly Touched[];
 }
+
+interface Touched {
+  readonly table: string;
+  readonly uuid: string;
+}
+
+const NOTHING: Committed = { nextCfg: undefined, touched: [] };
 
 /** Sends what the attempt changed, and waits until the switch has applied it. */
 async function commit(
@@ -133,10 +143,11 @@ async function commit(
   env: VsctlEnvironment,
 ): Promise<Committed | "try again"> {
   const operations = operationsOf(db.txn);
+  const touched = touchedRows(db.txn);
   const wasEmpty = database.tables.get(DATABASE)?.rows.size === 1 && isNewRoot(db);
   const root = database.tables.get(DATABASE)?.rows.values().next().value;
   db.txn.rollback();
-  if (operations.length === 0 || line.options.has("--dry-run")) return { nextCfg: undefined };
+  if (operations.length === 0 || line.options.has("--dry-run")) return NOTHING;
   const isWaiting = !line.options.has("--no-wait");
   const where = [["_uuid", "==", ["uuid", root?.uuid]]];
   const tail: unknown[] = [];
@@ -161,7 +172,7 @@ async function commit(
     if (error.tag === "timed out") return "try again";
     throw error;
   }
-  if (!isWaiting) return { nextCfg: undefined };
+  if (!isWaiting) return NOTHING;
   const selected = results[head.length + operations.length + comments.length + 1] as {
     rows: { next_cfg: number }[];
   };
@@ -177,8 +188,17 @@ async function commit(
       rows: [],
     },
   ]);
-  return { nextCfg };
+  return { nextCfg, touched };
 }
+
+/** Tables in whose `status` the switch says what of a row it does not support. */
+const WITH_STATUS: ReadonlySet<string> = new Set(["Bridge", "Port", "Interface"]);
+
+const touchedRows = ({ changes }: Transaction): Touched[] =>
+  [...changes.values()]
+    .flatMap((ofTable) => [...ofTable.values()])
+    .filter((change) => change.new && WITH_STATUS.has(change.table.name))
+    .map(({ table, uuid }) => ({ table: table.name, uuid }));
 
 const isNewRoot = ({ txn, database }: Context): boolean => {
   const table = database.tables.get(DATABASE);
@@ -213,6 +233,33 @@ async function checkInterfaces(
     );
   }
   return exitCode;
+}
+
+/** Says which settings of the rows that were changed the switch does not support: nothing comes of them. */
+async function warnOfUnsupported(
+  { touched }: Committed,
+  client: OvsdbClient,
+  env: VsctlEnvironment,
+): Promise<void> {
+  if (touched.length === 0) return;
+  const results = await client.transact(
+    DATABASE,
+    touched.map(({ table, uuid }) => ({
+      op: "select",
+      table,
+      where: [["_uuid", "==", ["uuid", uuid]]],
+      columns: ["name", "status"],
+    })),
+  );
+  for (const [index, { rows = [] }] of results.entries()) {
+    for (const { name, status } of rows) {
+      const pairs = new Map(Array.isArray(status) ? (status[1] as [string, string][]) : []);
+      const settings = pairs.get("unsupported");
+      if (settings === undefined) continue;
+      const table = touched[index]!.table.toLowerCase();
+      env.stderr(`sluice vsctl: ${table} ${String(name)}: the switch does not support ${settings}\n`);
+    }
+  }
 }
 
 const asShown = (text: string, line: CommandLine): string => {

@@ -76,6 +76,29 @@ describe("configuration rows", () => {
     expect(desiredSwitch(unknown).complaints.join()).toMatch(/QoS type "linux-codel" is not supported/);
   });
 
+  test("what is asked for and not there is complained of, and kept for the row's status", () => {
+    const state = desiredSwitch(
+      config({
+        br0: {
+          more: { stp_enable: true, rstp_enable: false, netflow: "nf", mirrors: [] },
+          ports: {
+            p1: { interface: { cfm_mpid: 1, ingress_policing_rate: 0, bfd: new Map([["enable", "true"]]) } },
+            p2: { interface: { bfd: new Map([["enable", "false"]]) } },
+          },
+        },
+      }),
+    );
+    const { unsupported, unsupportedOfPorts, ports } = state.bridges.get("br0")!;
+    expect(unsupported).toEqual(["netflow", "stp_enable"]);
+    expect(ports.get("p1")!.unsupported).toEqual(["bfd:enable", "cfm_mpid"]);
+    expect(ports.get("p2")!.unsupported).toEqual([]);
+    expect([...unsupportedOfPorts.values()]).toEqual([[], []]);
+    expect(state.complaints).toEqual([
+      "bridge br0: interface p1: bfd:enable, cfm_mpid are not supported: nothing comes of it",
+      "bridge br0: netflow, stp_enable are not supported: nothing comes of it",
+    ]);
+  });
+
   test("a controller's row has the defaults of the manual", () => {
     expect(bridge(config({ br0: { controllers: ["tcp:1.2.3.4"] } })).controllers).toEqual([
       {

@@ -7,6 +7,7 @@ import type { FailMode, FlowTableConfig, MacTableConfig, QueueSpec, VlanConfig }
 import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
 import { cores, number } from "./other-config.js";
 import { desiredQos } from "./qos.js";
+import { type UNSUPPORTED, unsupportedIn, unsupportedText } from "./unsupported.js";
 
 /** Rows of one table by UUID. */
 export type Rows<R> = ReadonlyMap<string, R>;
@@ -89,6 +90,10 @@ export interface DesiredBridge {
   readonly serial: string;
   readonly controllers: readonly DesiredController[];
   readonly ports: ReadonlyMap<string, DesiredPort>;
+  /** What of its row is not supported. */
+  readonly unsupported: readonly string[];
+  /** The same of its Port rows, by UUID. */
+  readonly unsupportedOfPorts: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface DesiredController extends ControllerConfig {
@@ -111,6 +116,8 @@ export interface DesiredPort {
   readonly qos: PortQos | undefined;
   /** Why it cannot be, for Interface.error. */
   readonly error: string | undefined;
+  /** What of its row is not supported, though it can be without. */
+  readonly unsupported: readonly string[];
 }
 
 /** Rates of a port and its queues, bits/s. */
@@ -132,6 +139,7 @@ const NO_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
 export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
   const complaints: string[] = [];
   const bridges = new Map<string, DesiredBridge>();
+  unsupported("Open_vSwitch", rows.root, (text) => void complaints.push(text));
   for (const uuid of rows.root.bridges) {
     const bridge = desiredBridge(uuid, rows, complaints);
     if (bridge) bridges.set(bridge.name, bridge);
@@ -145,6 +153,17 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
     bridges,
     complaints,
   };
+}
+
+/** What of a row is not supported; complains of it. */
+function unsupported(
+  table: keyof typeof UNSUPPORTED,
+  row: object,
+  complain: (text: string) => void,
+): readonly string[] {
+  const settings = unsupportedIn(table, row);
+  if (settings.length > 0) complain(unsupportedText(settings));
+  return settings;
 }
 
 function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): DesiredBridge | undefined {
@@ -181,8 +200,17 @@ function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): De
     forwardBpdu: row.other_config.get("forward-bpdu") === "true",
     dpDesc: row.other_config.get("dp-desc") ?? row.name,
     serial: row.other_config.get("dp-sn") ?? "None",
-    controllers: row.controller.flatMap((id) => desiredController(id, rows)),
+    controllers: row.controller.flatMap((id) => desiredController(id, rows, complain)),
     ports,
+    unsupported: unsupported("Bridge", row, complain),
+    unsupportedOfPorts: new Map(
+      row.ports.flatMap((id) => {
+        const port = rows.ports.get(id);
+        return port
+          ? [[id, unsupported("Port", port, (text) => complain(`port ${port.name}: ${text}`))]]
+          : [];
+      }),
+    ),
   };
 }
 
@@ -215,6 +243,7 @@ const localPort = (name: string, mac: string): DesiredPort => ({
   vlan: NO_VLAN,
   qos: undefined,
   error: undefined,
+  unsupported: [],
 });
 
 function desiredPorts(
@@ -245,6 +274,7 @@ function desiredPorts(
         vlan,
         qos,
         error: index > 0 ? `${row.name}: bonds are not supported` : interfaceError(row),
+        unsupported: unsupported("Interface", row, (text) => complain(`interface ${row.name}: ${text}`)),
       });
     }
   }
@@ -294,9 +324,14 @@ function desiredVlan(port: {
   };
 }
 
-function desiredController(uuid: string, rows: ConfigRows): DesiredController[] {
+function desiredController(
+  uuid: string,
+  rows: ConfigRows,
+  complain: (text: string) => void,
+): DesiredController[] {
   const row = rows.controllers.get(uuid);
   if (!row) return [];
+  unsupported("Controller", row, (text) => complain(`controller ${row.target}: ${text}`));
   return [
     {
       uuid,

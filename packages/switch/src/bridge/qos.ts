@@ -1,6 +1,7 @@
 import type { QueueSpec } from "../ofproto/types.js";
 import type { ConfigRows, PortQos } from "./desired.js";
 import { number } from "./other-config.js";
+import { unsupportedIn, unsupportedText } from "./unsupported.js";
 
 /** Types of QoS that shape by rates. linux-hfsc differs from linux-htb in how the kernel does it, which is not used. */
 const SHAPING: ReadonlySet<string> = new Set(["linux-htb", "linux-hfsc"]);
@@ -24,6 +25,8 @@ export function desiredQos(
   for (const [queue_id, uuid] of [...row.queues].sort(([a], [b]) => a - b)) {
     const queue = rows.queues.get(uuid);
     if (queue === undefined) continue;
+    const settings = unsupportedIn("Queue", queue);
+    if (settings.length > 0) complain(`queue ${queue_id}: ${unsupportedText(settings)}`);
     const rate = (key: string): number | undefined => number(queue.other_config, key, 1, MAX_RATE);
     const [minRate, maxRate, burst] = [rate("min-rate"), rate("max-rate"), rate("burst")];
     queues.push({

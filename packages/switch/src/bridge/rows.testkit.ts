@@ -1,3 +1,4 @@
+import type { OvsRow } from "@sluice/ovsdb";
 import type { ConfigRows } from "./desired.js";
 
 interface PortSketch {
@@ -9,6 +10,8 @@ interface PortSketch {
   ofport_request?: number;
   mac?: string;
   mtu_request?: number;
+  /** Other columns of the Interface row. */
+  interface?: Partial<OvsRow<"Interface">>;
   qos?: {
     type: string;
     other_config?: Record<string, string>;
@@ -22,6 +25,8 @@ interface BridgeSketch {
   fail_mode?: "standalone" | "secure";
   controllers?: string[];
   ports?: Record<string, PortSketch>;
+  /** Other columns of the row. */
+  more?: Partial<OvsRow<"Bridge">>;
 }
 
 /** A bridge row's UUID: its name in hex. */
@@ -50,6 +55,7 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
       other_config: new Map(Object.entries(bridge.other_config ?? {})),
       flood_vlans: [],
       flow_tables: new Map(),
+      ...bridge.more,
     });
     for (const target of bridge.controllers ?? []) {
       rows.controllers.set(`c-${target}`, { target, other_config: new Map() });
@@ -84,6 +90,7 @@ export function config(sketch: Record<string, BridgeSketch>): ConfigRows {
         ofport_request: p.ofport_request,
         mac: p.mac,
         mtu_request: p.mtu_request,
+        ...p.interface,
       });
     }
   }

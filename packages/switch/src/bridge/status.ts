@@ -6,11 +6,11 @@ import type { Bridge, RunningPort } from "./bridge.js";
 import { formatDpid } from "./identity.js";
 import type { FailedBridge } from "./reconfigure.js";
 
-type Columns<T extends "Open_vSwitch" | "Bridge" | "Interface" | "Controller"> = Partial<OvsRow<T>>;
+type Columns<T extends "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller"> = Partial<OvsRow<T>>;
 
 /** New values for columns of one row. */
 export interface RowUpdate {
-  readonly table: "Open_vSwitch" | "Bridge" | "Interface" | "Controller";
+  readonly table: "Open_vSwitch" | "Bridge" | "Port" | "Interface" | "Controller";
   readonly uuid: string;
   readonly columns: Readonly<Record<string, unknown>>;
 }
@@ -18,10 +18,18 @@ export interface RowUpdate {
 /** OVSDB keeps OpenFlow 1.0's number of the local port. */
 export const OVSDB_LOCAL = 65534;
 
+/** What of a row is not supported, for its status. */
+const unsupportedStatus = (settings: readonly string[]): [string, string][] =>
+  settings.length === 0 ? [] : [["unsupported", settings.join(", ")]];
+
 const state = (isUp: boolean): "up" | "down" => (isUp ? "up" : "down");
 
 /** Interface columns of a port that is up. */
-export function interfaceColumns(info: PortInfo, port: RunningPort): Columns<"Interface"> {
+export function interfaceColumns(
+  info: PortInfo,
+  { fallback }: Pick<RunningPort, "fallback">,
+  unsupported: readonly string[],
+): Columns<"Interface"> {
   const isPatch = info.type === "patch";
   return {
     ofport: info.ofport === OFPP.LOCAL ? OVSDB_LOCAL : info.ofport,
@@ -36,7 +44,8 @@ export function interfaceColumns(info: PortInfo, port: RunningPort): Columns<"In
     mtu: isPatch ? undefined : info.mtu,
     status: new Map([
       ["driver_name", isPatch ? "openvswitch" : info.type],
-      ...(port.fallback === undefined ? [] : ([["fallback", port.fallback]] as const)),
+      ...(fallback === undefined ? [] : ([["fallback", fallback]] as const)),
+      ...unsupportedStatus(unsupported),
     ]),
   };
 }
@@ -61,7 +70,10 @@ export const failedInterfaceColumns = (error: string): Columns<"Interface"> => (
 export const bridgeColumns = (bridge: Bridge, datapath: DatapathInfo): Columns<"Bridge"> => ({
   datapath_id: formatDpid(bridge.ofproto.datapathId),
   datapath_version: datapath.version,
-  status: new Map(datapath.note === undefined ? [] : [["datapath", datapath.note]]),
+  status: new Map([
+    ...(datapath.note === undefined ? [] : ([["datapath", datapath.note]] as const)),
+    ...unsupportedStatus(bridge.desired.unsupported),
+  ]),
 });
 
 export interface DatapathInfo {
@@ -81,13 +93,16 @@ export function bridgeUpdates(bridge: Bridge, datapath: DatapathInfo): RowUpdate
   const updates: RowUpdate[] = [
     { table: "Bridge", uuid: bridge.desired.uuid, columns: bridgeColumns(bridge, datapath) },
   ];
-  for (const [name, { uuid }] of bridge.desired.ports) {
+  for (const [uuid, settings] of bridge.desired.unsupportedOfPorts) {
+    updates.push({ table: "Port", uuid, columns: { status: new Map(unsupportedStatus(settings)) } });
+  }
+  for (const [name, { uuid, unsupported }] of bridge.desired.ports) {
     if (uuid === undefined) continue;
     const port = bridge.runningPorts.get(name);
     const info = port && bridge.portInfo(name);
     const error = bridge.errors.get(name);
     if (port && info) {
-      const columns = interfaceColumns(info, port);
+      const columns = interfaceColumns(info, port, unsupported);
       updates.push({
         table: "Interface",
         uuid,
