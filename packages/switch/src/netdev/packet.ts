@@ -101,7 +101,16 @@ export function readVnetHeader(packet: Packet): void {
   const gsoSize = b[at + 4]! | (b[at + 5]! << 8);
   packet.gsoType = gsoSize === 0 ? GSO_NONE : b[at + 1]!;
   packet.gsoSize = packet.gsoType === GSO_NONE ? 0 : gsoSize;
-  packet.hdrEnd = packet.gsoType === GSO_NONE ? 0 : packet.start + (b[at + 2]! | (b[at + 3]! << 8));
+  packet.hdrEnd = packet.gsoType === GSO_NONE ? 0 : endOfHeaders(packet, b[at + 2]! | (b[at + 3]! << 8));
+}
+
+/** Where the headers of a super-frame end. hdr_len is no more than a hint: what the kernel tells is how much of the frame
+ *  it has in one piece, and of a short super-frame that is all (packet(7) sends such, and so do other switches). */
+function endOfHeaders(packet: Packet, hint: number): number {
+  const { buffer: b, csumStart, gsoType, end } = packet;
+  if (csumStart === 0) return packet.start + hint;
+  const isUdp = (gsoType & ~GSO_ECN) === GSO_UDP_L4;
+  return Math.min(end, csumStart + (isUdp ? 8 : (b[csumStart + 12]! >>> 4) << 2));
 }
 
 /** Writes the virtio_net_hdr into the headroom before `packet.start`. */
