@@ -46,6 +46,8 @@ interface Journey {
   readonly segments?: number;
   /** Without "big", datagrams that a sends in fragments, unless it is named. */
   readonly kinds?: readonly Kind[];
+  /** Between which addresses, if not the hosts' own: those of a tunnel. */
+  readonly over?: keyof typeof TUNNELS;
   /** What tshark must call one of the frames that are captured. */
   readonly seen?: string;
   /** What must be so at the end. */
@@ -68,6 +70,12 @@ const FILL = {
   b: [B4, B6],
   x: ["10.9.0.77", "fd00:9::77"],
   y: ["10.9.0.88", "fd00:9::88"],
+} as const;
+
+/** Tunnels of the hosts, which they send super-frames into: IPv4 addresses in them, and IPv6 after that. */
+const TUNNELS = {
+  vxlan: { options: "type vxlan id 5 dstport 4789 local {a4} remote {b4} dev eth0", net: 10 },
+  vxlan6: { options: "type vxlan id 6 dstport 4789 local {a6} remote {b6} dev eth0", net: 11 },
 } as const;
 
 const ALL: readonly Kind[] = ["tcp", "udp", "uso", "big"];
@@ -223,6 +231,29 @@ const JOURNEYS: readonly Journey[] = [
       expect(await counter(sut, "datapath_drop_bad_offload")).toBe(0);
     },
   },
+  ...Object.keys(TUNNELS).flatMap((tunnel): Journey[] => {
+    const over = tunnel as keyof typeof TUNNELS;
+    const match = { vxlan: "udp", vxlan6: "udp6" }[over];
+    const away = (actions: string): string =>
+      `priority=20,in_port=1,${match},actions=${actions}output:3,output:5`;
+    const pushed = `push_mpls:0x8847,set_field:7->mpls_label,`;
+    const type = over === "vxlan6" ? "0x86dd" : "0x0800";
+    return [
+      { name: `in the hosts' own tunnel (${over})`, over, flows: [away("")] },
+      {
+        name: `in the hosts' own tunnel (${over}), in a VLAN`,
+        over,
+        flows: [away(`${TAG},`)],
+        back: ["dl_vlan=5,actions=pop_vlan,output:2"],
+      },
+      {
+        name: `in the hosts' own tunnel (${over}), under a label`,
+        over,
+        flows: [away(pushed)],
+        back: [`mpls,mpls_label=7,actions=pop_mpls:${type},output:2`],
+      },
+    ];
+  }),
 ];
 
 async function counter({ rundir }: SwitchUnderTest, name: string): Promise<number> {
@@ -285,6 +316,28 @@ describeWith(needs, "offloads of hosts, through every action", () => {
     ] as const)
       for (const address of addresses)
         await net.check(host, ["ip", "neigh", "add", address, "lladdr", mac, "dev", "eth0"]);
+    for (const [name, { options, net: n }] of Object.entries(TUNNELS)) {
+      const ends = { a: [A4, B4, A6, B6], b: [B4, A4, B6, A6] } as const;
+      for (const [host, [a4, b4, a6, b6]] of Object.entries(ends)) {
+        const device = `t-${name}`;
+        const filled = options
+          .replace("{a4}", a4)
+          .replace("{b4}", b4)
+          .replace("{a6}", a6)
+          .replace("{b6}", b6);
+        await net.check(host, ["ip", "link", "add", device, ...filled.split(" ")]);
+        await net.check(host, [
+          "ip",
+          "link",
+          "set",
+          device,
+          "address",
+          `0a:00:00:00:${n}:0${host === "a" ? 1 : 2}`,
+        ]);
+        await net.check(host, ["ip", "addr", "add", `10.${n}.0.${host === "a" ? 1 : 2}/24`, "dev", device]);
+        await net.check(host, ["ip", "link", "set", device, "up"]);
+      }
+    }
     await net.addHost("c", "10.9.1.3/24", "p5", "sw", { offloads: false });
     const mtu = String(CABLE_MTU);
     for (const command of [
@@ -338,7 +391,7 @@ describeWith(needs, "offloads of hosts, through every action", () => {
   test.each(JOURNEYS.map((journey, i) => ({ ...journey, source: SOURCE + i * SOURCES })))(
     "$name",
     async ({ source, ...journey }) => {
-      const { groups = [], meters = [], kinds = ["tcp", "udp", "uso"], segments = 64, after } = journey;
+      const { groups = [], meters = [], kinds = ["tcp", "udp", "uso"], segments = 64, over, after } = journey;
       await net.check("a", ["ip", "link", "set", "eth0", "gso_max_segs", String(segments)]);
       await ok(
         {
@@ -353,7 +406,8 @@ describeWith(needs, "offloads of hosts, through every action", () => {
         ...groups.map((line) => groupMod(line)),
         ...flowsOf(journey).map((line) => flowMod(line)),
       );
-      const transfers = FAMILIES.flatMap((v) => kinds.map((kind) => `${kind}@${v === 4 ? B4 : B6}`));
+      const targets = over === undefined ? [B4, B6] : [`10.${TUNNELS[over].net}.0.2`];
+      const transfers = targets.flatMap((target) => kinds.map((kind) => `${kind}@${target}`));
       const send = [String(PORT), String(source), ...transfers];
       await net.check("a", ["python3", TRANSFER, "send", ...send]);
       await after?.({ client, sut });
@@ -385,7 +439,7 @@ describeWith(needs, "offloads of hosts, through every action", () => {
     for (const [i, { name, seen }] of JOURNEYS.entries()) {
       const from = SOURCE + i * SOURCES;
       const its = rows.filter(([, , tcp, udp]) => {
-        const port = Number(tcp || udp);
+        const port = Number(tcp || udp!.split(",").at(-1));
         return port >= from && port < from + SOURCES;
       });
       expect(its.length, `frames of ${name}`).toBeGreaterThan(0);

@@ -9,7 +9,7 @@ import { copyTtlIn, copyTtlOut, popMpls, popPbb, popVlan, pushMpls, pushPbb, pus
 import { DROP, type Meter, PASS } from "./meter.js";
 import { type Op, OpCode } from "./ops.js";
 import type { DatapathCounters, Port } from "./port.js";
-import { forEachSegment } from "./segment.js";
+import { forEachSegment, isTunnelled } from "./segment.js";
 import { applyWrite } from "./set-field.js";
 import type { Shaper } from "./shaper.js";
 
@@ -170,7 +170,8 @@ export class Executor {
       this.#oversize(port);
       return;
     }
-    if (port.netdev.takesOffload) this.#send(port, packet, ctx.queue);
+    if (!ctx.layersFresh) ctx.extract();
+    if (port.netdev.takesOffload && !isTunnelled(packet, ctx.layers)) this.#send(port, packet, ctx.queue);
     else this.#sendSegments(ctx, port);
   }
 
