@@ -2,10 +2,9 @@ import { toHex } from "@sluice/wire";
 import type { LearnSpec } from "../ext/learn.js";
 import { type Action, actionUnion } from "../v13/actions.js";
 import type { Instruction } from "../v13/instructions.js";
-import { oxmFields } from "../v13/match.js";
 import { OFPP } from "../v13/numbers.js";
 import { formatEncap } from "./encap.js";
-import { formatFieldValue, formatSubfield, oxmHeader, textField } from "./fields.js";
+import { formatFieldValue, formatSubfield, oxmNameOfHeader, textField } from "./fields.js";
 import { formatPort, type PortNames, port10To32 } from "./ports.js";
 import { altHex, hexText } from "./scan.js";
 
@@ -122,9 +121,7 @@ function ct(action: Of<"NXAST_CT">, ports: PortNames): string {
   return `ct(${parts.join(",")})`;
 }
 
-/** The name of the field whose 32-bit header this is. */
-const zoneField = (header: number): string =>
-  oxmFields.find((f) => f.experimenter === undefined && oxmHeader(f) === header)?.name ?? hexText(header);
+const zoneField = (header: number): string => oxmNameOfHeader(header) ?? hexText(header);
 
 function controller2(action: Of<"NXAST_CONTROLLER2">): string {
   const of = new Map(action.properties.map((property) => [property.type, property]));

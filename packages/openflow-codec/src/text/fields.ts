@@ -342,6 +342,10 @@ export function formatSubfield(name: string, ofs: number, nBits: number): string
   return nBits === 1 ? `${shown}[${ofs}]` : `${shown}[${ofs}..${ofs + nBits - 1}]`;
 }
 
+/** The name of the field whose 32-bit header this is, as actions name fields that cannot be experimenters'. */
+export const oxmNameOfHeader = (header: number): string | undefined =>
+  oxmFields.find((field) => field.experimenter === undefined && oxmHeader(field) === header)?.name;
+
 /** A field's 32-bit header without payload, as actions name fields that cannot be experimenters'. */
 export const oxmHeader = (field: OxmField): number =>
   ((field.class << 16) | (field.field << 9) | field.bytes) >>> 0;

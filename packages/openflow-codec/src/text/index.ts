@@ -1,6 +1,7 @@
 export { formatActions, formatInstructions } from "./action-format.js";
 export { type ActionOptions, parseActions, parseInstructions } from "./action-parse.js";
 export { TextError } from "./error.js";
+export { oxmNameOfHeader } from "./fields.js";
 export {
   type FlowCommand,
   formatDuration,

@@ -28,6 +28,8 @@ export type OdpAction =
   | { type: "clone"; actions: readonly OdpAction[] }
   /** Does `actions` on a copy of a share of the packets: `probability` of 2^32-1. */
   | { type: "sample"; probability: number; actions: readonly OdpAction[] }
+  /** Does `actions` with a frame longer than `pkt_len`, and nothing that comes after. Of a super-frame its segments count. */
+  | { type: "check_pkt_len"; pkt_len: number; actions: readonly OdpAction[] }
   /** Looks the packet up again, with its present headers and this recirc_id. */
   | { type: "recirc"; id: number }
   /** Cuts what the next output or userspace action sends to `max_len` bytes. */

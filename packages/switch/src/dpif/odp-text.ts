@@ -221,7 +221,17 @@ export function formatOdpActions(actions: readonly OdpAction[], subject: OdpSubj
         ...formatSets(actions.slice(i, end) as Extract<OdpAction, { type: "set_field" }>[], subject),
       );
       i = end;
-    } else texts.push(formatOdpAction(actions[i++]!, subject));
+    } else {
+      const action = actions[i++]!;
+      if (action.type === "check_pkt_len") {
+        // What comes after is for the others.
+        const more = formatOdpActions(action.actions, subject);
+        const rest = formatOdpActions(actions.slice(i), subject);
+        texts.push(`check_pkt_len(size=${action.pkt_len},gt(${more}),le(${rest}))`);
+        break;
+      }
+      texts.push(formatOdpAction(action, subject));
+    }
   }
   return texts.join(",");
 }

@@ -1,4 +1,4 @@
-import { oxmField } from "@sluice/openflow-codec";
+import { oxmField, oxmNameOfHeader } from "@sluice/openflow-codec";
 import { flowField, getField } from "../flow/flow-key.js";
 import { fieldMaskState } from "../flow/mask.js";
 import { flowFieldOf } from "../flow/match.js";
@@ -9,6 +9,8 @@ import { inOrder } from "./xlate/action-set.js";
 import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
 import { LEARN_FLAGS } from "./xlate/learn.js";
+import { N_ALGORITHMS, N_HASH_FIELDS } from "./xlate/multipath.js";
+import { wide } from "./xlate/nicira-actions.js";
 import { canExecute } from "./xlate/pipeline.js";
 import { OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 
@@ -29,7 +31,9 @@ type Known = Map<string, number>;
 
 const ANY_VLAN = 0x1000;
 const TCP = 6;
-const KNOWN_LEARN_FLAGS = LEARN_FLAGS.SEND_FLOW_REM | LEARN_FLAGS.DELETE_LEARNED;
+/** NXM_OF_IN_PORT: what the members of a bundle are. */
+const IN_PORT_HEADER = 0x0000_0002;
+const KNOWN_LEARN_FLAGS = LEARN_FLAGS.SEND_FLOW_REM | LEARN_FLAGS.DELETE_LEARNED | LEARN_FLAGS.WRITE_RESULT;
 
 /** The order in which instructions are executed (1.3.5 §5.9). */
 const ORDER: readonly Instruction["type"][] = [
@@ -211,6 +215,27 @@ function checkAction(
       if (((action.flags ?? 0) & ~KNOWN_LEARN_FLAGS) !== 0)
         throw refuse("OFPBAC_BAD_ARGUMENT", `learn with flags 0x${action.flags!.toString(16)}`);
       break;
+    case "NXAST_MULTIPATH":
+      checkHash(action);
+      if (action.algorithm >= N_ALGORITHMS)
+        throw refuse("OFPBAC_BAD_ARGUMENT", `multipath with algorithm ${action.algorithm}`);
+      if (action.max_link >= 2 ** ((action.ofs_nbits & 63) + 1))
+        throw refuse(
+          "OFPBAC_BAD_ARGUMENT",
+          `multipath of ${action.max_link + 1} links: the field is too short`,
+        );
+      break;
+    case "NXAST_BUNDLE":
+    case "NXAST_BUNDLE_LOAD":
+      checkBundle(action);
+      break;
+    case "NXAST_SAMPLE":
+    case "NXAST_SAMPLE2":
+    case "NXAST_SAMPLE3":
+      if (action.probability === 0) throw refuse("OFPBAC_BAD_ARGUMENT", "sample with a probability of 0");
+      if (action.type === "NXAST_SAMPLE3" && (action.direction ?? 0) > 2)
+        throw refuse("OFPBAC_BAD_ARGUMENT", `sample in direction ${action.direction}`);
+      return;
     case "NXAST_RESUBMIT_TABLE":
       if (action.table !== OFPTT.ALL && action.table >= context.tables)
         throw refuse("OFPBAC_BAD_ARGUMENT", `resubmit to table ${action.table}`);
@@ -262,22 +287,55 @@ function bitsOf(action: Action): Bits[] {
     case "NXAST_STACK_PUSH":
     case "NXAST_STACK_POP":
       return [{ field: action.field, offset: action.offset ?? 0, n_bits: action.n_bits }];
+    case "NXAST_MULTIPATH":
+      return [{ field: action.dst, offset: action.ofs_nbits >> 6, n_bits: (action.ofs_nbits & 63) + 1 }];
+    case "NXAST_BUNDLE_LOAD": {
+      const field = oxmNameOfHeader(action.dst) ?? `0x${action.dst.toString(16)}`;
+      return [{ field, offset: action.ofs_nbits >> 6, n_bits: (action.ofs_nbits & 63) + 1 }];
+    }
+    case "NXAST_CHECK_PKT_LARGER":
+      return [{ field: action.dst, offset: action.offset, n_bits: 1 }];
     case "NXAST_LEARN":
     case "NXAST_LEARN2":
-      return (action.specs ?? []).flatMap(({ n_bits, src, dst_field, dst_ofs }) => [
-        ...("field" in src ? [{ field: src.field, offset: src.ofs, n_bits }] : []),
-        ...(dst_field === undefined ? [] : [{ field: dst_field, offset: dst_ofs ?? 0, n_bits }]),
-      ]);
+      return [
+        ...resultOf(action),
+        ...(action.specs ?? []).flatMap(({ n_bits, src, dst_field, dst_ofs }) => [
+          ...("field" in src ? [{ field: src.field, offset: src.ofs, n_bits }] : []),
+          ...(dst_field === undefined ? [] : [{ field: dst_field, offset: dst_ofs ?? 0, n_bits }]),
+        ]),
+      ];
     default:
       return [];
   }
+}
+
+/** The bit that says whether a flow was learned. */
+const resultOf = (action: Action & { type: "NXAST_LEARN" | "NXAST_LEARN2" }): Bits[] =>
+  action.type === "NXAST_LEARN2" && action.result_dst !== undefined
+    ? [{ field: action.result_dst, offset: action.result_dst_ofs ?? 0, n_bits: 1 }]
+    : [];
+
+function checkHash({ type, fields }: { type: string; fields: number }): void {
+  if (fields >= N_HASH_FIELDS) throw refuse("OFPBAC_BAD_ARGUMENT", `${type} with fields ${fields}`);
+}
+
+/** A member is a port that a flow can send to, other than the controller; a register for it has 16 bits. */
+function checkBundle(action: Action & { type: "NXAST_BUNDLE" | "NXAST_BUNDLE_LOAD" }): void {
+  checkHash(action);
+  if (action.algorithm > 1 || action.member_type !== IN_PORT_HEADER)
+    throw refuse("OFPBAC_BAD_ARGUMENT", `${action.type} with algorithm ${action.algorithm}`);
+  for (const member of action.members ?? [])
+    if (!isOutputPort(wide(member), false) || wide(member) === OFPP.CONTROLLER)
+      throw refuse("OFPBAC_BAD_OUT_PORT", `${action.type}: port ${member}`);
+  if (action.type === "NXAST_BUNDLE_LOAD" && (action.ofs_nbits & 63) + 1 < 16)
+    throw refuse("OFPBAC_BAD_ARGUMENT", "bundle_load into less than 16 bits");
 }
 
 function checkBits(action: Action, { field, offset, n_bits }: Bits): void {
   const target = flowFieldOf(field);
   if (!target) throw refuse("OFPBAC_BAD_SET_TYPE", `${action.type}: the switch has no field ${field}`);
   if (n_bits < 1 || offset + n_bits > target.bits)
-    throw refuse("OFPBAC_BAD_ARGUMENT", `${action.type}: ${field} has ${target.bits} bits`);
+    throw refuse("OFPBAC_BAD_SET_LEN", `${action.type}: ${field} has ${target.bits} bits`);
 }
 
 const badEthertype = (action: { type: string; ethertype: number }): Error =>

@@ -19,6 +19,7 @@ import type { FlowRemovedEvent, FlowTableConfig, FlowUpdateEvent } from "./types
 import { KeyedMatch } from "./wire-match.js";
 import { type Learned, learnedBy } from "./xlate/learn.js";
 import { OFPFF, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
+import type { LearnRoom } from "./xlate/world.js";
 
 /** Which rules a request is about (1.3.5 §6.4). */
 export interface FlowSelection {
@@ -186,6 +187,13 @@ export class FlowStore {
       old.freshMs = usedMs;
     } else if (old || limit === 0 || this.#countLearned(message) < limit)
       this.add(message, undefined, transaction, true);
+  }
+
+  /** Whether there is room for a flow that `learn` would add, or it is there. */
+  roomToLearn(message: FlowMod, limit: number): LearnRoom {
+    const { key, mask } = this.#matchAsked(message.match);
+    if (this.#table(message).rules.find(key, mask, message.priority ?? 0x8000)) return "there";
+    return limit === 0 || this.#countLearned(message) < limit ? "room" : "full";
   }
 
   /** Makes a flow's timeouts these, in seconds, where they are longer or none; 0 leaves one as it is. */

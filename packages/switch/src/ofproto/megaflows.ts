@@ -279,6 +279,7 @@ export class Megaflows implements Iterable<Megaflow> {
   #update(megaflow: Megaflow, result: XlateResult): void {
     const narrows = !coversMask(megaflow.mask, result.mask);
     if (
+      !result.isUnsettled &&
       !narrows &&
       sameTables(megaflow.lookups, result.lookups) &&
       sameList(megaflow.macLookups, result.macLookups) &&
@@ -288,7 +289,7 @@ export class Megaflows implements Iterable<Megaflow> {
     )
       return;
     this.counters.changed++;
-    if (narrows) this.#remove(megaflow);
+    if (narrows || result.isUnsettled) this.#remove(megaflow);
     else this.#become(megaflow, result);
   }
 

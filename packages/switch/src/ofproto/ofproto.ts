@@ -53,7 +53,7 @@ import type { Effect } from "./xlate/context.js";
 import type { PacketInContext } from "./xlate/contexts.js";
 import { restorePipeline } from "./xlate/field.js";
 import { OFPC_FRAG, OFPP, OFPTT } from "./xlate/reserved.js";
-import { OFPPC, type XContexts, type XPort } from "./xlate/world.js";
+import { type LearnRoom, OFPPC, type XContexts, type XPort } from "./xlate/world.js";
 
 export interface OfprotoOptions extends OfprotoCommon {
   name: string;
@@ -570,6 +570,16 @@ export class Ofproto implements BackedBridge {
     if (this.macLearning.learn(heard.vlan, heard.mac, heard.port, usedMs) !== "same")
       this.#backer.macChanged(this, heard.vlan, heard.mac);
     if (this.macLearning.count > this.macLearning.size) this.age();
+  }
+
+  /** XBridge: whether a flow is there that is to be learned, or can be. */
+  roomToLearn(flow: FlowMod, limit: number): LearnRoom {
+    try {
+      return this.#flows.roomToLearn(flow, limit);
+    } catch (error) {
+      if (error instanceof OfpError) return "full";
+      throw error;
+    }
   }
 
   /** BackedBridge: adds the flow that NXAST_LEARN asks for, or refreshes it when it is there. */

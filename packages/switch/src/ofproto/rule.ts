@@ -1,7 +1,8 @@
 import type { Conjunction } from "../classifier/conjunction.js";
 import type { Classified, Subtable } from "../classifier/subtable.js";
-import type { Instruction } from "./of.js";
+import type { Action, Instruction } from "./of.js";
 import type { Sink } from "./sink.js";
+import { OFPP } from "./xlate/reserved.js";
 
 /** A flow entry. Its match lies in the classifier, which gives it back as a key (`Classifier.keyOf`). */
 export class Rule implements Classified, Sink {
@@ -115,16 +116,24 @@ function conjunctionsOf(instructions: readonly Instruction[]): readonly Conjunct
   return parts;
 }
 
-/** The ports and groups that instructions send to directly. */
+/** The ports and groups that instructions send to by name, in clones, too. */
 export function* outputsOf(
   instructions: readonly Instruction[],
 ): IterableIterator<{ port?: number; group_id?: number }> {
   for (const instruction of instructions) {
     if (!("actions" in instruction)) continue;
-    for (const action of instruction.actions ?? []) {
-      if (action.type === "OFPAT_OUTPUT") yield { port: action.port };
-      else if (action.type === "OFPAT_GROUP") yield { group_id: action.group_id };
-    }
+    yield* outputsOfList(instruction.actions ?? []);
+  }
+}
+
+function* outputsOfList(actions: readonly Action[]): IterableIterator<{ port?: number; group_id?: number }> {
+  for (const action of actions) {
+    if (action.type === "OFPAT_OUTPUT") yield { port: action.port };
+    else if (action.type === "OFPAT_GROUP" || action.type === "NXAST_GROUP")
+      yield { group_id: action.group_id };
+    else if (action.type === "NXAST_CONTROLLER" || action.type === "NXAST_CONTROLLER2")
+      yield { port: OFPP.CONTROLLER };
+    else if (action.type === "NXAST_CLONE") yield* outputsOfList((action.actions ?? []) as readonly Action[]);
   }
 }
 

@@ -126,6 +126,12 @@ export class Executor {
         case OpCode.Sample:
           if (this.#nextRandom() <= op.a) this.#runOnCopy(ctx, op.ops);
           break;
+        case OpCode.CheckPktLen:
+          if (sentSize(ctx) > op.a) {
+            this.run(ctx, op.ops);
+            return;
+          }
+          break;
         case OpCode.Recirc:
           if (i === ops.length - 1) this.#recirculate(ctx, op.a);
           else this.#recirculateCopy(ctx, op.a);
@@ -357,6 +363,12 @@ export class Executor {
     this.#random = x;
     return x >>> 0;
   }
+}
+
+/** Bytes of the frame that an output would send, or of a super-frame's segments. */
+function sentSize({ packet, cut }: Context): number {
+  const size = packet.gsoType === GSO_NONE ? packet.size : packet.hdrEnd + packet.gsoSize - packet.start;
+  return cut === 0 ? size : Math.min(cut, size);
 }
 
 /** Whether a frame (or a super-frame's segment) that ends at `end` is longer than the MTU allows; up to two VLAN tags

@@ -18,13 +18,14 @@ export enum OpCode {
   SetQueue,
   Clone,
   Sample,
+  CheckPktLen,
   Recirc,
   Trunc,
 }
 
 export class Op {
   readonly code: OpCode;
-  /** Port, TPID, EtherType, cookie, meter, queue, probability, recirc_id or max_len. */
+  /** Port, TPID, EtherType, cookie, meter, queue, probability, pkt_len, recirc_id or max_len. */
   readonly a: number;
   /** TCI, label stack entry, I-SID or max_len. */
   readonly b: number;
@@ -65,6 +66,9 @@ const COMPILE: { readonly [T in OdpAction["type"]]: Compile<T> } = {
   clone: ({ actions }) => [new Op(OpCode.Clone, 0, 0, undefined, compileActions(actions))],
   sample: ({ probability, actions }) => [
     new Op(OpCode.Sample, probability, 0, undefined, compileActions(actions)),
+  ],
+  check_pkt_len: ({ pkt_len, actions }) => [
+    new Op(OpCode.CheckPktLen, pkt_len, 0, undefined, compileActions(actions)),
   ],
   recirc: ({ id }) => [new Op(OpCode.Recirc, id)],
   trunc: ({ max_len }) => [new Op(OpCode.Trunc, max_len)],

@@ -43,15 +43,18 @@ function selectBucket(bridge: XBridge, group: Group, hash: () => number): GroupB
 /** Whether what the bucket watches is alive; one that watches nothing is. */
 export function isLive(bridge: XBridge, bucket: GroupBucket, depth = 0): boolean {
   if (!bucket.watches) return true;
-  if (bucket.watch_port !== OFPP_ANY) {
-    const port = bridge.portMap.get(bucket.watch_port);
-    if (port && (port.config & OFPPC.PORT_DOWN) === 0 && (port.state & OFPPS.LINK_DOWN) === 0) return true;
-  }
+  if (bucket.watch_port !== OFPP_ANY && isPortLive(bridge, bucket.watch_port)) return true;
   if (bucket.watch_group !== OFPG_ANY && depth < MAX_WATCH_DEPTH) {
     const group = bridge.groups.get(bucket.watch_group);
     if (group?.buckets.some((member) => isLive(bridge, member, depth + 1))) return true;
   }
   return false;
+}
+
+/** Whether there is such a port, and it is up. */
+export function isPortLive(bridge: XBridge, ofport: number): boolean {
+  const port = bridge.portMap.get(ofport);
+  return port !== undefined && (port.config & OFPPC.PORT_DOWN) === 0 && (port.state & OFPPS.LINK_DOWN) === 0;
 }
 
 /** A 32-bit finaliser in which every input bit moves every output bit. */

@@ -100,10 +100,14 @@ export interface Context {
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
   frozen: Step[] | undefined;
+  /** Of a frozen translation that goes on in two ways, by the packet's length: what is written for which. */
+  fork: { readonly pkt_len: number; readonly write: (isLarger: boolean) => void } | undefined;
   /** Whether "exit" was met, or a TTL ran out. */
   exited: boolean;
   /** Whether it was a TTL: what has resubmitted goes on (ovs-actions(7), dec_ttl). */
   expired: boolean;
+  /** Whether it is true for one packet alone, which changes what it depends on. */
+  isUnsettled: boolean;
   /** Why the translation failed as a whole. */
   error: XlateError | undefined;
   /** A packet-out may submit to the tables (OFPP_TABLE), a flow may not. */

@@ -1,15 +1,19 @@
+import { oxmNameOfHeader } from "@sluice/openflow-codec";
 import type { FlowField } from "../../flow/flow-key.js";
 import { flowField, getFieldBig } from "../../flow/flow-key.js";
 import { LANE_TCI2_FLAGS } from "../../flow/lanes.js";
 import { flowFieldOf } from "../../flow/match.js";
 import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
-import { type Context, fail, MAX_DEPTH } from "./context.js";
+import { isPortLive } from "./buckets.js";
+import { type Context, fail, MAX_DEPTH, type TableLookup } from "./context.js";
 import { look, settingOf } from "./field.js";
 import type { Hooks } from "./header-actions.js";
 import { headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
 import { learnedFlow } from "./learn.js";
+import { byHighestScore, chooseLink, hashFields } from "./multipath.js";
 import { OFPP } from "./reserved.js";
 import type { Step } from "./steps.js";
+import type { XTable } from "./world.js";
 
 /** Nicira's actions (ovs-actions(7)), as far as translation carries them out. */
 
@@ -21,6 +25,8 @@ export interface Engine extends Hooks {
   output(ctx: Context, port: number, max_len: number | undefined): void;
   group(ctx: Context, group_id: number): void;
   onCopy(ctx: Context, body: () => void): void;
+  /** Goes on in two ways, by the packet's length; what `write` writes tells the rest which. */
+  fork(ctx: Context, pkt_len: number, write: (isLarger: boolean) => void): void;
   toController(
     ctx: Context,
     reason: "OFPR_NO_MATCH" | "OFPR_ACTION" | "OFPR_INVALID_TTL",
@@ -34,6 +40,10 @@ type Handlers = {
 
 const REASONS = ["OFPR_NO_MATCH", "OFPR_ACTION", "OFPR_INVALID_TTL"] as const;
 const SAME_TABLE = 255;
+/** No port, in the 16 bits of Nicira's actions. */
+const OFPP_NONE = 0xffff;
+/** NX_BD_ALG_*. */
+const HRW = 1;
 const MAX_STACK = 1024;
 const TCP = 6;
 /** Of tcp_flags. */
@@ -133,6 +143,30 @@ export const niciraActions: Handlers = {
     ctx.effects.push({ type: "fin", bridge, rule, idle, hard });
   },
 
+  NXAST_MULTIPATH(ctx, { fields, basis, algorithm, max_link, arg, ofs_nbits, dst }) {
+    const link = chooseLink(algorithm, hashFields(ctx, fields, basis), max_link + 1, arg);
+    store(ctx, dst, ofs_nbits >> 6, (ofs_nbits & 63) + 1, BigInt(link));
+  },
+  NXAST_BUNDLE: (ctx, action, engine) => {
+    const port = chooseMember(ctx, action);
+    if (port !== OFPP_NONE) engine.output(ctx, wide(port), undefined);
+    else ctx.record?.({ depth: ctx.depth, kind: "note", text: "no member of the bundle is live" });
+  },
+  NXAST_BUNDLE_LOAD(ctx, action) {
+    const { dst, ofs_nbits } = action;
+    const port = BigInt(chooseMember(ctx, action));
+    store(ctx, oxmNameOfHeader(dst)!, ofs_nbits >> 6, (ofs_nbits & 63) + 1, port);
+  },
+
+  NXAST_CHECK_PKT_LARGER(ctx, { pkt_len, offset, dst }, { fork }) {
+    fork(ctx, pkt_len, (isLarger) => store(ctx, dst, offset, 1, isLarger ? 1n : 0n));
+  },
+
+  // Samples go to collectors of IPFIX, which there are none of.
+  NXAST_SAMPLE: (ctx) => notSampled(ctx),
+  NXAST_SAMPLE2: (ctx) => notSampled(ctx),
+  NXAST_SAMPLE3: (ctx) => notSampled(ctx),
+
   NXAST_LEARN: (ctx, action) => learn(ctx, action),
   NXAST_LEARN2: (ctx, action) => learn(ctx, action),
 
@@ -219,6 +253,27 @@ function store(ctx: Context, name: string, offset: number, n_bits: number, value
   setField(ctx, field, (value << BigInt(offset)) & mask, isWhole ? undefined : mask);
 }
 
+/** The port number of a bundle's member for this flow, of 16 bits: the first that is live, or the one of highest score
+ *  among these. */
+function chooseMember(
+  ctx: Context,
+  { algorithm, fields, basis, members = [] }: ActionOf<"NXAST_BUNDLE"> | ActionOf<"NXAST_BUNDLE_LOAD">,
+): number {
+  const live = members.filter((member) => isPortLive(ctx.bridge, wide(member)));
+  if (live.length === 0) return OFPP_NONE;
+  return algorithm === HRW ? byHighestScore(hashFields(ctx, fields, basis), live) : live[0]!;
+}
+
+/** A look at a table that any change of it concerns. */
+const lookAtAll = ({ key }: Context, table: XTable): TableLookup => ({
+  table,
+  priority: -1,
+  changed: { key: key.slice(), known: key.slice().fill(0) },
+});
+
+const notSampled = (ctx: Context): void =>
+  ctx.record?.({ depth: ctx.depth, kind: "note", text: "there are no collectors of samples" });
+
 function learn(ctx: Context, action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_LEARN2">): void {
   const flow: FlowMod = learnedFlow(
     action,
@@ -226,5 +281,16 @@ function learn(ctx: Context, action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_L
     ctx.in_port,
   );
   const limit = action.type === "NXAST_LEARN2" ? (action.limit ?? 0) : 0;
+  if (action.type === "NXAST_LEARN2" && action.result_dst !== undefined) {
+    // What the table holds decides: any change of it makes this translation doubtful.
+    const table = ctx.bridge.tables[action.table_id];
+    if (limit > 0 && table) ctx.lookups.push(lookAtAll(ctx, table));
+    const room = ctx.bridge.roomToLearn(flow, limit);
+    // Who comes next takes what room there is: a packet that has not learned yet has to ask.
+    if (limit > 0 && room === "room") ctx.isUnsettled = true;
+    if (room === "full")
+      ctx.record?.({ depth: ctx.depth, kind: "note", text: "no room for the learned flow" });
+    store(ctx, action.result_dst, action.result_dst_ofs ?? 0, 1, room === "full" ? 0n : 1n);
+  }
   ctx.effects.push({ type: "learn", bridge: ctx.bridge, flow, limit });
 }

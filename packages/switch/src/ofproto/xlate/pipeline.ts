@@ -40,7 +40,8 @@ import { OFPPC, type XBridge, type XPort, type XTable } from "./world.js";
  *
  *  **Freezing.** When the flow no longer tells what the packet holds (pop_mpls uncovers an IP header), the steps
  *  left are put aside in `frozen` by every level on the way out, and the datapath gets a `recirc` with a number
- *  for them; the packet comes back as an upcall with that number.
+ *  for them; the packet comes back as an upcall with that number. So does what depends on the packet's length, with
+ *  one number for longer packets and one for the others: the flow does not tell a length.
  *
  *  **Invariants.** A decision on a bit of the packet goes through `look`, `see` or a classifier lookup first. The
  *  actions put out so far make the datapath's packet what `key` says. */
@@ -76,6 +77,8 @@ export interface XlateResult {
   readonly macLookups: readonly string[];
   /** The flow as the last action left it. */
   readonly key: FlowKey;
+  /** Whether it is true for the packet that it was made for, but not for those after it. */
+  readonly isUnsettled: boolean;
   /** Set: the packet is dropped. */
   readonly error: XlateError | undefined;
 }
@@ -113,8 +116,10 @@ export function translate(input: XlateInput): XlateResult {
     pristine: start === "tables",
     actions: 0,
     frozen: undefined,
+    fork: undefined,
     exited: false,
     expired: false,
+    isUnsettled: false,
     error: undefined,
     packetOut: typeof start === "object" && "actions" in start,
     record: input.record,
@@ -148,6 +153,7 @@ export function translate(input: XlateInput): XlateResult {
     lookups: ctx.lookups,
     macLookups: ctx.macLookups,
     key: ctx.key,
+    isUnsettled: ctx.isUnsettled,
     error: ctx.error,
   };
 }
@@ -323,6 +329,10 @@ const pipelineSteps: StepHandlers = {
 
 const engine: Engine = {
   ...hooks,
+  fork(ctx, pkt_len, write) {
+    ctx.frozen = [];
+    ctx.fork = { pkt_len, write };
+  },
   run,
   resubmit: (ctx, table_id) => lookupTable(ctx, table_id, false),
   output,
@@ -514,7 +524,20 @@ function seeMac(ctx: Context, name: "eth_src" | "eth_dst"): number {
  *  outputs need no parsing and are done at once. */
 function finishFreeze(ctx: Context): void {
   const steps = ctx.frozen!;
+  const { fork, out } = ctx;
   ctx.frozen = undefined;
+  ctx.fork = undefined;
+  if (fork) {
+    ctx.out = [];
+    fork.write(true);
+    recirculate(ctx, steps);
+    const actions = ctx.out;
+    ctx.out = out;
+    out.push({ type: "check_pkt_len", pkt_len: fork.pkt_len, actions });
+    fork.write(false);
+    recirculate(ctx, steps);
+    return;
+  }
   if (
     steps.every((step) => isPlain(ctx, step)) &&
     orderOfSet(ctx.actionSet).every((step) => isPlain(ctx, step))
@@ -522,6 +545,11 @@ function finishFreeze(ctx: Context): void {
     run(ctx, steps);
     return;
   }
+  recirculate(ctx, steps);
+}
+
+/** Has the datapath come back for these steps. */
+function recirculate(ctx: Context, steps: readonly Step[]): void {
   const id = ctx.bridge.contexts.freeze({
     bridge: ctx.bridge,
     in_port: ctx.in_port,

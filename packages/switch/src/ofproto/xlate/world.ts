@@ -2,6 +2,7 @@ import type { Classifier } from "../../classifier/classifier.js";
 import type { Group } from "../group.js";
 import type { MacLearning } from "../mac-learning.js";
 import type { Meter } from "../meter.js";
+import type { FlowMod } from "../of.js";
 import type { Rule } from "../rule.js";
 import type { Counter } from "../sink.js";
 import type { VlanConfig } from "../types.js";
@@ -22,7 +23,12 @@ export interface XBridge {
   /** OFPC_FRAG_*: what happens to IP fragments. */
   readonly fragments: number;
   readonly contexts: XContexts;
+  /** Whether such a flow is there, or there is room for it where its table may have `limit` flows with its cookie (0: any
+   *  number). */
+  roomToLearn(flow: FlowMod, limit: number): LearnRoom;
 }
+
+export type LearnRoom = "there" | "room" | "full";
 
 export interface XTable {
   readonly rules: Classifier<Rule>;
