@@ -165,7 +165,7 @@ describe("an app of the user's", () => {
     expect(await wrong("export const a = 1;")).toMatch(/^DIR\/app.mjs: exports no app/);
     expect(await wrong("export default () => ({ events: {} });")).toBe("DIR/app.mjs: the app has no name");
     expect(await wrong("export default () => ({ name: 'x', events: { packet_in: 3 } });")).toBe(
-      "DIR/app.mjs: events.packet_in is no function",
+      "DIR/app.mjs: app x: events.packet_in is no function",
     );
     expect(await wrong("throw new Error('at once');")).toBe("DIR/app.mjs: at once");
     await expect(files.load(join(dir, "none.js"))).rejects.toThrow("none.js: no such file");

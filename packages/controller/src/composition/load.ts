@@ -1,6 +1,7 @@
 import { statSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { App } from "../framework/app.js";
+import { checkApp } from "../framework/dispatch.js";
 import type { AppDefinition } from "./definition.js";
 
 /** What a module of a user's app may export as `default` or as `app`. */
@@ -59,32 +60,33 @@ function definitionOf(module: Readonly<Record<string, unknown>>, path: string): 
       name,
       summary: path,
       settings,
-      create: (given, context) => checkApp(make(given, context), path),
+      create: (given, context) => checked(make(given, context), path),
     };
   }
   if (typeof exported === "object" && exported !== null && "create" in exported) {
     const { name, summary = path } = exported;
     if (typeof name !== "string") throw new Error(`${path}: the app's definition has no name`);
     const create: AppDefinition["create"] = (given, context) =>
-      checkApp(exported.create(given, context), path);
+      checked(exported.create(given, context), path);
     return { ...exported, settings: exported.settings ?? { type: "object" }, summary, create };
   }
   if (typeof exported === "object" && exported !== null && "events" in exported) {
-    const app = checkApp(exported, path);
+    const app = checked(exported, path);
     return { name: app.name, summary: path, settings: { type: "object" }, create: () => app };
   }
   throw new Error(`${path}: exports no app: "export default" a function that makes one, or a definition`);
 }
 
 /** What a module makes is not known to be an app. */
-function checkApp(made: unknown, path: string): App {
-  const app = made as Partial<App> | null | undefined;
-  if (typeof app?.name !== "string") throw new Error(`${path}: the app has no name`);
-  if (typeof app.events !== "object" || app.events === null)
-    throw new Error(`${path}: the app has no events`);
-  const wrong = Object.entries(app.events).find(([, handle]) => typeof handle !== "function");
-  if (wrong) throw new Error(`${path}: events.${wrong[0]} is no function`);
-  return app as App;
+function checked(made: unknown, path: string): App {
+  try {
+    if (made instanceof Promise)
+      throw new Error("the app is a promise: the function that makes it must not be async");
+    checkApp(made);
+    return made;
+  } catch (error) {
+    throw new Error(`${path}: ${firstLine(error)}`);
+  }
 }
 
 const firstLine = (error: unknown): string =>

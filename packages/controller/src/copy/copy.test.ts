@@ -1,6 +1,6 @@
 import { type OfMessageInit, parseFlow, parseGroup } from "@sluice/openflow-codec";
 import { VirtualClock } from "@sluice/runtime";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Switch } from "../framework/app.js";
 import { asReceived, describeFlow, type SwitchTables } from "../tables/index.js";
 import { FakeSwitch } from "../testing/fake-switch.js";
@@ -140,4 +140,101 @@ test("copies are checked one after the other, as time goes; that of a switch tha
   expect(copies.counters.checks).toBe(checks);
   copies.stop();
   expect(copies.of(b!)).toBeUndefined();
+});
+
+test("meters are compared, too; groups and meters that another changed are found by a short question", async () => {
+  const { sw, copy } = start();
+  const meter = (rate: number, command: "OFPMC_ADD" | "OFPMC_MODIFY" = "OFPMC_ADD"): OfMessageInit => ({
+    ...{ type: "OFPT_METER_MOD", command, meter_id: 3, flags: 1 },
+    bands: [{ type: "OFPMBT_DROP", rate, burst_size: 0 }],
+  });
+  sw.send(meter(100));
+  sw.send(parseGroup("group_id=1,type=all,bucket=output:2", "add") as OfMessageInit);
+  const tables = await copy.tables();
+  expect(tables.meters.get(3)).toMatchObject({ flags: 1, bands: [{ rate: 100 }] });
+  expect([await copy.hasSameGroups(), await copy.hasSameMeters()]).toEqual([true, true]);
+  sw.tables.apply(asReceived(meter(200, "OFPMC_MODIFY")));
+  sw.tables.apply(asReceived(parseGroup("group_id=1,type=all,bucket=output:3", "modify") as OfMessageInit));
+  expect([await copy.hasSameGroups(), await copy.hasSameMeters()]).toEqual([false, false]);
+  await copy.check();
+  expect(copy.state).toMatchObject({ missing: 0, groups: 1, meters: 1 });
+  expect([await copy.hasSameGroups(), await copy.hasSameMeters()]).toEqual([true, true]);
+  expect(copy.counters).toMatchObject({ groups: 1, meters: 1 });
+});
+
+describe("of a switch with flow monitors", () => {
+  const started = () => {
+    const clock = new VirtualClock(1_000_000);
+    const sw = new FakeSwitch([], { flowMonitors: true });
+    return { sw, copy: new SwitchCopy(sw, clock) };
+  };
+
+  test("a copy has the flows of others, and those that went silently, at once", async () => {
+    const { sw, copy } = started();
+    sw.send(flow("ip,idle_timeout=9,actions=output:1"));
+    await copy.tables();
+    expect(copy.isMonitored).toBe(true);
+    byAnother(sw, "udp,actions=output:3");
+    sw.send(flow("udp,actions=output:4"));
+    sw.expire(sw.flows.find(({ match }) => match.eth_type === 0x0800 && match.ip_proto === undefined)!);
+    expect(textsOf(await copy.tables())).toEqual(textsOf(sw.tables));
+    expect((await copy.tables()).flowCount).toBe(1);
+    await copy.check();
+    expect(copy.state).toMatchObject({ missing: 0, surplus: 0, changed: 0 });
+  });
+
+  test("what goes with a group goes once, and what comes after it stays", async () => {
+    const { sw, copy } = started();
+    const group = parseGroup("group_id=1,type=all,bucket=output:2", "add") as OfMessageInit;
+    await copy.tables();
+    sw.send(group);
+    sw.send(flow("ip,actions=group:1"));
+    sw.send({ type: "OFPT_GROUP_MOD", command: "OFPGC_DELETE", group_id: 1, group_type: "OFPGT_ALL" });
+    sw.send(group);
+    sw.send(flow("ip,actions=group:1"));
+    expect(textsOf(await copy.tables())).toEqual(textsOf(sw.tables));
+    expect((await copy.tables()).flowCount).toBe(1);
+  });
+
+  test("thousands of flows are followed while nobody asks", async () => {
+    const { sw, copy } = started();
+    await copy.tables();
+    for (let i = 0; i < 6000; i++) sw.send(flow(`tcp,tp_dst=${i},actions=output:1`));
+    expect((await copy.tables()).flowCount).toBe(6000);
+    expect([copy.counters.lost, lists(sw)]).toEqual([0, 1]);
+  });
+
+  test("a switch that leaves changes out is asked for all of them", async () => {
+    const { sw, copy } = started();
+    await copy.tables();
+    copy.paused();
+    byAnother(sw, "udp,actions=output:3");
+    expect(textsOf(await copy.tables())).toEqual(textsOf(sw.tables));
+    expect(lists(sw)).toBe(2);
+    byAnother(sw, "tcp,actions=output:3");
+    expect((await copy.tables()).flowCount).toBe(2);
+    copy.stop();
+    expect(sw.tables.onChange).toBeUndefined();
+  });
+});
+
+test("who follows a copy without monitors is told of each flow that came, changed or went", async () => {
+  const { sw, copy } = start();
+  const told: string[] = [];
+  await copy.tables();
+  copy.onChange = (change, one) => told.push(`${change} ${describeFlow(one)}`);
+  sw.send(flow("ip,actions=output:1"));
+  sw.send(flow("ip,actions=output:2"));
+  await expect(sw.request(flow("arp,actions=group:9"))).rejects.toThrow();
+  sw.send(flow("ip", "delete"));
+  expect(told).toEqual([]);
+  await copy.tables();
+  expect(told).toEqual([
+    "add table=0,ip actions=output:1",
+    "modify table=0,ip actions=output:2",
+    "delete table=0,ip actions=output:2",
+  ]);
+  byAnother(sw, "udp,actions=output:3");
+  await copy.check();
+  expect(told.slice(3)).toEqual(["add table=0,udp actions=output:3"]);
 });

@@ -11,6 +11,11 @@ import type { ObservedSwitch, Observer } from "../framework/app.js";
 import {
   asReceived,
   compareTables,
+  differingGroups,
+  differingMeters,
+  type FlowChange,
+  fetchGroups,
+  fetchMeters,
   fetchTables,
   type ModelFlow,
   SwitchTables,
@@ -18,6 +23,7 @@ import {
   type TableDifference,
   termsOf,
 } from "../tables/index.js";
+import { type FlowListener, FlowMonitor, type FlowUpdate } from "./flow-monitor.js";
 
 /** How many a copy and its switch were apart, and how often that was looked at. */
 export interface CopyState {
@@ -25,6 +31,7 @@ export interface CopyState {
   readonly surplus: number;
   readonly changed: number;
   readonly groups: number;
+  readonly meters: number;
   /** When the switch last listed its tables for the copy, ms since 1970. */
   readonly checkedAt: number;
 }
@@ -38,6 +45,7 @@ export interface CopyCounters {
   surplus: number;
   changed: number;
   groups: number;
+  meters: number;
   /** Times that more was sent than a copy follows; it then begins anew. */
   lost: number;
 }
@@ -56,11 +64,15 @@ const MAX_JOURNAL = 4096;
 const MAX_FLOWS = 1 << 16;
 const CHANGES: ReadonlySet<string> = new Set(["OFPT_FLOW_MOD", "OFPT_GROUP_MOD", "OFPT_METER_MOD"]);
 
-/** The tables of one connected switch. What is sent to it is written down, and carried out in the copy when the copy is
- *  asked for and a barrier has confirmed it (OpenFlow 1.3.5 §6.2: errors come before the barrier's reply); so a switch
- *  that nobody asks about costs one look at each message. Begins with the first question, by what the switch lists. */
-export class SwitchCopy implements Observer {
-  readonly counters: CopyCounters = { checks: 0, missing: 0, surplus: 0, changed: 0, groups: 0, lost: 0 };
+/** The tables of one connected switch. Of a switch with flow monitors the copy has each change of a flow, by whomever, as
+ *  soon as the switch tells of it. Else, and for groups and meters, what is sent to it is written down, and carried out in
+ *  the copy when the copy is asked for and a barrier has confirmed it (OpenFlow 1.3.5 §6.2: errors come before the
+ *  barrier's reply); so a switch that nobody asks about costs one look at each message. Begins with the first question, by
+ *  what the switch lists. */
+export class SwitchCopy implements Observer, FlowListener {
+  readonly counters: CopyCounters = {
+    ...{ checks: 0, missing: 0, surplus: 0, changed: 0, groups: 0, meters: 0, lost: 0 },
+  };
   readonly #dp: ObservedSwitch;
   readonly #clock: Clock;
   #tables = new SwitchTables();
@@ -69,8 +81,18 @@ export class SwitchCopy implements Observer {
   #journal: Entry[] = [];
   /** Of the journal, from its beginning. */
   #confirmed = 0;
-  /** By the xid of a barrier that is under way: how much of the journal it confirms. */
-  readonly #barriers = new Map<number, number>();
+  /** By the xid of a barrier that is under way: how much of the journal it confirms, and of all that was sent. */
+  readonly #barriers = new Map<number, { entries: number; changes: number }>();
+  /** Messages that change tables, of all that were sent since the copy began, and of those that a barrier confirmed. */
+  #changesSent = 0;
+  #changesConfirmed = 0;
+  /** Ends what the switch tells of its flows; undefined where it does not. */
+  #endMonitor: (() => void) | undefined;
+  #asksForMonitor = true;
+  /** What the switch told of its flows while its list was compared. */
+  #updates: FlowUpdate[] = [];
+  #onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined;
+  readonly #endObserving: () => void;
   #checking: Promise<SwitchTables> | undefined;
   #listRequest: OfMessageInit | undefined;
   #listXid: number | undefined;
@@ -81,7 +103,18 @@ export class SwitchCopy implements Observer {
   constructor(dp: ObservedSwitch, clock: Clock) {
     this.#dp = dp;
     this.#clock = clock;
-    dp.observe(this);
+    this.#endObserving = dp.observe(this);
+  }
+
+  /** Told of each flow of which the copy finds that it came, changed or went, from now on. */
+  set onChange(onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined) {
+    this.#onChange = onChange;
+    this.#tables.onChange = onChange;
+  }
+
+  /** Whether the switch tells of changes itself, as far as is known. */
+  get isMonitored(): boolean {
+    return this.#endMonitor !== undefined;
   }
 
   /** What the last check found; undefined before the first. */
@@ -95,15 +128,37 @@ export class SwitchCopy implements Observer {
 
   /** Ends: nothing is written down any more. */
   stop(): void {
-    this.#dp.observe(undefined);
+    this.#endObserving();
     this.#lose();
+    this.#asksForMonitor = false;
   }
 
   sent(message: OfMessageInit, xid: number): void {
     if (message === this.#listRequest) this.#listXid = xid;
     if (!this.#isFollowing) return;
-    if (CHANGES.has(message.type)) this.#write(message, xid);
-    else if (message.type === "OFPT_BARRIER_REQUEST") this.#barriers.set(xid, this.#journal.length);
+    if (CHANGES.has(message.type)) {
+      this.#changesSent++;
+      if (!this.isMonitored || message.type !== "OFPT_FLOW_MOD") this.#write(message, xid);
+    } else if (message.type === "OFPT_BARRIER_REQUEST") {
+      this.#barriers.set(xid, { entries: this.#journal.length, changes: this.#changesSent });
+    }
+  }
+
+  updated(update: FlowUpdate): void {
+    if (!this.#isFollowing) return;
+    if (!this.#isHeld) this.#apply(update);
+    else if (this.#updates.length < MAX_JOURNAL) this.#updates.push(update);
+    else this.#overflow();
+  }
+
+  #apply(update: FlowUpdate): void {
+    if (update.type === "ONFFME_DELETED") this.#tables.remove(update);
+    else this.#tables.put({ ...update, flags: 0 });
+    if (this.#tables.flowCount > MAX_FLOWS) this.#lose();
+  }
+
+  paused(): void {
+    this.#lose();
   }
 
   received(message: OfMessage): void {
@@ -113,10 +168,13 @@ export class SwitchCopy implements Observer {
       return;
     }
     if (!this.#isFollowing) return;
-    if (message.type === "OFPT_FLOW_REMOVED") this.#write(message, message.xid);
-    else if (message.type === "OFPT_ERROR") this.#refused(message.xid);
+    if (message.type === "OFPT_FLOW_REMOVED") {
+      if (!this.isMonitored) this.#write(message, message.xid);
+    } else if (message.type === "OFPT_ERROR") this.#refused(message.xid);
     else if (message.type === "OFPT_BARRIER_REPLY") {
-      this.#confirmed = Math.max(this.#confirmed, this.#barriers.get(message.xid) ?? 0);
+      const { entries = 0, changes = 0 } = this.#barriers.get(message.xid) ?? {};
+      this.#confirmed = Math.max(this.#confirmed, entries);
+      this.#changesConfirmed = Math.max(this.#changesConfirmed, changes);
       this.#barriers.delete(message.xid);
     }
   }
@@ -125,7 +183,8 @@ export class SwitchCopy implements Observer {
   async tables(): Promise<SwitchTables> {
     if (this.#checking !== undefined) return this.#checking;
     if (!this.#isFollowing) return this.check();
-    if (this.#confirmed < this.#journal.length) await this.#dp.barrier();
+    if (this.#changesConfirmed < this.#changesSent || this.#confirmed < this.#journal.length)
+      await this.#dp.barrier();
     // Too much may have been sent in the meantime.
     if (!this.#isFollowing || this.#isHeld) return this.check();
     this.#catchUp();
@@ -141,6 +200,18 @@ export class SwitchCopy implements Observer {
       this.#dp.request({ type: "OFPT_MULTIPART_REQUEST", body }),
     ]);
     return reply.body.flow_count === tables.flowCount;
+  }
+
+  /** Whether the switch has the groups that the copy has. */
+  async hasSameGroups(): Promise<boolean> {
+    const [tables, groups] = await Promise.all([this.tables(), fetchGroups(this.#dp)]);
+    return differingGroups(tables.groups, byNumber(groups, "group_id")).length === 0;
+  }
+
+  /** Whether the switch has the meters that the copy has. */
+  async hasSameMeters(): Promise<boolean> {
+    const [tables, meters] = await Promise.all([this.tables(), fetchMeters(this.#dp)]);
+    return differingMeters(tables.meters, byNumber(meters, "meter_id")).length === 0;
   }
 
   /** The packets that a flow of the copy has taken; undefined where the switch does not have it, or has another in its
@@ -165,7 +236,15 @@ export class SwitchCopy implements Observer {
     return this.#checking;
   }
 
+  /** Asks the switch to tell of changes, once for a beginning of the copy. */
+  async #monitor(): Promise<void> {
+    if (this.isMonitored || !this.#asksForMonitor) return;
+    this.#endMonitor = await FlowMonitor.of(this.#dp).follow(this);
+    if (this.#endMonitor === undefined) this.#asksForMonitor = false;
+  }
+
   async #check(): Promise<SwitchTables> {
+    if (!this.#isFollowing) await this.#monitor();
     const wasFollowing = this.#isFollowing;
     const settled = wasFollowing && this.#confirmed < this.#journal.length ? this.#dp.barrier() : undefined;
     // From here on what is sent comes after the list.
@@ -179,8 +258,11 @@ export class SwitchCopy implements Observer {
       ]);
       const before = this.#tables;
       this.counters.checks++;
-      this.#note(wasFollowing && this.#isHeld ? compareTables(before, listed) : undefined);
+      const found = wasFollowing && this.#isHeld ? compareTables(before, listed) : undefined;
+      this.#note(found);
       this.#tables = listed;
+      listed.onChange = this.#onChange;
+      if (found !== undefined) this.#tell(found);
       if (listed.flowCount > MAX_FLOWS) this.#lose();
       return listed;
     } catch (error) {
@@ -190,8 +272,21 @@ export class SwitchCopy implements Observer {
       this.#isHeld = false;
       this.#listRequest = undefined;
       this.#listXid = undefined;
-      if (this.#isFollowing) this.#catchUp();
+      const updates = this.#updates;
+      this.#updates = [];
+      if (this.#isFollowing) {
+        this.#catchUp();
+        for (const update of updates) this.#apply(update);
+      }
     }
+  }
+
+  #tell({ missing, surplus, changed }: TableDifference): void {
+    const onChange = this.#onChange;
+    if (onChange === undefined) return;
+    for (const flow of surplus) onChange("delete", flow);
+    for (const flow of missing) onChange("add", flow);
+    for (const flow of changed) onChange("modify", flow);
   }
 
   #note(found: TableDifference | undefined): void {
@@ -200,6 +295,7 @@ export class SwitchCopy implements Observer {
       surplus: found?.surplus.length ?? 0,
       changed: found?.changed.length ?? 0,
       groups: found?.groups.length ?? 0,
+      meters: found?.meters.length ?? 0,
     };
     for (const [name, count] of Object.entries(counts)) this.counters[name as keyof typeof counts] += count;
     this.#state = { ...counts, checkedAt: this.#clock.wallNow() };
@@ -215,21 +311,31 @@ export class SwitchCopy implements Observer {
   #begin(): void {
     this.#isFollowing = true;
     this.#tables = new SwitchTables();
+    this.#tables.onChange = this.#onChange;
     this.#journal = [];
+    this.#updates = [];
     this.#confirmed = 0;
+    this.#changesSent = 0;
+    this.#changesConfirmed = 0;
     this.#barriers.clear();
   }
 
   #lose(): void {
     this.#begin();
     this.#isFollowing = false;
+    this.#endMonitor?.();
+    this.#endMonitor = undefined;
+  }
+
+  #overflow(): void {
+    this.counters.lost++;
+    this.#lose();
   }
 
   #write(message: Entry["message"], xid: number): void {
     if (this.#journal.length >= MAX_JOURNAL && !this.#isHeld) this.#catchUp();
     if (this.#journal.length >= MAX_JOURNAL) {
-      this.counters.lost++;
-      this.#lose();
+      this.#overflow();
       return;
     }
     this.#journal.push({ xid, at: this.#clock.now(), message, isRefused: false });
@@ -247,7 +353,8 @@ export class SwitchCopy implements Observer {
   /** Carries out what is confirmed. */
   #catchUp(): void {
     const done = this.#journal.splice(0, this.#confirmed);
-    for (const [xid, count] of this.#barriers) this.#barriers.set(xid, Math.max(0, count - done.length));
+    for (const barrier of this.#barriers.values())
+      barrier.entries = Math.max(0, barrier.entries - done.length);
     this.#confirmed = 0;
     const addedAt = new Map<string, number>();
     for (const { message, at, isRefused } of done) {
@@ -263,12 +370,17 @@ export class SwitchCopy implements Observer {
       const received = asReceived(message);
       if (received.type === "OFPT_FLOW_MOD" && received.command === "OFPFC_ADD")
         addedAt.set(keyOf(received), at);
-      this.#tables.accept(received);
+      this.#tables.accept(received, this.isMonitored);
     }
   }
 }
 
 const OFPMPF_REPLY_MORE = 1;
+
+const byNumber = <K extends string, T extends Readonly<Record<K, number>>>(
+  list: readonly T[],
+  key: K,
+): Map<number, T> => new Map(list.map((one) => [one[key], one]));
 
 const keyOf = ({ table_id, priority, match }: Pick<ModelFlow, "table_id" | "priority" | "match">): string =>
   [table_id, priority, ...termsOf(match).map(({ name, value, mask }) => `${name}=${value}/${mask}`)].join(

@@ -4,7 +4,7 @@ import { type CopyCounters, SwitchCopy } from "./switch-copy.js";
 
 export interface TableCopiesOptions {
   /** The switches that are up. */
-  readonly switches: ReadonlyMap<bigint, Switch>;
+  readonly switches: Pick<ReadonlyMap<bigint, Switch>, "get">;
   readonly clock: Clock;
   /** Each copy is checked against its switch's list so often, one switch after the other. 60 s unless given. */
   readonly periodMs?: number;
@@ -26,7 +26,9 @@ interface Kept {
   checkedAt: number;
 }
 
-const NO_COUNTS: CopyCounters = { checks: 0, missing: 0, surplus: 0, changed: 0, groups: 0, lost: 0 };
+const NO_COUNTS: CopyCounters = {
+  ...{ checks: 0, missing: 0, surplus: 0, changed: 0, groups: 0, meters: 0, lost: 0 },
+};
 
 /** Copies of the tables of those switches that somebody asks about. A switch that connects anew has a new one. */
 export class TableCopies {
@@ -125,5 +127,6 @@ const added = (a: CopyCounters, b: CopyCounters): CopyCounters => ({
   surplus: a.surplus + b.surplus,
   changed: a.changed + b.changed,
   groups: a.groups + b.groups,
+  meters: a.meters + b.meters,
   lost: a.lost + b.lost,
 });

@@ -25,9 +25,10 @@ export interface Observer {
   received(message: OfMessage): void;
 }
 
-/** A switch whose messages can be seen, by one observer at a time. */
+/** A switch whose messages can be seen. */
 export interface ObservedSwitch extends Switch {
-  observe(observer: Observer | undefined): void;
+  /** Gives what ends that. */
+  observe(observer: Observer): () => void;
 }
 
 export const isObserved = (dp: Switch): dp is ObservedSwitch => "observe" in dp;

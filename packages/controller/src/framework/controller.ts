@@ -20,6 +20,7 @@ import { type ControllerEvents, Dispatcher } from "./dispatch.js";
 import { Outbox } from "./outbox.js";
 import { PeerWatch } from "./peer-watch.js";
 import { type Role, takeRole } from "./roles.js";
+import type { Timings } from "./timings.js";
 
 export interface ControllerOptions {
   /** Asked in this order. */
@@ -40,6 +41,8 @@ export interface ControllerOptions {
   /** What this controller is to its switches. While it is a slave the apps do not see them: they get `datapath_up` when it
    *  becomes master or equal, and `datapath_down` when another controller takes its place. `equal` unless given. */
   role?: Role;
+  /** Where it is written down how long requests and apps take; nothing is measured without. */
+  timings?: Timings;
   /** Sees every conversation with a switch, from its first byte. */
   tap?: (socket: Socket) => Tap;
   /** Where another controller listens that this one stands by for: a slave until that one does not answer any more, and
@@ -72,6 +75,7 @@ export class Controller {
   readonly #listeners: Listener[] = [];
   readonly #active: Reconnect[] = [];
   readonly #watch: PeerWatch | undefined;
+  readonly #endWatch: () => void;
   #role: Role;
   #dropped = 0;
 
@@ -79,7 +83,11 @@ export class Controller {
     this.#options = options;
     this.#clock = options.clock ?? realClock;
     this.#log = (options.log ?? createLog({ clock: this.#clock })).module("controller");
-    this.#dispatcher = new Dispatcher(options.apps, this.#log);
+    this.#dispatcher = new Dispatcher(options.apps, this.#log, {
+      clock: this.#clock,
+      timings: options.timings,
+    });
+    this.#endWatch = this.#dispatcher.watchStalls();
     this.#role = options.role ?? (options.standbyFor === undefined ? "equal" : "slave");
     if (options.standbyFor !== undefined) this.#watch = this.#standBy(options.standbyFor);
   }
@@ -222,6 +230,7 @@ export class Controller {
       outbox: this.#outbox,
       probeIntervalMs: this.#options.probeIntervalMs ?? DEFAULT_PROBE_MS,
       timeoutMs: this.#options.timeoutMs ?? 10_000,
+      timings: this.#options.timings,
       tap: this.#options.tap?.(socket),
       handlers: {
         up: this.#onUp,
@@ -248,6 +257,11 @@ export class Controller {
     }
   }
 
+  /** How often handlers of an app threw or rejected, by its name ("watcher": what only watches). */
+  get failures(): ReadonlyMap<string, number> {
+    return this.#dispatcher.failures;
+  }
+
   /** Connections ended since too many were without a handshake. */
   get halfOpenDropped(): number {
     return this.#dropped;
@@ -257,6 +271,7 @@ export class Controller {
    *  and what the others forward stays as it is. */
   async stop(): Promise<void> {
     for (const app of this.#dispatcher.apps) app.stop?.();
+    this.#endWatch();
     this.#watch?.stop();
     for (const reconnect of this.#active.splice(0)) reconnect.disable();
     for (const dp of [...this.#all]) dp.close("controller stops");

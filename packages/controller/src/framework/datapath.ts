@@ -10,6 +10,7 @@ import type { ObservedSwitch, Observer } from "./app.js";
 import { Connection, type ConnectionCounters, type ConnectionOptions } from "./connection.js";
 import { OfpRequestError, REPLY_TYPE, type ReplyTo, Requests } from "./requests.js";
 import type { Role } from "./roles.js";
+import type { Timings } from "./timings.js";
 
 export interface DatapathHandlers {
   /** Features and ports are known. */
@@ -23,6 +24,8 @@ export interface DatapathOptions extends Omit<ConnectionOptions, "handlers"> {
   handlers: DatapathHandlers;
   /** For the handshake as a whole, and for each request. */
   timeoutMs: number;
+  /** Where it is written down how long requests take. */
+  timings?: Timings | undefined;
 }
 
 /** Messages kept during a handshake; more are left out. */
@@ -34,6 +37,8 @@ type Features = MessageOf<"OFPT_FEATURES_REPLY">;
  *  requests, ports kept up to date, and everything else handed on. */
 export class Datapath implements ObservedSwitch {
   readonly log: Log;
+  /** When its connection began, ms since 1970. */
+  readonly connectedAt: number;
   readonly #connection: Connection;
   readonly #requests: Requests;
   readonly #handlers: DatapathHandlers;
@@ -43,14 +48,15 @@ export class Datapath implements ObservedSwitch {
   role: Role = "equal";
   #features: Features | undefined;
   #isUp = false;
-  #observer: Observer | undefined;
+  #observers: readonly Observer[] = [];
   /** What came while the handshake was under way. */
   readonly #early: OfMessage[] = [];
 
   constructor(options: DatapathOptions) {
     this.log = options.log;
     this.#handlers = options.handlers;
-    this.#requests = new Requests(options.clock, options.timeoutMs);
+    this.#requests = new Requests(options.clock, options.timeoutMs, options.timings);
+    this.connectedAt = options.clock.wallNow();
     this.#handshakeTimer = options.clock.setTimeout(
       () => this.close(`no handshake in ${options.timeoutMs / 1000} s`),
       options.timeoutMs,
@@ -105,13 +111,21 @@ export class Datapath implements ObservedSwitch {
     return this.#send(message, message.xid ?? this.#connection.nextXid());
   }
 
-  observe(observer: Observer | undefined): void {
-    this.#observer = observer;
+  /** Requests that wait for their outcome. */
+  get pendingRequests(): number {
+    return this.#requests.count;
+  }
+
+  observe(observer: Observer): () => void {
+    this.#observers = [...this.#observers, observer];
+    return () => {
+      this.#observers = this.#observers.filter((one) => one !== observer);
+    };
   }
 
   #send(message: OfMessageInit, xid: number): boolean {
     const isSent = this.#connection.send(message, xid);
-    if (isSent) this.#observer?.sent(message, xid);
+    if (isSent) for (const observer of this.#observers) observer.sent(message, xid);
     return isSent;
   }
 
@@ -177,7 +191,7 @@ export class Datapath implements ObservedSwitch {
   }
 
   readonly #onMessage = (message: OfMessage): void => {
-    if (message.type !== "OFPT_PACKET_IN") this.#observer?.received(message);
+    if (message.type !== "OFPT_PACKET_IN") for (const observer of this.#observers) observer.received(message);
     // Packet-ins have xids of their own.
     if (message.type !== "OFPT_PACKET_IN" && this.#requests.take(message)) return;
     if (!this.#isUp) {

@@ -1,8 +1,9 @@
 // Hot path: `dispatch` runs for each packet-in.
 import type { OfMessageInit } from "@sluice/openflow-codec";
-import type { Log } from "@sluice/runtime";
+import type { Clock, Log, Timer } from "@sluice/runtime";
 import { EventEmitter } from "eventemitter3";
 import type { App, AppEvents, Switch } from "./app.js";
+import type { Timings } from "./timings.js";
 
 type EventName = keyof AppEvents;
 type Arguments<N extends EventName> = Parameters<AppEvents[N]> extends [Switch, ...infer Rest] ? Rest : never;
@@ -16,16 +17,36 @@ interface Step {
   handle: Handler;
 }
 
+export interface DispatcherOptions {
+  clock: Clock;
+  /** Where it is written down how long apps take for packet-ins. */
+  timings?: Timings | undefined;
+}
+
+/** Promised answers of an app that are waited for; with as many outstanding it is not asked. */
+const MAX_PENDING = 4096;
+/** Event loops that stand still for longer are told of. */
+const STALL_MS = 1000;
+
 /** Hands events to the apps in their order, sends what they answer, and keeps one app's failure from the rest. */
 export class Dispatcher {
   readonly watchers = new EventEmitter<ControllerEvents>();
   readonly #log: Log;
+  readonly #clock: Clock;
+  readonly #timings: Timings | undefined;
   #apps: readonly App[] = [];
   #steps = new Map<EventName, readonly Step[]>();
-  #failures = 0;
+  readonly #failures = new Map<string, number>();
+  readonly #pending = new WeakMap<App, number>();
+  /** The handler that was called last. */
+  #last: Step | undefined;
+  #watch: Timer | undefined;
 
-  constructor(apps: readonly App[], log: Log) {
+  /** Throws a one-line Error for an app that is none. */
+  constructor(apps: readonly App[], log: Log, { clock, timings }: DispatcherOptions) {
     this.#log = log;
+    this.#clock = clock;
+    this.#timings = timings;
     this.#setApps(apps);
   }
 
@@ -41,13 +62,14 @@ export class Dispatcher {
       try {
         app.stop?.();
       } catch (error) {
-        this.#log.err(`app ${app.name} failed to stop: ${(error as Error).message}`);
+        this.#log.err(`app ${app.name} failed to stop: ${describe(error)}`);
       }
     }
     for (const app of came) this.#tellOne("datapath_up", app, switches);
   }
 
   #setApps(apps: readonly App[]): void {
+    for (const app of apps) checkApp(app);
     this.#apps = apps;
     this.#steps = new Map();
     const names = new Set(apps.flatMap((app) => Object.keys(app.events) as EventName[]));
@@ -66,9 +88,25 @@ export class Dispatcher {
     return this.#apps;
   }
 
-  /** Handlers that threw or rejected so far. */
-  get failures(): number {
+  /** Handlers that threw or rejected so far, by app. */
+  get failures(): ReadonlyMap<string, number> {
     return this.#failures;
+  }
+
+  /** Tells in the log when everything had to wait for long, and what ran then. Gives what ends that. */
+  watchStalls(): () => void {
+    const period = STALL_MS / 2;
+    let expected = this.#clock.now() + period;
+    this.#watch = this.#clock.setInterval(() => {
+      const now = this.#clock.now();
+      const late = now - expected;
+      expected = now + period;
+      const app = this.#last?.app.name;
+      const who = app === undefined ? "" : `; app ${app} ran last`;
+      if (late > STALL_MS) this.#log.warn(`nothing was answered for ${(late / 1000).toFixed(1)} s${who}`);
+      this.#last = undefined;
+    }, period);
+    return () => this.#watch?.cancel();
   }
 
   dispatch<N extends EventName>(name: N, dp: Switch, ...detail: Arguments<N>): void {
@@ -81,40 +119,59 @@ export class Dispatcher {
     try {
       (this.watchers as unknown as EventEmitter).emit(name, dp, detail);
     } catch (error) {
-      this.#failed(name, "watcher", dp, error);
+      this.#failed(name, undefined, dp, error);
     }
   }
 
   #run(name: EventName, steps: readonly Step[], dp: Switch, detail: unknown): void {
+    const timings = name === "packet_in" ? this.#timings : undefined;
     for (let i = 0; i < steps.length; i++) {
       const step = steps[i]!;
+      this.#last = step;
+      const started = timings === undefined ? 0 : this.#clock.now();
       try {
+        if (this.#isOverloaded(step.app)) throw new Error(`${MAX_PENDING} answers of it are still awaited`);
         const answer = step.handle(dp, detail);
+        if (answer instanceof Promise) {
+          const ends = timings === undefined ? undefined : () => this.#took(step.app, started);
+          this.#later(name, step.app, dp, answer, ends);
+        } else if (timings !== undefined) this.#took(step.app, started);
         if (answer === undefined) continue;
-        if (answer instanceof Promise) this.#later(name, step.app, dp, answer);
-        else sendAll(dp, answer as readonly OfMessageInit[]);
+        if (!(answer instanceof Promise)) sendAll(dp, answer);
         if (name === "packet_in") return;
       } catch (error) {
-        this.#failed(name, `app ${step.app.name}`, dp, error);
+        this.#failed(name, step.app, dp, error);
       }
     }
   }
 
-  #later(name: EventName, app: App, dp: Switch, answer: Promise<unknown>): void {
+  #took({ name }: App, started: number): void {
+    this.#timings?.packetIn(name, (this.#clock.now() - started) / 1000);
+  }
+
+  #isOverloaded(app: App): boolean {
+    return (this.#pending.get(app) ?? 0) >= MAX_PENDING;
+  }
+
+  #later(name: EventName, app: App, dp: Switch, answer: Promise<unknown>, ends?: () => void): void {
+    this.#pending.set(app, (this.#pending.get(app) ?? 0) + 1);
     answer
       .then((messages) => {
         if (messages === undefined) return;
-        if (this.#apps.includes(app) || name === "datapath_release")
-          sendAll(dp, messages as readonly OfMessageInit[]);
+        if (this.#apps.includes(app) || name === "datapath_release") sendAll(dp, messages);
       })
-      .catch((error) => this.#failed(name, `app ${app.name}`, dp, error));
+      .catch((error) => this.#failed(name, app, dp, error))
+      .finally(() => {
+        this.#pending.set(app, this.#pending.get(app)! - 1);
+        ends?.();
+      });
   }
 
-  #failed(name: EventName, who: string, dp: Switch, error: unknown): void {
-    this.#failures++;
-    const text =
-      error instanceof Error ? (this.#log.enabled("dbg") ? error.stack : error.message) : String(error);
-    this.#log.err(`${who} failed at ${name} of switch ${dp.id}: ${text}`);
+  #failed(name: EventName, app: App | undefined, dp: Switch, error: unknown): void {
+    const who = app?.name ?? "watcher";
+    this.#failures.set(who, (this.#failures.get(who) ?? 0) + 1);
+    const text = this.#log.enabled("dbg") && error instanceof Error ? error.stack : describe(error);
+    this.#log.err(`${app === undefined ? who : `app ${who}`} failed at ${name} of switch ${dp.id}: ${text}`);
   }
 }
 
@@ -122,6 +179,54 @@ const stepOf =
   (name: EventName) =>
   (app: App): Step => ({ app, handle: app.events[name] as Handler });
 
-function sendAll(dp: Switch, messages: readonly OfMessageInit[]): void {
+function sendAll(dp: Switch, answer: unknown): void {
+  if (!Array.isArray(answer))
+    throw new TypeError(`answered with ${kindOf(answer)}, not with a list of messages`);
+  const messages: readonly OfMessageInit[] = answer;
   for (let i = 0; i < messages.length; i++) dp.send(messages[i]!);
 }
+
+const kindOf = (value: unknown): string =>
+  typeof value === "object" && value !== null && "type" in value
+    ? `${String(value.type)} alone`
+    : value === null
+      ? "null"
+      : `a value of type ${typeof value}`;
+
+const ANY_EVENT: Readonly<Record<EventName, true>> = {
+  datapath_up: true,
+  datapath_down: true,
+  datapath_release: true,
+  packet_in: true,
+  port_status: true,
+  flow_removed: true,
+  error: true,
+  other: true,
+};
+
+/** Throws a one-line Error for what is no app: TypeScript says it of a literal, and nobody of JavaScript. */
+export function checkApp(app: unknown): asserts app is App {
+  const { name, events } = (app ?? {}) as Partial<App>;
+  if (typeof name !== "string") throw new Error("the app has no name");
+  if (typeof events !== "object" || events === null) throw new Error(`app ${name} has no events`);
+  for (const [event, handle] of Object.entries(events)) {
+    if (!Object.hasOwn(ANY_EVENT, event))
+      throw new Error(
+        `app ${name}: there is no event ${event}; there are ${Object.keys(ANY_EVENT).join(", ")}`,
+      );
+    if (handle !== undefined && typeof handle !== "function")
+      throw new Error(`app ${name}: events.${event} is no function`);
+  }
+}
+
+/** An error in one line: what, and where it came from. */
+export function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const what = `${error.name === "Error" ? "" : `${error.name}: `}${error.message.split("\n")[0]}`;
+  const place = /\(?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/m.exec(error.stack ?? "")?.[1];
+  return isAboutCode(error) && place !== undefined ? `${what} (at ${place.replace(/^file:\/\//, "")})` : what;
+}
+
+/** A mistake in a program, rather than what the program was told. */
+const isAboutCode = (error: Error): boolean =>
+  error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;

@@ -1,5 +1,6 @@
 import { type MessageOf, MultipartJoiner, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
 import type { Clock, Timer } from "@sluice/runtime";
+import type { Timings } from "./timings.js";
 
 /** Requests that have a reply of their own (OpenFlow 1.3.5 §7.3). */
 export const REPLY_TYPE = {
@@ -45,6 +46,7 @@ interface Pending {
   replyType: string | undefined;
   joiner: MultipartJoiner | undefined;
   timer: Timer;
+  askedAt: number;
   resolve: (reply: OfMessage | undefined) => void;
   reject: (error: Error) => void;
 }
@@ -54,10 +56,12 @@ export class Requests {
   readonly #clock: Clock;
   readonly #timeoutMs: number;
   readonly #limit: number;
+  readonly #timings: Timings | undefined;
   readonly #pending = new Map<number, Pending>();
 
-  constructor(clock: Clock, timeoutMs: number, limit = 1024) {
+  constructor(clock: Clock, timeoutMs: number, timings?: Timings, limit = 1024) {
     this.#clock = clock;
+    this.#timings = timings;
     this.#timeoutMs = timeoutMs;
     this.#limit = limit;
   }
@@ -81,6 +85,7 @@ export class Requests {
         replyType: (REPLY_TYPE as Readonly<Record<string, string>>)[request.type],
         joiner: request.type === "OFPT_MULTIPART_REQUEST" ? new MultipartJoiner() : undefined,
         timer: this.#clock.setTimeout(late, this.#timeoutMs),
+        askedAt: this.#timings === undefined ? 0 : this.#clock.now(),
         resolve,
         reject,
       });
@@ -131,8 +136,16 @@ export class Requests {
 
   #remove(xid: number): Pending | undefined {
     const pending = this.#pending.get(xid);
-    pending?.timer.cancel();
+    if (pending === undefined) return undefined;
+    pending.timer.cancel();
     this.#pending.delete(xid);
+    this.#timings?.request(kindOf(pending.request), (this.#clock.now() - pending.askedAt) / 1000);
     return pending;
   }
 }
+
+/** What a request asks for: its message, or of a multipart its body. */
+const kindOf = (request: OfMessageInit): string => {
+  const type = request.type === "OFPT_MULTIPART_REQUEST" ? request.body.type : request.type;
+  return typeof type === "string" ? type : "other";
+};

@@ -80,7 +80,7 @@ export async function replay(
   for await (const { time, src, dst, bytes } of messages) {
     start ??= time;
     clock ??= new VirtualClock(Number(start / 1_000_000n));
-    dispatcher ??= new Dispatcher(options.makeApps(clock), options.log);
+    dispatcher ??= new Dispatcher(options.makeApps(clock), options.log, { clock });
     const atMs = Math.max(Number((time - start) / 1000n) / 1000, clock.now());
     if (atMs > clock.now()) await clock.advanceAsync(atMs - clock.now());
     let message: OfMessage;

@@ -223,13 +223,13 @@ function addCopies(
   });
   new Counter({
     name: "sluice_controller_copy_differences_total",
-    help: "Flows (and groups) of a switch that the copy lacked, had too many or had otherwise when it was checked.",
+    help: "Flows (and groups, and meters) of a switch that the copy lacked, had too many or had otherwise when it was checked.",
     registers,
     labelNames: ["kind"],
     collect() {
       this.reset();
-      const { missing, surplus, changed, groups } = copies.counters;
-      for (const [kind, count] of Object.entries({ missing, surplus, changed, groups }))
+      const { missing, surplus, changed, groups, meters } = copies.counters;
+      for (const [kind, count] of Object.entries({ missing, surplus, changed, groups, meters }))
         this.inc({ kind }, count);
     },
   });

@@ -102,7 +102,7 @@ test("a packet is followed from switch to switch and table to table, through the
       ],
     },
   });
-  expect(listing.map(({ asked }) => asked)).toEqual([2, 2, 2, 0]);
+  expect(listing.map(({ asked }) => asked)).toEqual([3, 3, 3, 0]);
 });
 
 test("where it is dropped, the reason is told", async () => {

@@ -110,13 +110,24 @@ async function trace(question: Question): Promise<Checked & { readonly path: Pat
   }
 }
 
-/** Asks the switches of copies after the flows that take the packet. A table's last resort, which matches every packet, is
- *  left out: to ask for it would list the whole table. */
+const instructs = ({ instructions }: ModelFlow, isMeant: (type: string | number) => boolean): boolean =>
+  instructions.some(
+    (one) => isMeant(one.type) || ("actions" in one && one.actions.some(({ type }) => isMeant(type))),
+  );
+const usesGroups = (flow: ModelFlow): boolean => instructs(flow, (type) => type === "OFPAT_GROUP");
+const usesMeters = (flow: ModelFlow): boolean => instructs(flow, (type) => type === "OFPIT_METER");
+
+/** Asks the switches of copies after the flows that take the packet, and after groups and meters where these use some. A
+ *  table's last resort, which matches every packet, is left out: to ask for it would list the whole table. */
 async function askAfterFlows(loaded: ReadonlyMap<bigint, Loaded>, { start }: Path) {
   const flows = new Map<ModelFlow, bigint>();
+  const [groups, meters] = [new Set<bigint>(), new Set<bigint>()];
   const collect = ({ at, steps, next }: Hop): void => {
-    for (const { flow } of steps)
+    for (const { flow } of steps) {
+      if (flow !== undefined && usesGroups(flow)) groups.add(at.dpid);
+      if (flow !== undefined && usesMeters(flow)) meters.add(at.dpid);
       if (flow !== undefined && flow.terms.length > 0 && flows.size < MAX_FLOWS) flows.set(flow, at.dpid);
+    }
     for (const { hop } of next) if (hop !== undefined) collect(hop);
   };
   collect(start);
@@ -129,7 +140,14 @@ async function askAfterFlows(loaded: ReadonlyMap<bigint, Loaded>, { start }: Pat
     if (count === undefined) doubtful.add(dpid);
     else packets.set(flow, count);
   };
-  await Promise.all([...flows].map(ask));
+  const confirm = async (dpid: bigint, isSame: Promise<boolean> | undefined): Promise<void> => {
+    if ((await isSame) === false) doubtful.add(dpid);
+  };
+  await Promise.all([
+    ...[...flows].map(ask),
+    ...[...groups].map((dpid) => confirm(dpid, loaded.get(dpid)?.copy?.hasSameGroups())),
+    ...[...meters].map((dpid) => confirm(dpid, loaded.get(dpid)?.copy?.hasSameMeters())),
+  ]);
   return { packets, doubtful };
 }
 
@@ -216,7 +234,7 @@ const answer: JsonSchema = {
     path: {
       type: "object",
       description:
-        "Switch by switch and table by table; copy is how many flows the controller's copy lacked (missing), had too many (surplus) or had otherwise (changed), and how many groups differed, when the switch last listed its tables; packets is what the switch counts for the flow.",
+        "Switch by switch and table by table; copy is how many flows the controller's copy lacked (missing), had too many (surplus) or had otherwise (changed), and how many groups and meters differed, when the switch last listed its tables; packets is what the switch counts for the flow.",
     },
   },
 };

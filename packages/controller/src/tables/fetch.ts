@@ -1,28 +1,49 @@
-import { formatActions, formatInstructions, type OfMessageInit } from "@sluice/openflow-codec";
+import { formatActions, formatInstructions, OFPM, OFPMF, type OfMessageInit } from "@sluice/openflow-codec";
 import type { Switch } from "../framework/app.js";
 import { OfpRequestError } from "../framework/requests.js";
-import { type ModelFlow, type ModelGroup, SwitchTables } from "./switch-tables.js";
+import { type ModelFlow, type ModelGroup, type ModelMeter, SwitchTables } from "./switch-tables.js";
 
-/** A switch's flows and groups as it lists them now, as a model to trace packets in. Rejects as `request` does. */
+type Asked = Pick<Switch, "request">;
+
+/** What a switch answers; undefined where it refuses, as a switch without groups or meters does: it need not know the
+ *  request (OpenFlow 1.3.5 §5.6, §5.7). */
+async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reply;
+  } catch (error) {
+    if (error instanceof OfpRequestError) return undefined;
+    throw error;
+  }
+}
+
+/** A switch's groups as it lists them now. */
+export async function fetchGroups(dp: Asked): Promise<readonly ModelGroup[]> {
+  const body = { type: "OFPMP_GROUP_DESC" } as const;
+  return (await unlessRefused(dp.request({ type: "OFPT_MULTIPART_REQUEST", body })))?.body.entries ?? [];
+}
+
+/** A switch's meters as it lists them now. */
+export async function fetchMeters(dp: Asked): Promise<readonly ModelMeter[]> {
+  const body = { type: "OFPMP_METER_CONFIG", meter_id: OFPM.ALL } as const;
+  return (await unlessRefused(dp.request({ type: "OFPT_MULTIPART_REQUEST", body })))?.body.entries ?? [];
+}
+
+/** A switch's flows, groups and meters as it lists them now, as a model to trace packets in. Rejects as `request` does. */
 export async function fetchTables(
-  dp: Pick<Switch, "request">,
+  dp: Asked,
   /** Told of the message that asks for the flows, before it goes. */
   asking: (request: OfMessageInit) => void = () => {},
 ): Promise<SwitchTables> {
   const listFlows = { type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_FLOW" } } as const;
   asking(listFlows);
-  const [flows, groups] = await Promise.all([
+  const [flows, groups, meters] = await Promise.all([
     dp.request(listFlows),
-    // A switch without groups need not know the request (§5.6).
-    dp
-      .request({ type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_GROUP_DESC" } })
-      .catch((error: unknown) => {
-        if (error instanceof OfpRequestError) return undefined;
-        throw error;
-      }),
+    fetchGroups(dp),
+    fetchMeters(dp),
   ]);
   const tables = new SwitchTables();
-  tables.replaceGroups(groups?.body.entries ?? []);
+  tables.replaceMeters(meters);
+  tables.replaceGroups(groups);
   tables.replaceFlows(flows.body.entries);
   return tables;
 }
@@ -38,7 +59,24 @@ export interface TableDifference {
   readonly changed: readonly ModelFlow[];
   /** Numbers of groups that only one of them has, or that are different. */
   readonly groups: readonly number[];
+  readonly meters: readonly number[];
 }
+
+type Numbered<T> = ReadonlyMap<number, T>;
+
+/** The numbers under which two lists differ. */
+function differing<T>(a: Numbered<T>, b: Numbered<T>, textOf: (one: T) => string): number[] {
+  const text = (list: Numbered<T>, id: number): string => {
+    const one = list.get(id);
+    return one === undefined ? "" : textOf(one);
+  };
+  return [...new Set([...a.keys(), ...b.keys()])].filter((id) => text(a, id) !== text(b, id));
+}
+
+export const differingGroups = (a: Numbered<ModelGroup>, b: Numbered<ModelGroup>): number[] =>
+  differing(a, b, groupText);
+export const differingMeters = (a: Numbered<ModelMeter>, b: Numbered<ModelMeter>): number[] =>
+  differing(a, b, meterText);
 
 export function compareTables(copy: SwitchTables, listed: SwitchTables): TableDifference {
   const keyOf = ({ table_id, priority, terms }: ModelFlow): string =>
@@ -51,12 +89,12 @@ export function compareTables(copy: SwitchTables, listed: SwitchTables): TableDi
     const own = ours.get(key);
     return own !== undefined && !sameFlow(own, flow);
   };
-  const ids = new Set([...copy.groups.keys(), ...listed.groups.keys()]);
   return {
     missing: without(theirs, ours),
     surplus: without(ours, theirs),
     changed: [...theirs].filter(isChanged).map(([, flow]) => flow),
-    groups: [...ids].filter((id) => textOf(copy.groups.get(id)) !== textOf(listed.groups.get(id))),
+    groups: differingGroups(copy.groups, listed.groups),
+    meters: differingMeters(copy.meters, listed.meters),
   };
 }
 
@@ -72,18 +110,20 @@ const doing = ({ instructions }: ModelFlow): string =>
     .sort()
     .join(" ");
 
-const textOf = (group: ModelGroup | undefined): string =>
-  group === undefined
-    ? ""
-    : [
-        group.group_type,
-        ...group.buckets.map(({ weight, watch_port, watch_group, actions }) =>
-          // A weight means something in a select group only (§7.3.4.2).
-          [
-            group.group_type === "OFPGT_SELECT" && weight,
-            watch_port,
-            watch_group,
-            formatActions(actions),
-          ].join(),
-        ),
-      ].join(";");
+const groupText = ({ group_type, buckets }: ModelGroup): string =>
+  [
+    group_type,
+    ...buckets.map(({ weight, watch_port, watch_group, actions }) =>
+      // A weight means something in a select group only (§7.3.4.2).
+      [group_type === "OFPGT_SELECT" && weight, watch_port, watch_group, formatActions(actions)].join(),
+    ),
+  ].join(";");
+
+/** A burst means something with OFPMF_BURST only (§7.3.4.5). */
+const meterText = ({ flags, bands }: ModelMeter): string =>
+  JSON.stringify([
+    flags,
+    bands.map((band) =>
+      "burst_size" in band && (flags & OFPMF.BURST) === 0 ? { ...band, burst_size: 0 } : band,
+    ),
+  ]);

@@ -1,12 +1,24 @@
 /** A model of OpenFlow tables, groups and ports that answers "where does this packet go, and why?": for one switch
  *  (`traceSwitch`) and across a network (`tracePath`). Values and pure functions; knows no connection and no clock. */
-export { compareTables, fetchTables, sameFlow, type TableDifference } from "./fetch.js";
+export {
+  compareTables,
+  differingGroups,
+  differingMeters,
+  fetchGroups,
+  fetchMeters,
+  fetchTables,
+  sameFlow,
+  type TableDifference,
+} from "./fetch.js";
 export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "./packet.js";
 export * from "./path.js";
 export {
   asReceived,
+  type FlowChange,
   type ModelFlow,
   type ModelGroup,
+  type ModelMeter,
+  type ReadonlyTables,
   type Refusal,
   SwitchTables,
 } from "./switch-tables.js";

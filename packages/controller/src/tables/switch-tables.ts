@@ -5,6 +5,7 @@ import {
   type Instruction,
   type Match,
   type MessageOf,
+  type MeterBand,
   OFPFF,
   OFPG,
   OFPM,
@@ -44,6 +45,21 @@ export interface ModelGroup {
   readonly buckets: readonly Bucket[];
 }
 
+export interface ModelMeter {
+  readonly meter_id: number;
+  readonly flags: number;
+  readonly bands: readonly MeterBand[];
+}
+
+/** What became of a flow. */
+export type FlowChange = "add" | "modify" | "delete";
+
+/** The tables of a switch, to look at: see SwitchTables. */
+export type ReadonlyTables = Pick<
+  SwitchTables,
+  "flows" | "flowCount" | "groups" | "meters" | "flowsOf" | "lookup"
+>;
+
 /** Why a switch would refuse a message: OFPT_ERROR's type and code. */
 export type Refusal = readonly [error_type: string, error_code: string];
 
@@ -55,7 +71,10 @@ export const asReceived = (message: OfMessageInit): OfMessage => decode(encode(m
 export class SwitchTables {
   readonly #tables = new Map<number, FlowTable>();
   readonly #groups = new Map<number, ModelGroup>();
-  readonly #meters = new Set<number>();
+  readonly #meters = new Map<number, ModelMeter>();
+  #isToldOfFlows = false;
+  /** Told of each flow that comes, changes and goes, other than by `replaceFlows`. */
+  onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined;
 
   /** All flows, table by table, the highest priority first. */
   get flows(): ModelFlow[] {
@@ -72,7 +91,7 @@ export class SwitchTables {
     return this.#groups;
   }
 
-  get meters(): ReadonlySet<number> {
+  get meters(): ReadonlyMap<number, ModelMeter> {
     return this.#meters;
   }
 
@@ -93,8 +112,11 @@ export class SwitchTables {
     return refusal;
   }
 
-  /** Does what a switch has done that accepted the message, also where this copy would have refused it. */
-  accept(message: OfMessage): void {
+  /** Does what a switch has done that accepted the message, also where this copy would have refused it. Flows that go with
+   *  their group or meter go here, too, unless the switch tells of each itself. */
+  accept(message: OfMessage, isToldOfFlows = false): void {
+    if (isToldOfFlows && message.type === "OFPT_FLOW_MOD") return;
+    this.#isToldOfFlows = isToldOfFlows;
     if (message.type === "OFPT_FLOW_MOD") this.#flowMod(message);
     else if (message.type === "OFPT_GROUP_MOD") this.#groupMod(message);
     else if (message.type === "OFPT_METER_MOD") this.#meterMod(message);
@@ -112,6 +134,17 @@ export class SwitchTables {
     for (const group of groups) this.#groups.set(group.group_id, group);
   }
 
+  /** Takes the meters that the switch itself lists in place of all that are known. */
+  replaceMeters(meters: readonly ModelMeter[]): void {
+    this.#meters.clear();
+    for (const meter of meters) this.#meters.set(meter.meter_id, meter);
+  }
+
+  /** The switch says that a flow is there now, or is changed. */
+  put(flow: Omit<ModelFlow, "terms">): void {
+    this.#insert({ ...flow, terms: termsOf(flow.match) });
+  }
+
   /** The switch says that a flow has gone (OFPT_FLOW_REMOVED). */
   remove({ table_id, priority, match }: Pick<ModelFlow, "table_id" | "priority" | "match">): void {
     this.#delete(table_id, flowKey(priority, termsOf(match)));
@@ -123,12 +156,16 @@ export class SwitchTables {
       table = new FlowTable();
       this.#tables.set(flow.table_id, table);
     }
+    const isNew = this.onChange === undefined || !table.byKey.has(flowKey(flow.priority, flow.terms));
     table.set(flow);
+    this.onChange?.(isNew ? "add" : "modify", flow);
   }
 
   #delete(table_id: number, key: string): void {
     const table = this.#tables.get(table_id);
+    const flow = table?.byKey.get(key);
     table?.delete(key);
+    if (flow !== undefined) this.onChange?.("delete", flow);
     if (table?.size === 0) this.#tables.delete(table_id);
   }
 
@@ -187,8 +224,11 @@ export class SwitchTables {
       const one = table.byKey.get(key);
       const candidates = isStrict ? (one === undefined ? [] : [one]) : [...table.byKey.values()];
       for (const flow of candidates.filter(isMeant)) {
-        if (!isDelete) table.change({ ...flow, instructions });
-        else if (leadsTo(flow, message)) this.#delete(id, flowKey(flow.priority, flow.terms));
+        if (!isDelete) {
+          const changed = { ...flow, instructions };
+          table.change(changed);
+          this.onChange?.("modify", changed);
+        } else if (leadsTo(flow, message)) this.#delete(id, flowKey(flow.priority, flow.terms));
       }
     }
   }
@@ -221,18 +261,20 @@ export class SwitchTables {
   /** Flows that send to a group go with it (§6.5). */
   #deleteGroup(group_id: number): void {
     this.#groups.delete(group_id);
+    if (this.#isToldOfFlows) return;
     for (const table of [...this.#tables.keys()])
       this.#keep(table, (flow) => !outputs(flow).some((one) => one.group === group_id));
   }
 
   /** Flows that are metered go with the meter (§6.4). */
-  #meterMod({ command, meter_id }: MeterMod): void {
+  #meterMod({ command, meter_id, flags, bands }: MeterMod): void {
     if (command !== "OFPMC_DELETE") {
-      this.#meters.add(meter_id);
+      this.#meters.set(meter_id, { meter_id, flags, bands });
       return;
     }
-    for (const id of meter_id === OFPM.ALL ? [...this.#meters] : [meter_id]) {
+    for (const id of meter_id === OFPM.ALL ? [...this.#meters.keys()] : [meter_id]) {
       this.#meters.delete(id);
+      if (this.#isToldOfFlows) continue;
       const isMetered = ({ instructions }: ModelFlow): boolean =>
         instructions.some((one) => one.type === "OFPIT_METER" && one.meter_id === id);
       for (const table of [...this.#tables.keys()]) this.#keep(table, (flow) => !isMetered(flow));

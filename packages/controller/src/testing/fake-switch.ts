@@ -4,12 +4,11 @@ import {
   OFP_NO_BUFFER,
   OFPFF,
   OFPPS,
-  OFPTT,
   type OfMessage,
   type OfMessageInit,
   type Port,
 } from "@sluice/openflow-codec";
-import { type Log, nullLog } from "@sluice/runtime";
+import { type Log, nullLog, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
 import type { App, ObservedSwitch, Observer } from "../framework/app.js";
 import { Dispatcher } from "../framework/dispatch.js";
@@ -17,15 +16,16 @@ import { OfpRequestError, type ReplyTo } from "../framework/requests.js";
 import { fieldValue, frameBytes, type ModelPacket, packetFromFrame } from "../tables/packet.js";
 import {
   asReceived,
+  type FlowChange,
   type ModelFlow,
   type ModelGroup,
   type Refusal,
   SwitchTables,
 } from "../tables/switch-tables.js";
 import { type SwitchTrace, tracePacketOut, traceSwitch } from "../tables/trace.js";
-import { covers, termsOf } from "../tables/values.js";
+import { ANSWERS } from "./fake-answers.js";
 
-type FlowRequest = Extract<MessageOf<"OFPT_MULTIPART_REQUEST">["body"], { type: "OFPMP_FLOW" }>;
+const UPDATES = { add: "ONFFME_ADDED", modify: "ONFFME_MODIFIED", delete: "ONFFME_DELETED" } as const;
 
 /** A flow of the fake switch. `actions` are those that it applies at once. */
 export interface FakeFlow extends ModelFlow {
@@ -36,6 +36,8 @@ export interface FakeSwitchOptions {
   dpid?: bigint;
   /** Port numbers, all up. 1 to 4 unless given. */
   ports?: readonly number[];
+  /** Whether it has flow monitors, as Open vSwitch has; unless given it refuses them. */
+  flowMonitors?: boolean;
 }
 
 /** A frame on its way out. */
@@ -71,20 +73,22 @@ export class FakeSwitch implements ObservedSwitch {
   readonly tables = new SwitchTables();
   readonly #ports = new Map<number, Port>();
   readonly #dispatcher: Dispatcher;
+  readonly #hasMonitors: boolean;
   #packetIns = 0;
   #xid = 0;
-  #observer: Observer | undefined;
+  #observers: readonly Observer[] = [];
   #left: Delivery[] = [];
 
   /** Connects at once: the apps get `datapath_up`. */
   constructor(apps: readonly App[], options: FakeSwitchOptions = {}) {
     this.dpid = options.dpid ?? 1n;
+    this.#hasMonitors = options.flowMonitors ?? false;
     this.id = this.dpid.toString(16).padStart(16, "0");
     for (const port of options.ports ?? [1, 2, 3, 4]) this.#ports.set(port, fakePort(port));
     const fail = (text: string): void => {
       throw new Error(text);
     };
-    this.#dispatcher = new Dispatcher(apps, { ...nullLog, err: fail });
+    this.#dispatcher = new Dispatcher(apps, { ...nullLog, err: fail }, { clock: realClock });
     this.#dispatcher.dispatch("datapath_up", this);
   }
 
@@ -150,15 +154,22 @@ export class FakeSwitch implements ObservedSwitch {
     this.#dispatcher.replaceApps(apps, [this]);
   }
 
-  observe(observer: Observer | undefined): void {
-    this.#observer = observer;
+  observe(observer: Observer): () => void {
+    this.#observers = [...this.#observers, observer];
+    return () => {
+      this.#observers = this.#observers.filter((one) => one !== observer);
+    };
+  }
+
+  #received(message: OfMessage): void {
+    for (const observer of this.#observers) observer.received(message);
   }
 
   send(message: OfMessageInit): boolean {
     const refusal = this.#take(message);
     if (refusal === undefined) return true;
     const error = errorOf(refusal, this.#xid);
-    this.#observer?.received(error);
+    this.#received(error);
     this.#dispatcher.dispatch("error", this, error);
     return true;
   }
@@ -170,7 +181,7 @@ export class FakeSwitch implements ObservedSwitch {
     const { terms: _, instructions: _1, flags: _2, ...rest } = flow;
     const counters = { duration_sec: 1, duration_nsec: 0, packet_count: 0n, byte_count: 0n };
     const message = { type: "OFPT_FLOW_REMOVED", xid: 0, reason: "OFPRR_IDLE_TIMEOUT", ...rest, ...counters };
-    this.#observer?.received(message as MessageOf<"OFPT_FLOW_REMOVED">);
+    this.#received(message as MessageOf<"OFPT_FLOW_REMOVED">);
     this.#dispatcher.dispatch("flow_removed", this, message as MessageOf<"OFPT_FLOW_REMOVED">);
   }
 
@@ -179,11 +190,11 @@ export class FakeSwitch implements ObservedSwitch {
     const xid = this.#xid;
     if (refusal !== undefined) {
       const error = errorOf(refusal, xid);
-      this.#observer?.received(error);
+      this.#received(error);
       throw new OfpRequestError(message, error);
     }
     const reply = this.#reply(message);
-    if (reply !== undefined) this.#observer?.received({ ...reply, xid });
+    if (reply !== undefined) this.#received({ ...reply, xid });
     return reply as ReplyTo<I>;
   }
 
@@ -191,15 +202,29 @@ export class FakeSwitch implements ObservedSwitch {
     await this.request({ type: "OFPT_BARRIER_REQUEST" });
   }
 
+  /** A flow came, changed or went, and the switch says so. */
+  readonly #update = (change: FlowChange, { terms: _, flags: _1, ...flow }: ModelFlow): void => {
+    const type = UPDATES[change];
+    const body = { type: "ONFMP_FLOW_MONITOR", entries: [{ type, reason: 0, ...flow }] } as const;
+    this.#received(asReceived({ type: "OFPT_MULTIPART_REPLY", body }));
+  };
+
   get #world() {
     return { tables: this.tables, ports: this.#ports, select: byHash };
   }
 
   /** Applies a message; gives the error that it meets with. */
   #take(message: OfMessageInit): Refusal | undefined {
-    this.#observer?.sent(message, ++this.#xid);
+    const xid = ++this.#xid;
+    for (const observer of this.#observers) observer.sent(message, xid);
     if (message.type !== "OFPT_BARRIER_REQUEST") this.sent.push(message);
     const received = asReceived(message);
+    if (received.type === "OFPT_MULTIPART_REQUEST") {
+      const { type } = received.body;
+      const isMonitor = type === "ONFMP_FLOW_MONITOR";
+      if (isMonitor && this.#hasMonitors) this.tables.onChange = this.#update;
+      else if (isMonitor || ANSWERS[type] === undefined) return ["OFPET_BAD_REQUEST", "OFPBRC_BAD_MULTIPART"];
+    } else if (received.type === "ONFT_FLOW_MONITOR_CANCEL") this.tables.onChange = undefined;
     if (received.type === "OFPT_PACKET_OUT") this.#packetOut(received);
     return this.tables.apply(received);
   }
@@ -212,33 +237,11 @@ export class FakeSwitch implements ObservedSwitch {
 
   #reply(message: OfMessageInit): OfMessage | undefined {
     if (message.type === "OFPT_BARRIER_REQUEST") return { type: "OFPT_BARRIER_REPLY", xid: 0 };
+    if (message.type === "OFPT_ECHO_REQUEST")
+      return { type: "OFPT_ECHO_REPLY", xid: 0, data: message.data ?? new Uint8Array() };
     if (message.type !== "OFPT_MULTIPART_REQUEST") return undefined;
-    const { type } = message.body;
-    if (type === "OFPMP_PORT_DESC")
-      return {
-        type: "OFPT_MULTIPART_REPLY",
-        xid: 0,
-        flags: 0,
-        body: { type, entries: [...this.#ports.values()] },
-      };
-    if (type === "OFPMP_FLOW") {
-      const counters = { duration_sec: 0, duration_nsec: 0, packet_count: 0n, byte_count: 0n };
-      const { table_id, match } = (asReceived(message) as { body: FlowRequest }).body;
-      const terms = termsOf(match);
-      const entries = this.tables.flows
-        .filter((flow) => (table_id === OFPTT.ALL || table_id === flow.table_id) && covers(terms, flow.terms))
-        .map(({ terms: _, ...flow }) => ({ ...flow, ...counters }));
-      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
-    }
-    if (type === "OFPMP_GROUP_DESC") {
-      const entries = [...this.tables.groups.values()];
-      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, entries } } as OfMessage;
-    }
-    if (type === "OFPMP_AGGREGATE") {
-      const counters = { packet_count: 0n, byte_count: 0n, flow_count: this.tables.flowCount };
-      return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: { type, ...counters } } as OfMessage;
-    }
-    throw new Error(`FakeSwitch: does not answer ${type}`);
+    const { body } = asReceived(message) as MessageOf<"OFPT_MULTIPART_REQUEST">;
+    return { type: "OFPT_MULTIPART_REPLY", xid: 0, flags: 0, body: ANSWERS[body.type]!(this, body as never) };
   }
 
   #carryOut(trace: SwitchTrace, inPort: number, frame: Uint8Array): void {
