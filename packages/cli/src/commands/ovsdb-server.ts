@@ -29,6 +29,9 @@ const OPTIONS = {
   remote: { value: true, many: true },
   ...DAEMON_OPTIONS,
   ...TLS_OPTIONS,
+  "sync-from": { value: true },
+  "sync-exclude-tables": { value: true },
+  active: {},
   "no-chdir": {},
   help: { short: "h" },
   version: { short: "V" },
@@ -42,6 +45,10 @@ usage: sluice ovsdb-server [OPTION...] DBFILE...
                          to listen, unix:PATH, tcp:HOST[:PORT], ssl:HOST[:PORT] to connect, or
                          db:DATABASE,TABLE,COLUMN for what the database says
                          (as db:Open_vSwitch,Open_vSwitch,manager_options)
+  --sync-from=SERVER     be the backup of that server: the databases that both have become as that one's
+  --sync-exclude-tables=DB:TABLE[,DB:TABLE...]
+                         leave these tables as they are
+  --active               do not follow the server of --sync-from until connect-active-ovsdb-server is asked for
   --pidfile[=FILE]       write the process id there (default RUNDIR/ovsdb-server.pid)
   --unixctl=PATH         the control socket for appctl (default RUNDIR/ovsdb-server.PID.ctl); "none" has none
   -p, --private-key FILE, -c, --certificate FILE, -C, --ca-cert FILE
@@ -84,6 +91,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       const target = await server.listen(remote);
       if (target !== remote) log.info(`${remote}: listening on ${target}`);
     }
+    if (options["sync-exclude-tables"] !== undefined)
+      server.backup.setExclude(options["sync-exclude-tables"].split(","));
+    server.backup.active = options["sync-from"];
+    if (server.backup.active !== undefined && !options.active) server.backup.connect();
     const stop = stopRequest();
     if (options.pidfile !== undefined) cleanups.push(daemonPidfile(options, io, "ovsdb-server.pid"));
     const commands = serverCommands({ server, open, exit: stop.now });

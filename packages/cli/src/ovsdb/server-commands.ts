@@ -46,7 +46,45 @@ export const serverCommands = ({ server, open, exit }: ServerContext): ControlCo
       return "status: ok";
     },
   },
-  "ovsdb-server/sync-status": { run: () => "state: active" },
+  "ovsdb-server/sync-status": { run: () => server.backup.describe() },
+  "ovsdb-server/set-active-ovsdb-server": {
+    usage: "SERVER",
+    args: [1, 1],
+    run: ([target]) => {
+      server.backup.active = target;
+    },
+  },
+  "ovsdb-server/get-active-ovsdb-server": { run: () => server.backup.active },
+  "ovsdb-server/connect-active-ovsdb-server": {
+    run: () => {
+      if (server.backup.active === undefined) return "Unable to connect: active server is not specified.";
+      server.backup.connect();
+      return "";
+    },
+  },
+  "ovsdb-server/disconnect-active-ovsdb-server": {
+    run: () => {
+      server.backup.disconnect();
+    },
+  },
+  "ovsdb-server/set-active-ovsdb-server-probe-interval": {
+    usage: "MILLISECONDS",
+    args: [1, 1],
+    run: ([text]) => {
+      // No error to ovsdb-server: ovs-appctl exits with 0.
+      if (!/^\d+$/.test(text!)) return "Invalid probe interval, integer value expected";
+      server.backup.setProbeInterval(Number(text));
+      return "";
+    },
+  },
+  "ovsdb-server/set-sync-exclude-tables": {
+    usage: "DB:TABLE[,DB:TABLE...]",
+    args: [1, 1],
+    run: ([tables]) => {
+      server.backup.setExclude(tables!.split(","));
+    },
+  },
+  "ovsdb-server/get-sync-exclude-tables": { run: () => server.backup.exclude.join(",") },
   "ovsdb-server/list-dbs": { run: () => [...server.databases.keys()].sort().join("\n") },
   "ovsdb-server/add-db": {
     usage: "DBFILE",

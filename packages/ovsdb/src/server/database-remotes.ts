@@ -152,6 +152,8 @@ export class DatabaseRemotes {
 
   /** Says in each row's is_connected and status how its remote does. */
   #writeStatus(): void {
+    // A backup's rows are the active server's.
+    if (this.#server.backup.isBackup) return;
     const operations: unknown[] = [];
     for (const running of this.#running.values()) {
       const { row } = running.wanted;

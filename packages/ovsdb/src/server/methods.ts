@@ -31,7 +31,10 @@ const expectCount = (params: readonly unknown[], least: number, most = least): v
     );
 };
 
-const lockName = (params: readonly unknown[]): string => {
+/** The lock that is asked for, where the client may have any. */
+const lockName = (session: Session, params: readonly unknown[]): string => {
+  if (session.readOnly || session.server.backup.isBackup)
+    throw new OvsdbError("not allowed", "lock and unlock methods not allowed, DB server is read only.");
   if (params.length !== 1 || !isId(params[0]))
     throw syntaxError("expected the name of a lock, an <id>", params);
   return params[0];
@@ -79,7 +82,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
         throw new OvsdbError("resources exhausted", `a client may have ${MAX_TRIGGERS} transactions waiting`);
       const options = {
         ownsLock: (name: string) => server.locks.owns(session, name),
-        readOnly: session.readOnly || server.isReadOnly(database),
+        readOnly: session.readOnly || server.isClosedToWrites(database),
       };
       server.triggers.run(session, id, database, params.slice(1), options, (outcome) =>
         session.replyOutcome(id, outcome, () => database.storage.sync()),
@@ -133,16 +136,18 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
   ],
   [
     "lock",
-    (session, params) => JSON.stringify({ locked: session.server.locks.lock(session, lockName(params)) }),
+    (session, params) =>
+      JSON.stringify({ locked: session.server.locks.lock(session, lockName(session, params)) }),
   ],
   [
     "steal",
-    (session, params) => JSON.stringify({ locked: session.server.locks.steal(session, lockName(params)) }),
+    (session, params) =>
+      JSON.stringify({ locked: session.server.locks.steal(session, lockName(session, params)) }),
   ],
   [
     "unlock",
     (session, params) => {
-      session.server.locks.unlock(session, lockName(params));
+      session.server.locks.unlock(session, lockName(session, params));
       return "{}";
     },
   ],
@@ -160,7 +165,7 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
     (session, params, id) => {
       expectCount(params, 2);
       const database = databaseOf(session, params[0]);
-      if (session.readOnly || session.server.isReadOnly(database))
+      if (session.readOnly || session.server.isClosedToWrites(database))
         throw new OvsdbError(
           "not allowed",
           "convert operation not allowed on a read-only connection or database",

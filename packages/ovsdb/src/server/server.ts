@@ -9,6 +9,7 @@ import { OvsdbError } from "../schema/error.js";
 import type { DatabaseSchema } from "../schema/schema.js";
 import { newUuid } from "../schema/uuid.js";
 import { ServerSchema } from "../vswitch/server-schema.js";
+import { BackupRole } from "./backup-role.js";
 import { Locks } from "./locks.js";
 import type { Monitor } from "./monitor.js";
 import { MonitorShape, type MonitorVersion, shapeKey } from "./monitor-shape.js";
@@ -41,6 +42,7 @@ export class ServerCore {
   readonly locks = new Locks<Session>();
   readonly triggers: Triggers<Session>;
   readonly sessions = new Set<Session>();
+  readonly backup: BackupRole;
   /** How often what has happened, for coverage/show. */
   readonly counters = {
     ...{ sessions: 0, sessions_malformed: 0, requests: 0, requests_refused: 0 },
@@ -53,17 +55,24 @@ export class ServerCore {
   /** The `_Server` database, which tells clients of the others. */
   readonly #self = new Database(ServerSchema);
 
-  constructor({ clock = realClock, log = nullLog, framing = {} }: OvsdbServerOptions = {}) {
+  constructor({ clock = realClock, log = nullLog, framing = {}, tls = () => ({}) }: OvsdbServerOptions = {}) {
     this.clock = clock;
     this.log = log;
     this.#framing = framing;
     this.triggers = new Triggers(clock);
+    this.backup = new BackupRole(this, tls);
     this.#serve(this.#self);
     this.#describe(this.#self);
   }
 
+  /** It is the server's own. */
   isReadOnly(database: Database): boolean {
     return database === this.#self;
+  }
+
+  /** Takes no changes from clients. */
+  isClosedToWrites(database: Database): boolean {
+    return this.isReadOnly(database) || this.backup.isBackup;
   }
 
   /** Serves the database from now on. Throws where the name is taken. */
@@ -282,6 +291,7 @@ export class OvsdbServer extends ServerCore {
 
   /** Stops listening, ends the sessions, and closes the databases' files. */
   async close(): Promise<void> {
+    this.backup.stop();
     await this.#remotes.close();
     for (const session of [...this.sessions]) session.close("server stops");
     await Promise.all([...this.databases.values()].map((database) => database.storage.close()));
