@@ -190,6 +190,9 @@ const statusPairs = (
   const values: Record<string, string | number | undefined> = {
     bound_port: status?.boundPort,
     last_error: status?.lastError ?? startError,
+    locks_held: listed(status?.locks?.held),
+    locks_lost: listed(status?.locks?.lost),
+    locks_waiting: listed(status?.locks?.waiting),
     n_connections: status && status.connections > 1 ? status.connections : undefined,
     sec_since_connect: status?.secSinceConnect,
     sec_since_disconnect: status?.secSinceDisconnect,
@@ -199,6 +202,8 @@ const statusPairs = (
     value === undefined ? [] : [[key, String(value)] as [string, string]],
   );
 };
+
+const listed = (names: readonly string[] = []): string | undefined => names.join(" ") || undefined;
 
 const plain = (target: string): Wanted => ({
   target,

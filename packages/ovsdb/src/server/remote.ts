@@ -9,6 +9,7 @@ import {
   StreamError,
   type TlsOptions,
 } from "@sluice/runtime";
+import type { LockStatus } from "./locks.js";
 import type { ServerCore } from "./server.js";
 import type { Session } from "./session.js";
 
@@ -31,6 +32,8 @@ export interface RemoteStatus {
   readonly secSinceConnect: number | undefined;
   readonly secSinceDisconnect: number | undefined;
   readonly boundPort: number | undefined;
+  /** Of the peer that the server connects to; a listener's clients are not told of. */
+  readonly locks: LockStatus | undefined;
 }
 
 /** A way for clients to reach the server: a port it listens on, or a peer it connects to. */
@@ -97,6 +100,7 @@ const passiveRemote = async (
       secSinceConnect: 0,
       secSinceDisconnect: 0,
       boundPort: bound.kind === "unix" ? undefined : bound.port,
+      locks: undefined,
     }),
     stop: async () => {
       for (const session of [...sessions]) session.close("the remote was removed");
@@ -188,6 +192,7 @@ const activeRemote = (
       secSinceConnect: secondsSince(connectedAt),
       secSinceDisconnect: secondsSince(disconnectedAt),
       boundPort: undefined,
+      locks: session && server.locks.of(session),
     }),
     stop: async () => {
       reconnect.disable();
