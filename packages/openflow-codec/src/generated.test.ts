@@ -2,7 +2,14 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { checkBytes } from "./check.js";
 import { decode, encode, fromJson, type OfMessage, type OfMessageInit, oxmFields, toJson } from "./index.js";
-import type { FieldNode, IntNode, ScalarNode, StructNode, UnionNode } from "./schema/declare.js";
+import {
+  type FieldNode,
+  type IntNode,
+  isHidden,
+  type ScalarNode,
+  type StructNode,
+  type UnionNode,
+} from "./schema/declare.js";
 import { headParser, headSize } from "./schema/parser.js";
 import { fromBits } from "./text/fields.js";
 import { actionUnion } from "./v13/actions.js";
@@ -13,17 +20,6 @@ import { messageUnion } from "./v13/messages.js";
 type Arbitrary = fc.Arbitrary<unknown>;
 type Values = Record<string, unknown>;
 
-const HIDDEN = new Set([
-  "pad",
-  "padUntil",
-  "padTail",
-  "const",
-  "tag",
-  "length",
-  "lengthOf",
-  "countOf",
-  "tagOf",
-]);
 const bits = (count: number): fc.Arbitrary<bigint> => fc.bigInt({ min: 0n, max: (1n << BigInt(count)) - 1n });
 
 /** A number without a name, or a name: what decode gives. */
@@ -138,7 +134,7 @@ function field(node: FieldNode, depth: number): Arbitrary {
 function struct(node: StructNode, depth: number): Arbitrary {
   const members: Record<string, Arbitrary> = {};
   for (const [key, one] of Object.entries(node.fields)) {
-    if (HIDDEN.has(one.kind) || one.kind === "optional") continue;
+    if (isHidden(one) || one.kind === "optional") continue;
     const optionalBits = Object.values(node.fields).some(
       (other) => other.kind === "optional" && other.flag === key,
     );

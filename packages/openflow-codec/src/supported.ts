@@ -1,5 +1,5 @@
 import { experimenterErrors } from "./ext/errors.js";
-import type { StructNode, UnionNode } from "./schema/declare.js";
+import { isHidden, type StructNode, type UnionNode } from "./schema/declare.js";
 import { actionUnion } from "./v13/actions.js";
 import { ofErrors } from "./v13/errors.js";
 import { instructionUnion } from "./v13/instructions.js";
@@ -161,20 +161,8 @@ const typed = (struct: StructNode | undefined): StructNode[] => (struct?.type ==
 const yesNo = (is: boolean): string => (is ? "yes" : "no");
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
-const HIDDEN = new Set([
-  "pad",
-  "padUntil",
-  "padTail",
-  "const",
-  "tag",
-  "length",
-  "lengthOf",
-  "countOf",
-  "tagOf",
-]);
-
 const fieldNames = (struct: StructNode): string =>
   Object.entries(struct.fields)
-    .filter(([, field]) => !HIDDEN.has(field.kind))
+    .filter(([, field]) => !isHidden(field))
     .map(([name]) => name)
     .join(", ");

@@ -183,6 +183,7 @@ export interface RefNode {
   readonly name: string;
 }
 
+/** Fields of the bytes that are not members of the value: the codec works them out. */
 export type HiddenNode =
   | PadNode
   | ConstNode
@@ -193,6 +194,12 @@ export type HiddenNode =
   | PadUntilNode
   | PadTailNode
   | TagOfNode;
+const HIDDEN: Readonly<Record<HiddenNode["kind"], true>> = {
+  ...{ pad: true, padUntil: true, padTail: true, const: true, tag: true },
+  ...{ length: true, lengthOf: true, countOf: true, tagOf: true },
+};
+export const isHidden = (field: FieldNode): field is HiddenNode => Object.hasOwn(HIDDEN, field.kind);
+
 export type FieldNode =
   | ScalarNode
   | HiddenNode

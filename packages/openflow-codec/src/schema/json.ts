@@ -1,13 +1,14 @@
 import { fromHex, toHex } from "@sluice/wire";
-import type {
-  BodyNode,
-  FieldNode,
-  ListNode,
-  Names,
-  RefNode,
-  ScalarNode,
-  StructNode,
-  UnionNode,
+import {
+  type BodyNode,
+  type FieldNode,
+  isHidden,
+  type ListNode,
+  type Names,
+  type RefNode,
+  type ScalarNode,
+  type StructNode,
+  type UnionNode,
 } from "./declare.js";
 import { MAX_NESTING, namedMembers } from "./layout.js";
 import type { OxmField } from "./oxm-field.js";
@@ -136,7 +137,7 @@ export function jsonCodec(
     for (const key of Object.keys(given)) {
       const field = Object.hasOwn(struct.fields, key) ? struct.fields[key] : undefined;
       if (key === "type" && struct.type !== undefined) continue;
-      if (field === undefined || HIDDEN.has(field.kind)) {
+      if (field === undefined || isHidden(field)) {
         throw new JsonError(`${join(path, key)}: ${struct.type ?? struct.name} has no such field`);
       }
       if (given[key] !== undefined) out[key] = fieldFromJson(field, given[key], join(path, key));
@@ -214,18 +215,6 @@ export function jsonCodec(
     fromJson: (json) => structFromJson(root, json, ""),
   };
 }
-
-const HIDDEN = new Set([
-  "pad",
-  "padUntil",
-  "padTail",
-  "const",
-  "tag",
-  "length",
-  "lengthOf",
-  "countOf",
-  "tagOf",
-]);
 
 const join = (path: string, key: string): string => (path === "" ? key : `${path}.${key}`);
 const refuse = (path: string, value: unknown, wanted: string): JsonError =>

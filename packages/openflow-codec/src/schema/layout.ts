@@ -6,18 +6,18 @@ import type { FieldNode, StructNode, TagNode, UnionNode } from "./declare.js";
  *  text; without one, a message could ask for more stack than there is. */
 export const MAX_NESTING = 99;
 
-/** The fewest bytes that a field takes. */
-export function minSize(field: FieldNode): number {
+/** The fewest bytes that a field takes, and whether it takes as many always. */
+function extent(field: FieldNode): readonly [min: number, isFixed: boolean] {
   switch (field.kind) {
     case "embed":
-      return structMin(field.of);
+      return [structMin(field.of), true];
     case "array":
-      return (field.count ?? 0) * field.of.size;
+      return [(field.count ?? 0) * field.of.size, field.count !== undefined];
     case "match":
-      return 8;
+      return [8, false];
     case "oxm":
     case "oxmId":
-      return 4;
+      return [4, false];
     case "list":
     case "rest":
     case "restText":
@@ -28,35 +28,14 @@ export function minSize(field: FieldNode): number {
     case "custom":
     case "padTail":
     case "padUntil":
-      return 0;
+      return [0, false];
     default:
-      return field.size;
+      return [field.size, true];
   }
 }
 
-/** Whether a field takes `minSize` bytes always. */
-export function isFixed(field: FieldNode): boolean {
-  switch (field.kind) {
-    case "array":
-      return field.count !== undefined;
-    case "match":
-    case "oxm":
-    case "oxmId":
-    case "list":
-    case "rest":
-    case "restText":
-    case "oxmList":
-    case "oxmIds":
-    case "variant":
-    case "optional":
-    case "custom":
-    case "padTail":
-    case "padUntil":
-      return false;
-    default:
-      return true;
-  }
-}
+export const minSize = (field: FieldNode): number => extent(field)[0];
+export const isFixed = (field: FieldNode): boolean => extent(field)[1];
 
 /** A pure function of frozen declarations, worked out once for each. */
 function once<K extends object, V>(work: (key: K) => V): (key: K) => V {

@@ -3,6 +3,13 @@ import type { LearnSpec } from "../ext/learn.js";
 import { type Action, actionUnion } from "../v13/actions.js";
 import type { Instruction } from "../v13/instructions.js";
 import { OFPP } from "../v13/numbers.js";
+import {
+  ALG_NAMES,
+  BUNDLE_ALGORITHMS,
+  HASH_FIELDS,
+  MULTIPATH_ALGORITHMS,
+  PACKET_IN_REASONS,
+} from "./action-names.js";
 import { formatEncap } from "./encap.js";
 import { formatFieldValue, formatSubfield, oxmNameOfHeader, textField } from "./fields.js";
 import { formatPort, type PortNames, port10To32 } from "./ports.js";
@@ -21,20 +28,6 @@ const ethertype = (action: { ethertype: number }): string =>
 const ofs = (word: number): number => word >> 6;
 const nBits = (word: number): number => (word & 0x3f) + 1;
 const port10 = (port: number, ports: PortNames): string => formatPort(port10To32(port), ports);
-
-const REASONS = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
-const HASH_FIELDS = [
-  "eth_src",
-  "symmetric_l4",
-  "symmetric_l3l4",
-  "symmetric_l3l4+udp",
-  "nw_src",
-  "nw_dst",
-  "symmetric_l3",
-];
-const MULTIPATH = ["modulo_n", "hash_threshold", "hrw", "iter_hash"];
-const BUNDLE = ["active_backup", "hrw"];
-const ALGORITHMS: Readonly<Record<number, string>> = { 21: "ftp", 69: "tftp" };
 
 function oneField(field: object): [name: string, value: unknown] {
   return Object.entries(field).find(([, value]) => value !== undefined)!;
@@ -117,7 +110,7 @@ function ct(action: Of<"NXAST_CT">, ports: PortNames): string {
   const inside = first?.type === "NXAST_NAT" ? others : action.actions;
   if (first?.type === "NXAST_NAT") parts.push(nat(first));
   if (inside.length > 0) parts.push(`exec(${formatActions(inside, ports)})`);
-  if (action.alg !== 0) parts.push(`alg=${ALGORITHMS[action.alg] ?? action.alg}`);
+  if (action.alg !== 0) parts.push(`alg=${ALG_NAMES[action.alg] ?? action.alg}`);
   return `ct(${parts.join(",")})`;
 }
 
@@ -151,7 +144,7 @@ function controller(
   if (reason === 1 && id === 0 && userdata === "" && !pause && meter === undefined)
     return `CONTROLLER:${maxLen}`;
   const parts: string[] = [];
-  if (reason !== 1) parts.push(`reason=${REASONS[reason] ?? reason}`);
+  if (reason !== 1) parts.push(`reason=${PACKET_IN_REASONS[reason] ?? reason}`);
   if (maxLen !== 0xffff) parts.push(`max_len=${maxLen}`);
   if (id !== 0) parts.push(`id=${id}`);
   if (userdata !== "") parts.push(`userdata=${userdata}`);
@@ -167,7 +160,7 @@ function bundle(action: Of<"NXAST_BUNDLE"> | Of<"NXAST_BUNDLE_LOAD">, ports: Por
       : "";
   const name = action.type === "NXAST_BUNDLE_LOAD" ? "bundle_load" : "bundle";
   const members = action.members.map((port) => port10(port, ports)).join(",");
-  return `${name}(${HASH_FIELDS[action.fields] ?? action.fields},${action.basis},${BUNDLE[action.algorithm] ?? action.algorithm},ofport${dst},members:${members})`;
+  return `${name}(${HASH_FIELDS[action.fields] ?? action.fields},${action.basis},${BUNDLE_ALGORITHMS[action.algorithm] ?? action.algorithm},ofport${dst},members:${members})`;
 }
 
 function sample(
@@ -210,7 +203,7 @@ const formats: Formats = {
   NXAST_REG_LOAD2: setField,
   NXAST_NOTE: (a) => `note:${dotted(a.note)}`,
   NXAST_MULTIPATH: (a) =>
-    `multipath(${HASH_FIELDS[a.fields] ?? a.fields},${a.basis},${MULTIPATH[a.algorithm] ?? a.algorithm},${a.max_link + 1},${a.arg},${formatSubfield(a.dst, ofs(a.ofs_nbits), nBits(a.ofs_nbits))})`,
+    `multipath(${HASH_FIELDS[a.fields] ?? a.fields},${a.basis},${MULTIPATH_ALGORITHMS[a.algorithm] ?? a.algorithm},${a.max_link + 1},${a.arg},${formatSubfield(a.dst, ofs(a.ofs_nbits), nBits(a.ofs_nbits))})`,
   NXAST_BUNDLE: bundle,
   NXAST_BUNDLE_LOAD: bundle,
   NXAST_OUTPUT_REG: (a) => `output:${formatSubfield(a.src, ofs(a.ofs_nbits), nBits(a.ofs_nbits))}`,

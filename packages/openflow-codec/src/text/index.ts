@@ -1,5 +1,6 @@
 export { formatActions, formatInstructions } from "./action-format.js";
-export { type ActionOptions, parseActions, parseInstructions } from "./action-parse.js";
+export { parseActions, parseInstructions } from "./action-parse.js";
+export type { ActionOptions } from "./action-word.js";
 export { TextError } from "./error.js";
 export { oxmNameOfHeader } from "./fields.js";
 export {

@@ -4,6 +4,7 @@ import { experimenterErrorName } from "../ext/errors.js";
 import type { MessageOf, OfMessage, OfMessageType } from "../v13/messages.js";
 import { OFP_NO_BUFFER, OFPC, OFPP, OFPTT } from "../v13/numbers.js";
 import { formatActions, formatInstructions } from "./action-format.js";
+import { PACKET_IN_REASONS } from "./action-names.js";
 import { formatDuration, formatFlowFlags, formatPriorityAndMatch } from "./flow.js";
 import { formatGroup } from "./group.js";
 import { formatMatch } from "./match-format.js";
@@ -57,16 +58,11 @@ const ROLE_REASONS: Readonly<Record<string, string>> = {
   OFPCRR_EXPERIMENTER: "experimenter_data_changed",
 };
 
-const PACKET_IN_REASONS: Readonly<Record<string, string>> = {
+const REASONS_IN: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(PACKET_IN_REASONS.entries()),
   OFPR_NO_MATCH: "no_match",
   OFPR_ACTION: "action",
   OFPR_INVALID_TTL: "invalid_ttl",
-  0: "no_match",
-  1: "action",
-  2: "invalid_ttl",
-  3: "action_set",
-  4: "group",
-  5: "packet_out",
 };
 
 function packetIn(
@@ -80,7 +76,7 @@ function packetIn(
     message.buffer_id === OFP_NO_BUFFER
       ? ` (unbuffered)${message.total_len === length ? "" : " (***total_len != data_len***)"}`
       : ` buffer=0x${message.buffer_id.toString(16).padStart(8, "0")}${message.total_len < length ? " (***total_len < data_len***)" : ""}`;
-  const reason = PACKET_IN_REASONS[message.reason] ?? message.reason;
+  const reason = REASONS_IN[message.reason] ?? message.reason;
   return `${table}${cookie} total_len=${message.total_len} ${formatMatch(message.match, options)} (via ${reason}) data_len=${length}${buffer}\n${options.packet?.(message.data) ?? ""}`;
 }
 

@@ -1,11 +1,11 @@
 import type { ActionInit } from "../v13/actions.js";
+import { ALG_PORTS } from "./action-names.js";
 import { refuse } from "./error.js";
 import { oxmHeader, parseSubfield } from "./fields.js";
 import { integer, scan } from "./scan.js";
 
 /** "nat(src=10.0.0.1-10.0.0.9:100-200,hash)" and "ct(commit,zone=1,exec(...))". */
 
-const ALGORITHMS: Readonly<Record<string, number>> = { ftp: 21, tftp: 69 };
 const NAT_FLAGS: Readonly<Record<string, number>> = { src: 1, dst: 2, persistent: 4, hash: 8, random: 16 };
 
 export function parseNat(text: string): ActionInit {
@@ -64,7 +64,7 @@ export function parseCt(text: string, parseActions: (text: string) => ActionInit
         }
         break;
       case "alg":
-        ct.alg = ALGORITHMS[value] ?? integer(value, "alg", 0xffff);
+        ct.alg = ALG_PORTS[value] ?? integer(value, "alg", 0xffff);
         break;
       case "nat":
         actions.push(parseNat(value));

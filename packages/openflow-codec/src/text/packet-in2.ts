@@ -1,6 +1,7 @@
 import type { Match } from "../v13/match.js";
 import type { MessageOf } from "../v13/messages.js";
 import { OFP_NO_BUFFER } from "../v13/numbers.js";
+import { PACKET_IN_REASONS } from "./action-names.js";
 import { formatMatch } from "./match-format.js";
 import type { PortNames } from "./ports.js";
 import { hexText } from "./scan.js";
@@ -9,8 +10,6 @@ import { hexText } from "./scan.js";
 
 type Property = MessageOf<"NXT_PACKET_IN2">["properties"][number];
 type Of<T> = Extract<Property, { type: T }>;
-
-const REASONS = ["no_match", "action", "invalid_ttl", "action_set", "group", "packet_out"];
 
 export function formatPacketIn2(
   properties: readonly Property[],
@@ -32,7 +31,7 @@ export function formatPacketIn2(
   const held =
     buffer === OFP_NO_BUFFER ? " (unbuffered)" : ` buffer=0x${buffer.toString(16).padStart(8, "0")}`;
   const cut = total < packet.length ? " (***total_len < data_len***)" : "";
-  const head = `${table}${cookieText} total_len=${total} ${match} (via ${REASONS[reason] ?? reason}) data_len=${packet.length}${held}${cut}\n`;
+  const head = `${table}${cookieText} total_len=${total} ${match} (via ${PACKET_IN_REASONS[reason] ?? reason}) data_len=${packet.length}${held}${cut}\n`;
   const more = [
     userdata && ` userdata=${dotted(userdata)}\n`,
     continuation && ` continuation.${dotted(continuation)}\n`,
