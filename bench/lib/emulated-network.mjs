@@ -220,13 +220,6 @@ const portDesc = (index, port_no, isUp) => ({
   port_no,
   hw_addr: `06:00:${hex(index >> 8)}:${hex(index & 0xff)}:00:${hex(port_no)}`,
   name: `p${port_no}`,
-  config: 0,
   state: isUp ? 4 : 1,
-  curr: 0,
-  advertised: 0,
-  supported: 0,
-  peer: 0,
-  curr_speed: 0,
-  max_speed: 0,
 });
 const hex = (byte) => byte.toString(16).padStart(2, "0");

@@ -119,12 +119,5 @@ export const port = (port_no: number, state = 0): PortInit => ({
   port_no,
   hw_addr: "02:00:00:00:00:01",
   name: `p${port_no}`,
-  config: 0,
   state,
-  curr: 0,
-  advertised: 0,
-  supported: 0,
-  peer: 0,
-  curr_speed: 0,
-  max_speed: 0,
 });
