@@ -36,3 +36,34 @@ export type OdpAction =
   | { type: "trunc"; max_len: number };
 
 export type OdpActions = readonly OdpAction[];
+
+/** Whether two lists do the same. */
+export function sameActions(a: OdpActions, b: OdpActions): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (!sameAction(a[i]!, b[i]!)) return false;
+  return true;
+}
+
+function sameAction(a: OdpAction, b: OdpAction): boolean {
+  // The frequent ones first, each by what it has.
+  if (a.type === "output") return b.type === "output" && a.port === b.port;
+  if (a.type === "set_field")
+    return (
+      b.type === "set_field" &&
+      a.field === b.field &&
+      sameBytes(a.value, b.value) &&
+      sameBytes(a.mask, b.mask)
+    );
+  if (a.type === "clone") return b.type === "clone" && sameActions(a.actions, b.actions);
+  if (a.type === "sample")
+    return b.type === "sample" && a.probability === b.probability && sameActions(a.actions, b.actions);
+  if (a.type !== b.type) return false;
+  const names = Object.keys(a) as (keyof typeof a)[];
+  return names.length === Object.keys(b).length && names.every((name) => a[name] === (b as typeof a)[name]);
+}
+
+function sameBytes(a: Uint8Array | undefined, b: Uint8Array | undefined): boolean {
+  if (a === undefined || b === undefined) return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -262,7 +262,8 @@ export class DpBacker {
   translateKey(key: FlowKey, record?: Recorder, scratch?: XlateScratch): XlateResult | undefined {
     const start = this.#startOf(key);
     if (!start) return undefined;
-    const result = translate({ ...start, key, record, scratch });
+    const { bridge, inPort, in_port } = start;
+    const result = translate({ bridge, inPort, in_port, start: start.start, key, record, scratch });
     if (result.error) {
       this.counters.xlateErrors++;
       this.#log.warn(`${start.bridge.name}: translation gave up: ${result.error}`);

@@ -1,4 +1,4 @@
-import type { OdpAction } from "../dpif/actions.js";
+import { type OdpAction, sameActions } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
 import { DP_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
@@ -81,6 +81,8 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #byHash = new Map<number, Megaflow[]>();
   readonly #retired = new Map<number, Retired>();
   readonly #masks = new MaskPool();
+  /** Actions of the outcome that came last: many have the same, and share them. */
+  #recentActions: readonly OdpAction[] = [];
   #nextId = 1;
   readonly #byMac = new Map<string, Set<Megaflow>>();
   readonly #stale = new Set<Megaflow>();
@@ -294,30 +296,33 @@ export class Megaflows implements Iterable<Megaflow> {
   }
 
   /** Gives a megaflow another outcome. */
-  #become(megaflow: Megaflow, { actions, sinks, effects, lookups, macLookups }: XlateResult): void {
+  #become(megaflow: Megaflow, result: XlateResult): void {
+    const { sinks, effects, lookups, macLookups } = result;
+    const actions = this.#shared(result.actions);
     const old = megaflow.id;
     this.#retire(megaflow);
     megaflow.id = this.#nextId++;
     this.#byId.set(megaflow.id, megaflow);
     if (!sameTables(megaflow.lookups, lookups)) {
       this.#unindexLookups(megaflow);
-      megaflow.lookups = lookups;
+      megaflow.lookups = own(lookups);
       this.#indexLookups(megaflow);
     }
     if (!sameList(megaflow.macLookups, macLookups)) {
       this.#unindexMacs(megaflow);
-      megaflow.macLookups = macLookups;
+      megaflow.macLookups = own(macLookups);
       this.#indexMacs(megaflow);
     }
     megaflow.actions = actions;
-    megaflow.sinks = sinks;
-    megaflow.effects = effects;
+    megaflow.sinks = own(sinks);
+    megaflow.effects = own(effects);
     this.#hooks.ref(actions);
     this.#dpif.flowReplace(old, megaflow.id, actions);
   }
 
   #put(key: FlowKey, in_port: number, pooled: PooledMask, result: XlateResult, nowMs: number): void {
-    const { actions, sinks, effects, lookups, macLookups } = result;
+    const { sinks, effects, lookups, macLookups } = result;
+    const actions = this.#shared(result.actions);
     this.#masks.acquire(pooled);
     const mask = pooled.bits;
     const megaflow: Megaflow = {
@@ -326,12 +331,12 @@ export class Megaflows implements Iterable<Megaflow> {
       mask,
       pooled,
       actions,
-      sinks,
-      effects,
+      sinks: own(sinks),
+      effects: own(effects),
       in_port,
-      lookups,
+      lookups: own(lookups),
       looked: [],
-      macLookups,
+      macLookups: own(macLookups),
       hash: pooled.hashOf(key),
       pass: this.#passes,
       createdMs: nowMs,
@@ -367,6 +372,11 @@ export class Megaflows implements Iterable<Megaflow> {
     const { id, actions, sinks, effects } = megaflow;
     this.#byId.delete(id);
     this.#retired.set(id, { megaflow, actions, sinks, effects });
+  }
+
+  #shared(actions: readonly OdpAction[]): readonly OdpAction[] {
+    if (!sameActions(this.#recentActions, actions)) this.#recentActions = own(actions);
+    return this.#recentActions;
   }
 
   #indexLookups(megaflow: Megaflow): void {
@@ -433,6 +443,11 @@ export class Megaflows implements Iterable<Megaflow> {
   };
 }
 
+const NOTHING: readonly never[] = Object.freeze([]);
+
+/** A list to keep: one that has grown has room for more than there is in it. */
+const own = <T>(list: readonly T[]): readonly T[] => (list.length === 0 ? NOTHING : list.slice());
+
 /** A share of all megaflows; when more than this are stale, going over all is simpler. */
 const MOST = 0.5;
 /** Classes of idle time that a sweep tells apart. */
@@ -479,10 +494,6 @@ function sameEffect(a: Effect, b: Effect): boolean {
     a.heard.vlan === b.heard.vlan &&
     a.heard.bridge === b.heard.bridge
   );
-}
-
-export function sameActions(a: readonly OdpAction[], b: readonly OdpAction[]): boolean {
-  return a === b || (a.length === b.length && a.every((action, i) => sameValue(action, b[i])));
 }
 
 function sameValue(a: unknown, b: unknown): boolean {

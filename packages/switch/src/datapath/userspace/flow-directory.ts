@@ -1,4 +1,4 @@
-import type { OdpAction } from "../../dpif/actions.js";
+import { type OdpAction, sameActions } from "../../dpif/actions.js";
 import type { DpFlow } from "../../dpif/dpif.js";
 import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
 
@@ -52,6 +52,8 @@ export class FlowDirectory {
   readonly #programs = new Map<string, Program>();
   /** Those without a flow, the one that was used last at the end. */
   readonly #idle = new Set<Program>();
+  /** That was asked for last: the next is likely to be the same. */
+  #recent: Program | undefined;
   readonly #freeNumbers: number[] = [];
   #numbers = 0;
 
@@ -131,6 +133,7 @@ export class FlowDirectory {
   }
 
   #find(actions: readonly OdpAction[]): Program {
+    if (this.#recent && sameActions(this.#recent.actions, actions)) return this.#recent;
     const text = JSON.stringify(actions);
     let program = this.#programs.get(text);
     if (!program) {
@@ -138,6 +141,7 @@ export class FlowDirectory {
       this.#programs.set(text, program);
       this.#target.programPut(program.number, actions, text);
     }
+    this.#recent = program;
     return program;
   }
 
@@ -149,6 +153,7 @@ export class FlowDirectory {
     const [oldest] = this.#idle;
     this.#idle.delete(oldest!);
     this.#programs.delete(oldest!.text);
+    if (this.#recent === oldest) this.#recent = undefined;
     this.#freeNumbers.push(oldest!.number);
     this.#target.programDel(oldest!.number);
   }

@@ -1,4 +1,4 @@
-import type { Conjoined } from "../../classifier/classifier.js";
+import type { Conjoined, Wildcards } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
 import { type FlowKey, type FlowMask, flowField, getFieldBig, newFlowKey } from "../../flow/flow-key.js";
 import { LANE_CONJ_ID } from "../../flow/lanes.js";
@@ -54,9 +54,9 @@ export interface XlateInput {
   readonly key: FlowKey;
   /** From the first table, a packet-out's actions, or where a frozen translation stopped. */
   readonly start: "tables" | { readonly actions: readonly Action[] } | { readonly frozen: Frozen };
-  readonly record?: Recorder;
+  readonly record?: Recorder | undefined;
   /** Memory that the result's key and mask may lie in, until it is used again. */
-  readonly scratch?: XlateScratch;
+  readonly scratch?: XlateScratch | undefined;
 }
 
 /** Keys that a translation works on. */
@@ -86,14 +86,22 @@ export interface XlateResult {
 /** What a packet-in says that no one flow has sent, but an action set, a bucket or a packet-out (1.3.5 §7.4.1). */
 const NO_COOKIE = 0xffff_ffff_ffff_ffffn;
 
-const ALWAYS_LOOKED_AT = ["in_port", "recirc_id", "eth_type"].map(flowField);
+/** What every translation depends on, before it has looked at anything. */
+const FIRST_LOOKS = firstLooks();
+
+function firstLooks(): Wildcards {
+  const wildcards = { mask: newFlowKey(), fixed: newFlowKey() };
+  for (const name of ["in_port", "recirc_id", "eth_type"]) look(wildcards, flowField(name));
+  pinPipeline(wildcards);
+  return wildcards;
+}
 
 export function translate(input: XlateInput): XlateResult {
   const { bridge, inPort, in_port, start } = input;
   const { key, mask, fixed } = input.scratch ?? new XlateScratch();
   key.set(input.key);
-  mask.fill(0);
-  fixed.fill(0);
+  mask.set(FIRST_LOOKS.mask);
+  fixed.set(FIRST_LOOKS.fixed);
   const ctx: Context = {
     bridge,
     inPort,
@@ -124,8 +132,6 @@ export function translate(input: XlateInput): XlateResult {
     packetOut: typeof start === "object" && "actions" in start,
     record: input.record,
   };
-  for (const field of ALWAYS_LOOKED_AT) look(ctx.wildcards, field);
-  pinPipeline(ctx.wildcards);
   enterPipeline(ctx.key, in_port);
   ctx.record?.({ depth: 0, kind: "bridge", text: bridge.name, subject: inPort });
   if (start === "tables") {
