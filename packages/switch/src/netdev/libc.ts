@@ -30,6 +30,8 @@ export interface Libc {
   view(address: number, size: number): ArrayBuffer;
   /** sched_setaffinity(2); `mask` is an address. */
   schedSetaffinity(thread: number, size: number, mask: number): number;
+  /** setpriority(2). */
+  setpriority(which: number, who: number, nice: number): number;
   errno(): number;
   /** Where an ArrayBuffer's bytes lie. They stay there as long as it is referenced. */
   addressOf(buffer: ArrayBufferLike): number;
@@ -51,6 +53,7 @@ const SIGNATURES = {
   recvmmsg: "int recvmmsg(int, intptr_t, unsigned int, int, intptr_t)",
   sendmmsg: "int sendmmsg(int, intptr_t, unsigned int, int)",
   eventfd: "int eventfd(unsigned int, int)",
+  setpriority: "int setpriority(int, unsigned int, int)",
 } as const;
 
 const PROT_READ_WRITE = 3;

@@ -102,7 +102,14 @@ function makeFind(lanes: readonly number[], bits: readonly number[]): Find {
   }
 }
 
-/** The megaflows of one mask. */
+/** Places of a store that is given up which are gone through with each flow that comes or goes. */
+const MOVED_AT_ONCE = 16;
+
+/** The megaflows of one mask.
+ *
+ *  **Growth.** A store that has become too small, or whose filter has too many bits of flows that are gone, is not
+ *  replaced in one go, which would take longer than packets may wait: a new one is filled while the old one is still
+ *  what is searched, some places of the old one with each flow that comes or goes. Changes go to both. */
 export class MaskTable {
   readonly name: string;
   readonly mask: FlowMask;
@@ -114,6 +121,9 @@ export class MaskTable {
   readonly #stride: number;
   readonly #find: Find;
   readonly #store: Store;
+  /** What takes its place once it has all of it, and how many of the present one's places have been gone through. */
+  #next: Store | undefined;
+  #moved = 0;
   /** Removed since the filter was made: their bits are still in it. */
   #removed = 0;
 
@@ -124,13 +134,7 @@ export class MaskTable {
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
     this.#stride = strideOf(this.#lanes.length);
     this.#find = make(this.#lanes, this.#bits);
-    this.#store = {
-      filter: new Int32Array(0),
-      tags: new Uint8Array(0),
-      entries: new Int32Array(0),
-      mask: 0,
-    };
-    this.#resize(FIRST_PLACES);
+    this.#store = newStore(FIRST_PLACES, this.#stride);
   }
 
   /** The slot of the flow whose masked key this is, or -1. */
@@ -145,82 +149,114 @@ export class MaskTable {
 
   /** Adds a flow's slot. Gives the slot of the flow that had the same masked key, now displaced, or -1. */
   insert(key: FlowKey, slot: number, hash = this.hash(key)): number {
-    const { entries } = this.#store;
     const displaced = this.find(key);
     if (displaced !== NONE) {
-      entries[this.#placeOf(displaced, hash) * this.#stride] = slot;
+      for (const store of [this.#store, this.#next]) {
+        const place = store ? this.#placeOf(store, displaced, hash) : NONE;
+        if (place !== NONE) store!.entries[place * this.#stride] = slot;
+      }
       return displaced;
     }
-    // At most five places in eight are taken: searches stay short.
-    if (8 * (this.count + 1) > 5 * (this.#store.mask + 1)) this.#resize(2 * (this.#store.mask + 1));
-    const place = this.#freePlace(hash);
-    const at = place * this.#stride;
-    this.#store.tags[place] = tagOf(hash);
-    this.#note(hash);
-    this.#store.entries[at] = slot;
-    this.#store.entries[at + HASH] = hash;
-    for (let i = 0; i < this.#lanes.length; i++)
-      this.#store.entries[at + KEY + i] = key[this.#lanes[i]!]! & this.#bits[i]!;
+    // At most five places in eight are taken, and some more while the next store is filled: searches stay short.
+    const places = this.#store.mask + 1;
+    if (8 * (this.count + 1) > 5 * places) this.#beginMove(2 * places);
+    this.#add(this.#store, key, slot, hash);
+    if (this.#next) this.#add(this.#next, key, slot, hash);
     this.count++;
+    this.#goOn();
     return NONE;
   }
 
-  /** Takes out a flow's slot; `hash` is of its key. What came after it moves up, so that searches still end right. */
+  /** Takes out a flow's slot; `hash` is of its key. */
   remove(slot: number, hash: number): void {
-    let gap = this.#placeOf(slot, hash);
-    if (gap === NONE) return;
-    const { tags, entries, mask } = this.#store;
-    const stride = this.#stride;
-    for (let place = (gap + 1) & mask; tags[place] !== 0; place = (place + 1) & mask) {
-      const ideal = entries[place * stride + HASH]! & mask;
-      // It may not move before the place where a search for it begins.
-      if (((place - ideal) & mask) < ((place - gap) & mask)) continue;
-      tags[gap] = tags[place]!;
-      entries.copyWithin(gap * stride, place * stride, (place + 1) * stride);
-      gap = place;
-    }
-    tags[gap] = 0;
+    if (!this.#takeOut(this.#store, slot, hash)) return;
+    if (this.#next) this.#takeOut(this.#next, slot, hash);
     this.count--;
     // Bits of flows that are gone cost time, no truth: they go when they are as many as those that stay.
-    if (++this.#removed > this.count + FIRST_PLACES) this.#resize(mask + 1);
+    if (++this.#removed > this.count + FIRST_PLACES) this.#beginMove(this.#store.mask + 1);
+    this.#goOn();
   }
 
-  #note(hash: number): void {
-    const { filter } = this.#store;
+  #add(store: Store, key: FlowKey, slot: number, hash: number): void {
+    const at = this.#takePlace(store, slot, hash);
+    for (let i = 0; i < this.#lanes.length; i++)
+      store.entries[at + KEY + i] = key[this.#lanes[i]!]! & this.#bits[i]!;
+  }
+
+  /** Takes a place for a flow; gives where its entry begins, whose key is still missing. */
+  #takePlace(store: Store, slot: number, hash: number): number {
+    const { filter, tags, entries, mask } = store;
+    let place = hash & mask;
+    while (tags[place] !== 0) place = (place + 1) & mask;
+    tags[place] = tagOf(hash);
     filter[(hash >>> 5) & (filter.length - 1)]! |= 1 << hash;
+    const at = place * this.#stride;
+    entries[at] = slot;
+    entries[at + HASH] = hash;
+    return at;
   }
 
-  #placeOf(slot: number, hash: number): number {
-    const { tags, entries, mask } = this.#store;
+  #placeOf({ tags, entries, mask }: Store, slot: number, hash: number): number {
     for (let place = hash & mask; tags[place] !== 0; place = (place + 1) & mask)
       if (entries[place * this.#stride] === slot) return place;
     return NONE;
   }
 
-  #freePlace(hash: number): number {
-    const { tags, mask } = this.#store;
-    let place = hash & mask;
-    while (tags[place] !== 0) place = (place + 1) & mask;
-    return place;
+  /** What came after the flow moves up, so that searches still end right. False when the flow is not there. */
+  #takeOut(store: Store, slot: number, hash: number): boolean {
+    let gap = this.#placeOf(store, slot, hash);
+    if (gap === NONE) return false;
+    const { tags, entries, mask } = store;
+    const stride = this.#stride;
+    for (let place = (gap + 1) & mask; tags[place] !== 0; place = (place + 1) & mask) {
+      const ideal = entries[place * stride + HASH]! & mask;
+      // It may not move before the place where a search for it begins.
+      if (((place - ideal) & mask) < ((place - gap) & mask)) continue;
+      // Nor to where the next store has all from already, but for being told.
+      if (store === this.#store && gap < this.#moved && place >= this.#moved) this.#copyToNext(place);
+      tags[gap] = tags[place]!;
+      entries.copyWithin(gap * stride, place * stride, (place + 1) * stride);
+      gap = place;
+    }
+    tags[gap] = 0;
+    return true;
   }
 
-  #resize(places: number): void {
-    const store = this.#store;
-    const { tags, entries } = store;
-    store.filter = new Int32Array((places * FILTER_BITS) / 32);
-    store.tags = new Uint8Array(places);
-    store.entries = new Int32Array(places * this.#stride);
-    store.mask = places - 1;
+  #beginMove(places: number): void {
+    if (this.#next) return;
+    this.#next = newStore(places, this.#stride);
+    this.#moved = 0;
     this.#removed = 0;
-    for (let old = 0; old < tags.length; old++) {
-      if (tags[old] === 0) continue;
-      const from = old * this.#stride;
-      const hash = entries[from + HASH]!;
-      const place = this.#freePlace(hash);
-      this.#note(hash);
-      store.tags[place] = tags[old]!;
-      const to = place * this.#stride;
-      for (let i = 0; i < this.#stride; i++) store.entries[to + i] = entries[from + i]!;
-    }
+  }
+
+  #goOn(): void {
+    if (!this.#next) return;
+    const { tags } = this.#store;
+    const end = Math.min(this.#moved + MOVED_AT_ONCE, tags.length);
+    for (; this.#moved < end; this.#moved++) if (tags[this.#moved] !== 0) this.#copyToNext(this.#moved);
+    if (this.#moved < tags.length) return;
+    Object.assign(this.#store, this.#next);
+    this.#next = undefined;
+    this.#moved = 0;
+  }
+
+  /** Has the next store take the flow at this place, unless it has it already. */
+  #copyToNext(place: number): void {
+    const next = this.#next;
+    if (!next) return;
+    const { entries } = this.#store;
+    const from = place * this.#stride;
+    const slot = entries[from]!;
+    const hash = entries[from + HASH]!;
+    if (this.#placeOf(next, slot, hash) !== NONE) return;
+    const at = this.#takePlace(next, slot, hash);
+    for (let i = KEY; i < this.#stride; i++) next.entries[at + i] = entries[from + i]!;
   }
 }
+
+const newStore = (places: number, stride: number): Store => ({
+  filter: new Int32Array((places * FILTER_BITS) / 32),
+  tags: new Uint8Array(places),
+  entries: new Int32Array(places * stride),
+  mask: places - 1,
+});

@@ -96,6 +96,51 @@ test("the interpreted lookup finds what the generated one finds", () => {
   expect(generated!.filter((slot) => slot >= 0).length).toBeGreaterThan(15);
 });
 
+test("a table that grows, shrinks and grows while it is searched finds what a map finds", () => {
+  const mask = toKey([0xffff_ffff, 0, 0, 0]);
+  const script = fc.record({
+    seed: fc.integer({ min: 1 }),
+    // How likely a flow comes rather than goes, by phases.
+    phases: fc.array(fc.constantFrom(0.1, 0.5, 0.9), { minLength: 2, maxLength: 6 }),
+  });
+  fc.assert(
+    fc.property(script, ({ seed, phases }) => {
+      const table = new MaskTable(mask);
+      const present = new Map<number, number>();
+      const values: number[] = [];
+      let random = seed;
+      const next = (): number => {
+        random = (Math.imul(random, 1_103_515_245) + 12_345) & 0x7fff_ffff;
+        return random >>> 8;
+      };
+      let slot = 0;
+      for (const share of phases) {
+        for (let i = 0; i < 600; i++) {
+          const value = next() % 2000;
+          const key = toKey([value, 0, 0, 0]);
+          if (next() % 100 < 100 * share) {
+            const before = present.get(value) ?? -1;
+            if (table.insert(key, slot) !== before) expect.fail(`${value}: another was displaced`);
+            if (before < 0) values.push(value);
+            present.set(value, slot++);
+          } else if (values.length > 0) {
+            const [gone] = values.splice(next() % values.length, 1);
+            const goneKey = toKey([gone!, 0, 0, 0]);
+            table.remove(present.get(gone!)!, table.hash(goneKey));
+            present.delete(gone!);
+            if (table.find(goneKey) !== -1) expect.fail(`${gone} is still there`);
+          }
+          if (table.find(key) !== (present.get(value) ?? -1)) expect.fail(`${value} is not found`);
+        }
+        expect(table.count).toBe(present.size);
+        for (const [value, slot] of present)
+          if (table.find(toKey([value, 0, 0, 0])) !== slot) expect.fail(`${value} is lost`);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
 test("ten thousand flows of one mask are found, and after every second is deleted only the others", () => {
   const flows = new Megaflows(new Programs());
   const counts = new PackedCounts();
