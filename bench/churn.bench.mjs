@@ -1,20 +1,27 @@
-// What packets feel of the control plane, beside Open vSwitch: 100,000 flow_mods while frames are forwarded, and a
-// change of policy that touches 100,000 megaflows. Needs root, ethtool, Open vSwitch.
+// What packets feel of the control plane, beside Open vSwitch: what the first packet of a flow waits for; 100,000
+// flow_mods while frames are forwarded, at a modest rate and as fast as the switch can; and a change of policy that
+// touches 100,000 megaflows. Needs root, ethtool, Open vSwitch.
 import { spawn } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { missingProgram, sh, until } from "./lib/shell.mjs";
+import { daemon, missingProgram, sh, until } from "./lib/shell.mjs";
 import { cross, IP, MAC, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
 
 export const title = "flow_mods and changes of policy while packets are forwarded, beside Open vSwitch";
 
 const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 const SEND_FLOW_MODS = join(dirname(fileURLToPath(import.meta.url)), "lib/send-flow-mods.mjs");
+const FIRST_PACKETS = join(dirname(fileURLToPath(import.meta.url)), "lib/first-packets.mjs");
 const RULES = 100_000;
 /** Packets/s: far from what either switch can, so that what is lost is lost to the control plane. */
 const RATE = 40_000;
 const PING_MS = 2;
+/** Packets are not to wait longer for a change of policy. */
+const PAUSE_MS = 5;
+/** New flows whose first packets are timed, and ms between two. */
+const FIRST_FLOWS = 400;
+const FIRST_EVERY_MS = 5;
 
 const rulesOf = (count, actions) =>
   Array.from(
@@ -35,7 +42,12 @@ export async function run(ctx) {
         const one = await startSwitch(kind, (fn) => undo.push(fn));
         await setOffloads(one, "off");
         await until(() => pings(one), `a ping through ${kind}`);
-        samples[kind].push({ ...(await storm(one)), ...(await policy(one)) });
+        samples[kind].push({
+          ...(await firstPackets(one, ctx)),
+          ...(await storm(one)),
+          ...(await fullSpeed(one)),
+          ...(await policy(one)),
+        });
       } catch (error) {
         ctx.log(`${kind} failed: ${error.message}`);
       } finally {
@@ -44,19 +56,27 @@ export async function run(ctx) {
     }
   }
   const rows = [
-    ["100,000 flow_mods with a barrier after each hundred", "flow_mods/s", ({ rate }) => rate],
-    [`of ${RATE / 1000} k packets/s, forwarded meanwhile`, "%", ({ share }) => share],
-    ["longest round trip meanwhile (less is better)", "ms", ({ stormMs }) => stormMs],
-    ["100,000 flows that each have a rule of their own: megaflows", "", ({ megaflows }) => megaflows],
-    ["new flows set up, until nearly all were or 20 s were over", "flows/s", ({ setUp }) => setUp],
-    ["longest round trip with these flows at rest (less is better)", "ms", ({ restMs }) => restMs],
     [
-      "longest round trip while all of them get other actions (less is better)",
-      "ms",
-      ({ policyMs }) => policyMs,
+      "first packet of a flow, longer on its way there and back than the second: p50 (less is better)",
+      "µs",
+      "firstUs",
     ],
-    ["until the change is in force (less is better)", "ms", ({ changeMs }) => changeMs],
-  ];
+    ["the same, p99 (less is better)", "µs", "firstP99Us"],
+    ["100,000 flow_mods with a barrier after each hundred", "flow_mods/s", "rate"],
+    [`of ${RATE / 1000} k packets/s, forwarded meanwhile`, "%", "share"],
+    ["longest round trip meanwhile (less is better)", "ms", "stormMs"],
+    ["the same by the loopback device: what the machine itself makes wait", "ms", "stormOwnMs"],
+    ["as many packets as the switch can forward, with nothing else", "packets/s", "fullRate"],
+    ["of these, forwarded while there are flow_mods as before", "%", "fullShare"],
+    ["flow_mods meanwhile", "flow_mods/s", "fullModRate"],
+    ["100,000 flows that each have a rule of their own: megaflows", "", "megaflows"],
+    ["new flows set up, until nearly all were or 20 s were over", "flows/s", "setUp"],
+    ["longest round trip with these flows at rest (less is better)", "ms", "restMs"],
+    ["longest round trip while all of them get other actions (less is better)", "ms", "policyMs"],
+    [`of these round trips, longer than ${PAUSE_MS} ms (less is better)`, "%", "pauses"],
+    ["the longest by the loopback device", "ms", "policyOwnMs"],
+    ["until the change is in force (less is better)", "ms", "changeMs"],
+  ].map(([what, unit, name]) => [what, unit, (sample) => sample[name]]);
   for (const [what, unit, value] of rows) {
     const [ours, theirs] = [samples.sluice, samples.ovs].map((list) => ctx.median(list.map(value)));
     ctx.log(`${what}: ${ctx.figure(ours)} ${unit}, Open vSwitch ${ctx.figure(theirs)}`);
@@ -79,32 +99,71 @@ const pings = ({ names }) =>
 const received = async ({ names }) =>
   Number(await sh(["cat", "/sys/class/net/eth0/statistics/rx_packets"], { netns: names.right }));
 
-const send = ({ names }, seconds, flows, kind) =>
-  sh([process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(flows), kind, String(RATE)], {
+const send = ({ names }, seconds, flows, kind, rate = RATE) =>
+  sh([process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(flows), kind, String(rate)], {
     netns: names.left,
     timeoutMs: seconds * 1000 + 20_000,
   });
 
-/** Pings until `work` is done; gives its result, how long it took, and the longest round trip, ms. What no answer came
- *  to counts as a second. */
-async function whilePinging({ names }, work) {
+/** Pings an address from the left host until it is stopped. `stop` gives the round trips, ms. What no answer came to
+ *  counts as a second. */
+function ping({ names }, address) {
   let output = "";
-  const argv = ["ping", "-i", String(PING_MS / 1000), "-c", String(60_000 / PING_MS), "-O", IP.right];
+  const argv = ["ping", "-i", String(PING_MS / 1000), "-c", String(60_000 / PING_MS), "-O", address];
   const child = spawn("ip", ["netns", "exec", names.left, ...argv], { stdio: ["ignore", "pipe", "ignore"] });
   child.stdout.setEncoding("utf8").on("data", (text) => {
     output += text;
   });
   const closed = new Promise((resolve) => child.once("close", resolve));
+  return async () => {
+    child.kill("SIGINT");
+    await closed;
+    const times = [...output.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
+    const { lost = "0" } = /received.* (?<lost>[\d.]+)% packet loss/.exec(output)?.groups ?? {};
+    return times.length === 0 || Number(lost) > 50 ? [1000] : times;
+  };
+}
+
+/** Pings until `work` is done; gives its result, how long it took, and the longest round trip, ms: through the switch,
+ *  and by the host's loopback device, which no switch has a part in. */
+async function whilePinging(one, work) {
+  const stops = [ping(one, IP.right), ping(one, "127.0.0.1")];
   const begun = performance.now();
   const result = await work();
   const tookMs = performance.now() - begun;
-  child.kill("SIGINT");
-  await closed;
-  const times = [...output.matchAll(/time=([\d.]+) ms/g)].map((match) => Number(match[1]));
-  const { lost = "0" } =
-    /(?<sent>\d+) packets transmitted, \d+ received.* (?<lost>[\d.]+)% packet loss/.exec(output)?.groups ??
-    {};
-  return { result, tookMs, longestMs: times.length === 0 || Number(lost) > 50 ? 1000 : Math.max(...times) };
+  const [times, own] = await Promise.all(stops.map((stop) => stop()));
+  const pauses = (100 * times.filter((time) => time > PAUSE_MS).length) / times.length;
+  return { result, tookMs, longestMs: Math.max(...times), ownMs: Math.max(...own), pauses };
+}
+
+/** Each flow by a rule of its own, so that each needs a megaflow: what its first packet takes longer than its second,
+ *  µs, there and back. What comes back belongs to one flow. */
+async function firstPackets(one, ctx) {
+  const { p1, p2 } = one.ports;
+  const first = 20_000;
+  const rules = Array.from(
+    { length: FIRST_FLOWS },
+    (_, i) => `priority=40000,udp,in_port=${p1},tp_src=${first + i},actions=output:${p2}`,
+  );
+  const back = `priority=40000,udp,in_port=${p2},actions=output:${p1}`;
+  await setFlows(one, [...rules, back, ...cross(one.ports)]);
+  const echo = daemon([process.execPath, FIRST_PACKETS, "echo"], { netns: one.names.right });
+  try {
+    await until(() => echo.output().includes("ready"), "the echo", 10_000, echo.output);
+    const argv = [process.execPath, FIRST_PACKETS, IP.right, first, FIRST_FLOWS, FIRST_EVERY_MS].map(String);
+    const lines = (await sh(argv, { netns: one.names.left, timeoutMs: 60_000 })).trim().split("\n");
+    // The first ones find code that has not run yet.
+    const longer = lines
+      .slice(FIRST_FLOWS / 4)
+      .map((line) => line.split(" ").map(Number))
+      .map(([first, second]) => first - second)
+      .filter((us) => !Number.isNaN(us))
+      .sort((a, b) => a - b);
+    return { firstUs: ctx.median(longer), firstP99Us: longer[Math.floor(longer.length * 0.99)] };
+  } finally {
+    await echo.stop();
+    await setFlows(one, cross(one.ports));
+  }
 }
 
 /** 100,000 rules that no packet matches are added while packets are forwarded. */
@@ -113,15 +172,38 @@ async function storm(one) {
   const sending = send(one, 15, 100, "ports").catch(() => {});
   await new Promise((resolve) => setTimeout(resolve, 1000));
   const before = await received(one);
-  const argv = [process.execPath, SEND_FLOW_MODS, join(one.dir, "br0.mgmt"), String(RULES), "40000"];
-  const { result, tookMs, longestMs } = await whilePinging(one, () => sh(argv, { timeoutMs: 60_000 }));
+  const { result, tookMs, longestMs, ownMs } = await whilePinging(one, () => sendFlowMods(one));
   const forwarded = (await received(one)) - before;
   await sending;
   return {
-    rate: (RULES / Number(result)) * 1000,
+    rate: result,
     share: (100 * forwarded) / ((tookMs / 1000) * RATE),
     stormMs: longestMs,
+    stormOwnMs: ownMs,
   };
+}
+
+/** Adds the rules; gives how many a second. */
+async function sendFlowMods(one) {
+  const argv = [process.execPath, SEND_FLOW_MODS, join(one.dir, "br0.mgmt"), String(RULES), "40000"];
+  return (RULES / Number(await sh(argv, { timeoutMs: 60_000 }))) * 1000;
+}
+
+/** The same while more packets are sent than the switch can forward. */
+async function fullSpeed(one) {
+  await setFlows(one, cross(one.ports));
+  const sending = send(one, 10, 100, "ports", Infinity).catch(() => {});
+  const rateDuring = async (work) => {
+    const before = await received(one);
+    const begun = performance.now();
+    const result = await work();
+    return { result, rate: ((await received(one)) - before) / ((performance.now() - begun) / 1000) };
+  };
+  await new Promise((resolve) => setTimeout(resolve, 1500));
+  const alone = await rateDuring(() => new Promise((resolve) => setTimeout(resolve, 3000)));
+  const storm = await rateDuring(() => sendFlowMods(one));
+  await sending;
+  return { fullRate: alone.rate, fullShare: (100 * storm.rate) / alone.rate, fullModRate: storm.result };
 }
 
 /** 100,000 flows, each by a rule of its own; then all these rules get other actions. */
@@ -153,6 +235,8 @@ async function policy(one) {
     megaflows,
     restMs: rest.longestMs,
     policyMs: change.longestMs,
+    policyOwnMs: change.ownMs,
+    pauses: change.pauses,
     changeMs: change.tookMs - 3000,
   };
 }

@@ -1,7 +1,9 @@
 // A datapath with nothing above it, for tests in a network namespace: ports and flows come as JSON in the first
 // argument, `{ ports: [{ name, type }], flows: [{ in_port, actions, match? }] }`. Ports are numbered from 1 in their
 // order. Each line on standard input is a method of the dpif with its arguments, `["portStats", 1]`; its result is a
-// line on standard output, as every event is. It stops at the end of its input.
+// line on standard output, as every event is; `["block", FIFO]` says "blocked" and stops all but the datapath's threads
+// until somebody opens the FIFO. It stops at the end of its input.
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { realClock } from "@sluice/runtime";
 import { createUserspaceDpif } from "../../packages/switch/dist/datapath/userspace/dpif.js";
@@ -47,6 +49,12 @@ say("ready");
 for await (const line of createInterface({ input: process.stdin })) {
   const [method, ...rest] = JSON.parse(line, revive);
   try {
+    if (method === "block") {
+      say("blocked");
+      readFileSync(rest[0]);
+      say("block");
+      continue;
+    }
     say(method, await dpif[method](...rest));
   } catch (error) {
     say("failed", error.message);

@@ -1,4 +1,7 @@
-import { spawn } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { checksumAdd, checksumFold } from "@sluice/wire";
@@ -330,6 +333,34 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     for (const [name, count] of Object.entries(before)) expect(after[name]).toBeGreaterThanOrEqual(count);
     expect(after.rx_packets).toBeGreaterThan(before.rx_packets!);
     expect(await forwarder.call("counters")).toMatchObject({ restarts: 1, flows: 2 });
+    expect(await forwarder.stop()).toBe(0);
+  });
+
+  test("packets go on while the control plane's thread stands still, and none is lost", async () => {
+    await addHosts(false);
+    const forwarder = await start(VETHS, CROSS);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    const directory = mkdtempSync(join(tmpdir(), "sl-block-"));
+    try {
+      const fifo = join(directory, "fifo");
+      execFileSync("mkfifo", [fifo]);
+      const before = await forwarder.call<Record<string, number>>("counters");
+      const unblocked = forwarder.call("block", fifo);
+      await forwarder.says("blocked");
+      // Whatever it is told, it hears nothing.
+      const counted = forwarder.call<Record<string, number>>("counters");
+      const pings = await topology.check("a", ["ping", "-c", "200", "-i", "0.005", "-W", "5", "10.9.0.2"]);
+      expect(pings).toContain("200 packets transmitted, 200 received");
+      expect(forwarder.all("block")).toEqual([]);
+      expect(forwarder.all("counters")).toHaveLength(1);
+      writeFileSync(fifo, "");
+      await unblocked;
+      const after = await counted;
+      expect(after.packets! - before.packets!).toBeGreaterThanOrEqual(400);
+      expect(after).toMatchObject({ upcalls: 0, upcalls_lost: 0 });
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
     expect(await forwarder.stop()).toBe(0);
   });
 
