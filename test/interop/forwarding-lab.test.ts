@@ -61,6 +61,13 @@ async function start(
   clock = new VirtualClock();
   log = [];
   fabric = await labFabric({ clock, shape, latencyMs: 0.1, spares: 2, tap: watch });
+  addSegments(...segments);
+  startController(options);
+  fabric.connect((socket, peer) => controller.accept(socket, peer));
+  // Links are found at once; after the delay, ports without one are taken for hosts'.
+  await clock.advanceAsync(2500, 5);
+}
+function startController(options: ForwardingOptions = {}): void {
   app = topology({ clock });
   controller = new Controller({
     apps: [app, forwarding(app.topology, { clock, ...options })],
@@ -68,10 +75,6 @@ async function start(
     log: createLog({ clock, console: (text) => log.push(text) }),
     probeIntervalMs: 0,
   });
-  addSegments(...segments);
-  fabric.connect((socket, peer) => controller.accept(socket, peer));
-  // Links are found at once; after the delay, ports without one are taken for hosts'.
-  await clock.advanceAsync(2500, 5);
 }
 function watch(cable: string, { direction, frame }: LinkRecord): void {
   const { payload } = parseFrame(frame) as Frame;
@@ -233,6 +236,93 @@ test("a switch that loses its controller makes no storm, and is part of the fabr
   await clock.advanceAsync(5000, 10);
   expect(await lostPings()).toEqual([]);
   expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+});
+
+/** Of the switches' flows of this app: the youngest's age in ms, and how many there are. */
+async function flowAges(): Promise<{ youngest: number; count: number }> {
+  const body = {
+    type: "OFPMP_FLOW",
+    cookie: FORWARDING_COOKIE,
+    cookie_mask: 0xffff_ffff_ffff_ffffn,
+  } as const;
+  const anywhere = { table_id: 255, out_port: OFPP.ANY, out_group: OFPG.ANY };
+  const request = { type: "OFPT_MULTIPART_REQUEST", body: { ...body, ...anywhere } } as const;
+  const replies = await run(Promise.all([...controller.datapaths.values()].map((dp) => dp.request(request))));
+  const ages = replies.flatMap((reply) =>
+    reply.body.entries.map(({ duration_sec, duration_nsec }) => duration_sec * 1000 + duration_nsec / 1e6),
+  );
+  return { youngest: Math.min(...ages), count: ages.length };
+}
+
+describe.each([...SHAPES.slice(1), ["a ring of 5", ring(5)] as [string, Shape]])("on %s", (_name, shape) => {
+  test("a controller that starts anew takes over what is there: nothing is sent again, and nothing is lost", async () => {
+    await start(shape);
+    expect(await lostPings()).toEqual([]);
+    await clock.advanceAsync(1000, 10);
+    const before = await flowAges();
+    const [first, , third] = fabric.network.hosts;
+    const pinging = first!.ping(third!.ip, { count: 400, intervalMs: 20, timeoutMs: 900 });
+    await clock.advanceAsync(500, 10);
+    await controller.stop();
+    await clock.advanceAsync(500, 10);
+    startController();
+    const restartedAt = clock.now();
+    fabric.connect((socket, peer) => controller.accept(socket, peer));
+    await clock.advanceAsync(4000, 10);
+    const after = await flowAges();
+    expect(after.count).toBe(before.count);
+    expect(after.youngest).toBeGreaterThan(clock.now() - restartedAt + 400);
+    expect(await run(pinging, 10)).toMatchObject({ received: 400 });
+    expect(app.topology.hosts()).toHaveLength(fabric.network.hosts.length);
+    expect(await lostPings()).toEqual([]);
+    expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+    // It is in charge as if it had made all.
+    fabric.links[0]!.cut();
+    await clock.advanceAsync(20, 1);
+    expect(await lostPings()).toEqual([]);
+    expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+  });
+});
+
+test("what has changed while there was no controller is put right, and no more", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  await controller.stop();
+  fabric.link(0, 1).cut();
+  fabric.network.moveHost("h3", fabric.spare(3));
+  await clock.advanceAsync(1000, 10);
+  startController();
+  fabric.connect((socket, peer) => controller.accept(socket, peer));
+  await clock.advanceAsync(15_000, 10);
+  expect((await run(fabric.network.host("h3").ping("10.0.0.1", PROBE))).received).toBe(1);
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+  expect(app.topology.hosts()).toHaveLength(4);
+});
+
+test("what somebody else has spoilt in a switch is made anew", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  const groupMod = { type: "OFPT_GROUP_MOD", command: "OFPGC_DELETE", group_type: "OFPGT_ALL" } as const;
+  await run(controller.datapaths.get(2n)!.request({ ...groupMod, group_id: FLOOD_GROUP }));
+  await controller.stop();
+  startController();
+  fabric.connect((socket, peer) => controller.accept(socket, peer));
+  await clock.advanceAsync(5000, 10);
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+});
+
+test("a switch whose connection is lost is part of the fabric again as soon as its links are seen", async () => {
+  await start(ring(4));
+  expect(await lostPings()).toEqual([]);
+  controller.datapaths.get(1n)!.close("test");
+  await clock.advanceAsync(10, 1);
+  fabric.connect((socket, peer) => peer === "lab:s1" && controller.accept(socket, peer));
+  await clock.advanceAsync(100, 1);
+  expect(await lostPings()).toEqual([]);
+  expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
+  expect((await flowAges()).youngest).toBeLessThan(10_000);
 });
 
 test("a cable that carries nothing any more, though both ports are up, is gone round; and used again", async () => {

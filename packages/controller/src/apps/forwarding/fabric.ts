@@ -1,35 +1,26 @@
 import type { OfMessageInit } from "@sluice/openflow-codec";
-import { output } from "../../framework/messages.js";
 import {
   admit,
   dismiss,
   FLOOD_GROUP,
   floodTo,
   foundation,
-  hostFlow,
   noFlows,
   noGroup,
-  noHostFlow,
   type PortRole,
   pathGroup,
-  pathKey,
-  pathTo,
   ROLES,
   roleChange,
-  toGroup,
 } from "./flows.js";
 import { type Forest, NO_FOREST, portKey, spanningForest } from "./forest.js";
 import { type Edge, Graph, makeEdge } from "./graph.js";
-import { ShortestPaths } from "./paths.js";
+import { Numbers } from "./numbers.js";
+import type { Found } from "./takeover.js";
+import { type FabricHost, Ways } from "./ways.js";
 
-/** What there is of a port beside the graph. */
-export type PortState = "down" | "pending" | "blocked" | "up";
-
-export interface FabricHost {
-  readonly mac: string;
-  readonly node: number;
-  readonly port: number;
-}
+/** What there is of a port beside the graph. `kept`: it was found to lead to another switch, and the link is yet to be seen;
+ *  it stays what it was. */
+export type PortState = "down" | "pending" | "blocked" | "kept" | "up";
 
 /** A link in one direction, by nodes. */
 export interface FabricLink {
@@ -43,23 +34,14 @@ interface Site {
   readonly states: Map<number, PortState>;
   /** As last sent. */
   flooded: string;
+  /** What the switch had when it came, which is left to be until all links are seen again. */
+  found: Found | undefined;
 }
-interface Host extends FabricHost {
-  /** Switches that know the way to it. */
-  readonly at: Set<number>;
-}
-interface Destination {
-  readonly paths: ShortestPaths;
-  /** The group of each switch that has one, as last sent. */
-  readonly sent: Map<number, string>;
-  /** Nodes whose groups may have to change. */
-  dirty: Set<number>;
-  readonly hosts: Set<Host>;
-}
-
 export interface FabricOptions {
   /** Takes a message for the switch of a node. */
   send: (node: number, message: OfMessageInit) => void;
+  /** Calls back, not at once, when the switch has carried out all that it was sent so far, or is gone. */
+  confirm: (node: number, then: () => void) => void;
   /** Seconds without a packet of a host before the switch says so. */
   hostIdleSecs: number;
   /** A host is no longer known to be where it was. */
@@ -69,15 +51,16 @@ export interface FabricOptions {
 /** What the switches should do so that they are together one loop-free switch, and the messages for what is different
  *  from before. `flush` sends what a change of links or ports means; hosts take effect at once. */
 export class Fabric {
-  readonly counters = { pathChanges: 0, treeChanges: 0 };
+  readonly counters = { treeChanges: 0 };
   readonly #options: FabricOptions;
   /** All links that are there both ways. */
   readonly #links = new Graph();
   /** Those that paths may take: cables, and ways through other networks by ports of the spanning tree. */
-  readonly #graph = new Graph();
+  readonly #graph = new Graph((node) => this.#numbers.of(node));
   readonly #sites = new Map<number, Site>();
-  readonly #hosts = new Map<string, Host>();
-  readonly #destinations = new Map<number, Destination>();
+  /** How packets get to hosts. */
+  readonly ways: Ways;
+  readonly #numbers: Numbers;
   /** Directions seen, by their ports; a link is used when both are. */
   readonly #seen = new Map<string, FabricLink>();
   readonly #linksAt = new Map<string, { links: number; direct: number }>();
@@ -86,32 +69,110 @@ export class Fabric {
   #isGraphChanged = false;
   /** While above zero, the spanning tree may lose edges and gain none. */
   #holds = 0;
+  /** Ports of the tree that a switch came with, while it is left as it is. */
+  readonly #keptTree = new Set<string>();
 
   constructor(options: FabricOptions) {
     this.#options = options;
+    this.#numbers = new Numbers((node) => !this.#sites.has(node) && !this.ways.isInUse(node));
+    this.ways = new Ways({
+      graph: this.#graph,
+      groupOf: (node) => pathGroup(this.#numbers.of(node)),
+      send: (node, message) => this.#send(node, message),
+      confirm: options.confirm,
+      isThere: (node) => this.#sites.has(node),
+      isHeld: (node) => (node === undefined ? this.isTakingOver : this.#sites.get(node)?.found !== undefined),
+      mayCarry: (edge) => this.#mayCarry(edge),
+    });
   }
 
-  addSite(node: number): void {
-    this.#sites.set(node, { roles: new Map(), states: new Map(), flooded: "" });
-    for (const message of foundation()) this.#options.send(node, message);
+  /** The node for a switch that comes. */
+  nodeFor(dpid: bigint): number {
+    return this.#numbers.enter(dpid, (node) => this.#sites.has(node));
+  }
+
+  /** A switch begins anew, or, with what it was `found` to have, goes on as it is until its links are seen. */
+  addSite(node: number, found?: Found): void {
+    const site: Site = { roles: new Map(found?.roles), states: new Map(), flooded: "", found };
+    this.#sites.set(node, site);
+    this.ways.addSwitch(node);
+    if (found === undefined) for (const message of foundation()) this.#options.send(node, message);
+    else {
+      site.flooded = floodedPorts(site.roles).join();
+      for (const [port, role] of found.roles)
+        if (ROLES[role].floods && LINKED.has(role)) this.#keptTree.add(portKey(node, port));
+      this.hold();
+    }
     this.#dirtySites.add(node);
   }
 
   /** Its links and hosts were removed before. */
   removeSite(node: number): void {
+    if (this.#sites.get(node)?.found) this.#forgetKept(node);
     this.#sites.delete(node);
     this.#dirtySites.delete(node);
-    const destination = this.#destinations.get(node);
-    this.#destinations.delete(node);
-    for (const at of destination?.sent.keys() ?? []) this.#send(at, noGroup(pathGroup(node)));
-    for (const { sent } of this.#destinations.values()) sent.delete(node);
-    for (const host of this.#hosts.values()) host.at.delete(node);
+    this.ways.removeSwitch(node);
+  }
+
+  #forgetKept(node: number): void {
+    this.release();
+    for (const key of [...this.#keptTree]) if (nodeOfKey(key) === node) this.#keptTree.delete(key);
+  }
+
+  /** The state of a port that is up, when its switch has just come. */
+  firstState(node: number, port: number): PortState {
+    const role = this.#sites.get(node)?.found?.roles.get(port);
+    if (role === undefined) return "pending";
+    if (LINKED.has(role)) return "kept";
+    return role === "edge" ? "up" : "blocked";
+  }
+
+  /** Whether switches are left as they came. */
+  get isTakingOver(): boolean {
+    for (const { found } of this.#sites.values()) if (found) return true;
+    return false;
+  }
+
+  /** Whether all links that switches came with are seen. */
+  get isWhole(): boolean {
+    for (const { states } of this.#sites.values())
+      for (const state of states.values()) if (state === "kept") return false;
+    return true;
+  }
+
+  /** From now on switches that were left as they came are made what they should be. `flush` follows. */
+  takeOver(): void {
+    const sites = [...this.#sites].filter(([, { found }]) => found !== undefined);
+    for (const [node, site] of sites) {
+      const { roles, groups, hosts, senders } = site.found!;
+      for (const [port, state] of site.states) {
+        if (state !== "kept") continue;
+        // There was a link when nobody looked; it may be there still.
+        if (LINKED.has(roles.get(port)!)) site.states.set(port, "blocked");
+      }
+      for (const { mac, port } of senders) {
+        const host = this.host(mac);
+        if (host?.node !== node || host.port !== port) this.#send(node, dismiss(port, mac));
+      }
+      this.#dirtySites.add(node);
+      this.ways.adopt(node, {
+        groups: new Map([...groups].map(([number, way]) => [this.#numbers.node(number), way])),
+        hosts: new Map(
+          [...hosts].map(([mac, number]) => [mac, number === undefined ? node : this.#numbers.node(number)]),
+        ),
+      });
+    }
+    for (const [node, site] of sites) {
+      this.#forgetKept(node);
+      site.found = undefined;
+    }
+    this.ways.adopted();
   }
 
   /** What takes everything back from a switch. */
   clearance(node: number): OfMessageInit[] {
-    const groups = [...this.#destinations].filter(([, { sent }]) => sent.has(node));
-    return [noFlows, ...[FLOOD_GROUP, ...groups.map(([root]) => pathGroup(root))].map(noGroup)];
+    const groups = this.ways.groupsAt(node).map((root) => pathGroup(this.#numbers.of(root)));
+    return [noFlows, ...[FLOOD_GROUP, ...groups].map(noGroup)];
   }
 
   setPort(node: number, port: number, state: PortState | undefined): void {
@@ -140,7 +201,7 @@ export class Fabric {
     const edge = edgeOf(link);
     if (!this.#links.add(edge)) return;
     this.#isGraphChanged = true;
-    if (edge.isDirect) this.#addEdge(edge);
+    if (edge.isDirect) this.ways.addEdge(edge);
   }
 
   removeLink(link: FabricLink): void {
@@ -151,62 +212,45 @@ export class Fabric {
     const edge = this.#links.remove(edgeOf(link));
     if (edge === undefined) return;
     this.#isGraphChanged = true;
-    this.#removeEdge(edge);
-  }
-
-  #addEdge(edge: Edge): void {
-    if (!this.#graph.add(edge)) return;
-    for (const { paths, dirty } of this.#destinations.values())
-      for (const node of paths.added(edge)) dirty.add(node);
-  }
-
-  #removeEdge(edge: Edge): void {
-    if (this.#graph.remove(edge) === undefined) return;
-    for (const { paths, dirty } of this.#destinations.values())
-      for (const node of paths.removed(edge)) dirty.add(node);
+    this.ways.removeEdge(edge);
   }
 
   host(mac: string): FabricHost | undefined {
-    return this.#hosts.get(mac);
+    return this.ways.host(mac);
   }
 
   /** A host is there, or there now. */
   putHost(mac: string, node: number, port: number): void {
-    const before = this.#hosts.get(mac);
+    const before = this.host(mac);
     if (before?.node === node && before.port === port) return;
-    if (before) {
-      this.#send(before.node, dismiss(before.port, mac));
-      this.#destinations.get(before.node)?.hosts.delete(before);
-    }
-    const host: Host = { mac, node, port, at: new Set() };
-    this.#hosts.set(mac, host);
-    this.#destination(node).hosts.add(host);
-    if (this.role(node, port) === "edge") this.#send(node, admit(port, mac, this.#options.hostIdleSecs));
-    this.#lead(host, [node, ...(before?.at ?? [])]);
+    if (before) this.#send(before.node, dismiss(before.port, mac));
+    const isAdmitted = this.#sites
+      .get(node)
+      ?.found?.senders.some(
+        (one) => one.mac === mac && one.port === port && one.idleSecs === this.#options.hostIdleSecs,
+      );
+    if (this.role(node, port) === "edge" && !isAdmitted)
+      this.#send(node, admit(port, mac, this.#options.hostIdleSecs));
+    this.ways.put(mac, node, port);
   }
 
   removeHost(mac: string): void {
-    const host = this.#hosts.get(mac);
+    const host = this.host(mac);
     if (host === undefined) return;
-    this.#hosts.delete(mac);
-    this.#destinations.get(host.node)?.hosts.delete(host);
     this.#send(host.node, dismiss(host.port, mac));
-    for (const node of host.at) this.#send(node, noHostFlow(mac));
+    this.ways.remove(mac);
   }
 
   /** Makes a way for packets to a host from a switch on. False when there is none. */
   lead(mac: string, from: number): boolean {
-    const host = this.#hosts.get(mac);
-    if (host === undefined) return false;
-    if (!host.at.has(from)) this.#lead(host, [from]);
-    return this.#destination(host.node).paths.distance(from) !== Number.POSITIVE_INFINITY;
+    return this.ways.lead(mac, from);
   }
 
   /** Brings the switches to what links and ports are now. Gives the nodes to wait for before another `flush` may grow
    *  the spanning tree: where it lost a link that might still carry frames. */
   flush(): readonly number[] {
     const waitFor = this.#growForest();
-    for (const [node, destination] of this.#destinations) this.#reroute(node, destination);
+    this.ways.settle();
     for (const node of this.#dirtySites) this.#settle(node);
     this.#dirtySites.clear();
     return waitFor;
@@ -224,9 +268,10 @@ export class Fabric {
     if (!this.#isGraphChanged) return [];
     this.#isGraphChanged = false;
     const before = this.#forest;
-    let next = spanningForest(this.#links, before);
+    const kept = new Set([...before.ports, ...this.#keptTree]);
+    let next = spanningForest(this.#links, kept);
     const lost = [...before.edges].filter((edge) => !next.edges.has(edge) && this.#mayCarry(edge));
-    if (lost.length > 0 || this.#holds > 0) next = intersection(before, next);
+    if (lost.length > 0 || this.#holds > 0) next = within(next, kept);
     for (const key of symmetricDifference(before.ports, next.ports)) this.#dirtySites.add(nodeOfKey(key));
     this.counters.treeChanges++;
     this.#forest = next;
@@ -240,8 +285,8 @@ export class Fabric {
       if (edge.isDirect) continue;
       const { ports } = this.#forest;
       const isOpen = ports.has(portKey(edge.a, edge.aPort)) && ports.has(portKey(edge.b, edge.bPort));
-      if (isOpen) this.#addEdge(edge);
-      else this.#removeEdge(edge);
+      if (isOpen) this.ways.addEdge(edge);
+      else this.ways.removeEdge(edge);
     }
   }
 
@@ -263,8 +308,8 @@ export class Fabric {
       messages.push(...roleChange(port, from, to));
       if (ROLES[from].mayHaveHosts && !ROLES[to].mayHaveHosts) this.#emptyPort(node, port);
     }
-    const ports = [...site.roles].filter(([, role]) => ROLES[role].floods).map(([port]) => port);
-    const flooded = ports.sort((a, b) => a - b).join();
+    const ports = floodedPorts(site.roles);
+    const flooded = ports.join();
     if (flooded !== site.flooded) {
       site.flooded = flooded;
       messages.push(floodTo(ports));
@@ -273,75 +318,22 @@ export class Fabric {
   }
 
   #emptyPort(node: number, port: number): void {
-    for (const { mac, port: at } of this.#destinations.get(node)?.hosts ?? []) {
+    for (const { mac, port: at } of this.ways.hostsAt(node)) {
       if (at !== port) continue;
       this.removeHost(mac);
       this.#options.forget(mac);
     }
   }
 
-  #roleOf({ states }: Site, node: number, port: number): PortRole {
+  #roleOf({ states, roles }: Site, node: number, port: number): PortRole {
     const state = states.get(port) ?? "down";
     if (state === "down") return "down";
     const { links = 0, direct = 0 } = this.#linksAt.get(portKey(node, port)) ?? {};
     const isInTree = this.#forest.ports.has(portKey(node, port));
     if (direct > 0) return isInTree ? "tree" : "link";
     if (links > 0) return isInTree ? "segment-tree" : "segment";
+    if (state === "kept") return roles.get(port) ?? "down";
     return state === "up" ? "edge" : state;
-  }
-
-  /** Gives the flow for a host to the switches `from`, and to all that packets then come by: the nearest to it first. */
-  #lead(host: Host, from: readonly number[]): void {
-    const { paths, sent } = this.#destination(host.node);
-    const fresh = new Set(from.filter((node) => !host.at.has(node)));
-    for (const node of fresh) {
-      const { hops, spares } = paths.nextHops(node);
-      for (const { to } of [...hops, ...spares]) if (!host.at.has(to)) fresh.add(to);
-    }
-    const order = [...fresh].sort((a, b) => paths.distance(a) - paths.distance(b));
-    for (const node of order) {
-      if (!this.#sites.has(node)) continue;
-      host.at.add(node);
-      if (node === host.node) {
-        this.#send(node, hostFlow(host.mac, output(host.port)));
-        continue;
-      }
-      if (!sent.has(node)) {
-        const next = paths.nextHops(node);
-        sent.set(node, pathKey(next));
-        for (const message of pathTo(host.node, next, true)) this.#send(node, message);
-      }
-      this.#send(node, hostFlow(host.mac, toGroup(pathGroup(host.node))));
-    }
-  }
-
-  #reroute(root: number, destination: Destination): void {
-    const { paths, sent, hosts } = destination;
-    if (destination.dirty.size === 0) return;
-    const nodes = [...destination.dirty].sort((a, b) => paths.distance(a) - paths.distance(b));
-    destination.dirty = new Set();
-    for (const node of nodes) {
-      const known = sent.get(node);
-      if (known === undefined) continue;
-      const next = paths.nextHops(node);
-      const key = pathKey(next);
-      if (key === known) continue;
-      const onward = [...next.hops, ...next.spares].map(({ to }) => to);
-      for (const host of hosts) if (host.at.has(node)) this.#lead(host, onward);
-      sent.set(node, key);
-      this.counters.pathChanges++;
-      for (const message of pathTo(root, next, false)) this.#send(node, message);
-    }
-  }
-
-  #destination(node: number): Destination {
-    let destination = this.#destinations.get(node);
-    if (destination === undefined) {
-      const paths = new ShortestPaths(this.#graph, node);
-      destination = { paths, sent: new Map(), dirty: new Set(), hosts: new Set() };
-      this.#destinations.set(node, destination);
-    }
-    return destination;
   }
 
   #countLink({ src, dst, isDirect }: FabricLink, by: 1 | -1): void {
@@ -369,10 +361,22 @@ const edgeOf = ({ src, dst, isDirect }: FabricLink): Edge =>
 
 const nodeOfKey = (key: string): number => Number(key.slice(0, key.indexOf(":")));
 
-const intersection = (a: Forest, b: Forest): Forest => ({
-  edges: new Set([...a.edges].filter((edge) => b.edges.has(edge))),
-  ports: new Set([...a.ports].filter((key) => b.ports.has(key))),
+/** What of a forest opens no ports but these. */
+const within = ({ edges, ports }: Forest, kept: ReadonlySet<string>): Forest => ({
+  edges: new Set(
+    [...edges].filter(({ a, aPort, b, bPort }) => kept.has(portKey(a, aPort)) && kept.has(portKey(b, bPort))),
+  ),
+  ports: new Set([...ports].filter((key) => kept.has(key))),
 });
+
+/** Roles of ports that lead to other switches. */
+const LINKED: ReadonlySet<PortRole> = new Set(["tree", "link", "segment-tree"]);
+
+const floodedPorts = (roles: ReadonlyMap<number, PortRole>): number[] =>
+  [...roles]
+    .filter(([, role]) => ROLES[role].floods)
+    .map(([port]) => port)
+    .sort((a, b) => a - b);
 
 const symmetricDifference = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [
   ...[...a].filter((key) => !b.has(key)),

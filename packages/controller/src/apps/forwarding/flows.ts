@@ -29,8 +29,10 @@ const [INGRESS, FORWARD] = [0, 1];
 
 /** Of all ports of hosts, and of the spanning tree. */
 export const FLOOD_GROUP = 0x4600_0000;
-/** Towards the switch of a node. */
-export const pathGroup = (node: number): number => FLOOD_GROUP + 1 + node;
+/** Towards a switch, by the number that it has for this, from 1. */
+export const pathGroup = (number: number): number => FLOOD_GROUP + number;
+/** The most that there can be. */
+export const MAX_NUMBER = 0xff_ffff;
 
 /** What a port is to its switch:
  *  - `edge`: hosts are there;
@@ -229,7 +231,7 @@ export const floodTo = (ports: readonly number[]): OfMessageInit => ({
 
 /** Several equal paths share the flows by a select group; a single one has spares in a fast-failover group. In
  *  both, the switch itself passes over ports that are down. */
-export function pathTo(node: number, { hops, spares }: NextHops, isNew: boolean): OfMessageInit[] {
+export function pathTo(group_id: number, { hops, spares }: NextHops, isNew: boolean): OfMessageInit[] {
   const isSelect = hops.length > 1;
   const buckets = [...hops, ...spares].map(({ port }) => ({
     watch_port: port,
@@ -237,7 +239,6 @@ export function pathTo(node: number, { hops, spares }: NextHops, isNew: boolean)
     ...(isSelect && { weight: 1 }),
   }));
   const group_type = isSelect ? "OFPGT_SELECT" : "OFPGT_FF";
-  const group_id = pathGroup(node);
   if (isNew) return newGroup(group_type, group_id, buckets);
   return [{ type: "OFPT_GROUP_MOD", command: "OFPGC_MODIFY", group_type, group_id, buckets }];
 }

@@ -1,20 +1,24 @@
 // Hot path: `onPacketIn` runs for each packet-in.
-import { type MessageOf, OFP_NO_BUFFER, type OfMessageInit } from "@sluice/openflow-codec";
+import { type MessageOf, OFP_NO_BUFFER, OFPG, OFPP, OFPTT, type OfMessageInit } from "@sluice/openflow-codec";
 import { type Clock, realClock, type Timer } from "@sluice/runtime";
-import { macFromNumber } from "@sluice/wire";
+import { macFromNumber, macToNumber } from "@sluice/wire";
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import { packetOut } from "../../framework/messages.js";
 import { isLinkLocal, isMulticast, readFrameHead } from "../frame.js";
 import type { Topology, TopologyApp, TopologyHost, TopologyLink, TopologyPort } from "../topology/index.js";
 import { Fabric } from "./fabric.js";
-import { deliver, FLOOD_GROUP, FORWARDING_COOKIE, ROLES, toGroup, unknownFlow } from "./flows.js";
+import { deliver, FLOOD_GROUP, FORWARDING_COOKIE, noGroup, ROLES, toGroup, unknownFlow } from "./flows.js";
+import { type Found, isOurs, type ListedFlow, type ListedGroup, readFound } from "./takeover.js";
 
 export interface ForwardingOptions {
   /** How long a port that came up must show no link before hosts are believed to be there. 2 s unless given. */
   edgeDelayMs?: number | undefined;
   /** Seconds without a packet after which a host is forgotten. 300 unless given; 0 is never. */
   hostIdleSecs?: number | undefined;
+  /** How long switches that come with flows of this app are left as they are, while their links are yet to be seen. 10 s
+   *  unless given; 0 makes them anew. */
+  takeoverMs?: number | undefined;
   clock?: Clock;
 }
 
@@ -25,11 +29,12 @@ const GATHER_MS = 20;
  *  along a spanning tree. `fabric.ts` decides, `flows.ts` has the messages. `model` is that of a topology app that stands
  *  before this one. */
 export function forwarding(model: Topology, options: ForwardingOptions = {}): App {
-  const { clock = realClock, edgeDelayMs = 2000, hostIdleSecs = 300 } = options;
+  const { clock = realClock, edgeDelayMs = 2000, hostIdleSecs = 300, takeoverMs = 10_000 } = options;
   const nodes = new Map<bigint, number>();
   const switches: (Switch | undefined)[] = [];
   const fabric = new Fabric({
     send: (node, message) => void switches[node]?.send(message),
+    confirm: (node, then) => confirm(node, then),
     hostIdleSecs,
     forget: (mac) => model.forgetHost(mac),
   });
@@ -38,10 +43,33 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   let isStopped = false;
   let pendingTimer: Timer | undefined;
   let flushTimer: Timer | undefined;
+  let takeoverTimer: Timer | undefined;
+  /** Switches whose tables are being read. */
+  const entering = new Set<Switch>();
+
+  /** What waits for the next barrier of a switch: one serves for all that is sent in a turn. */
+  const waiting: ((() => void)[] | undefined)[] = [];
+  const confirm = (node: number, then: () => void): void => {
+    const known = waiting[node];
+    if (known) {
+      known.push(then);
+      return;
+    }
+    const all = [then];
+    waiting[node] = all;
+    queueMicrotask(() => {
+      waiting[node] = undefined;
+      const done = (): void => {
+        if (!isStopped) for (const one of all) one();
+      };
+      (switches[node]?.barrier() ?? Promise.resolve()).then(done, done);
+    });
+  };
 
   const flush = (): void => {
     flushTimer?.cancel();
     flushTimer = undefined;
+    if (takeoverTimer && fabric.isWhole && entering.size === 0) endTakeover();
     const waitFor = fabric.flush();
     if (waitFor.length === 0) return;
     fabric.hold();
@@ -57,6 +85,12 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   const flushNow = (): void => {
     flushTimer?.cancel();
     flushTimer = clock.setTimeout(flush, 0);
+  };
+
+  const endTakeover = (): void => {
+    takeoverTimer?.cancel();
+    takeoverTimer = undefined;
+    fabric.takeOver();
   };
 
   const settlePorts = (): void => {
@@ -149,18 +183,45 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   for (const [name, listener] of Object.entries(listeners))
     model.events.on(name as keyof typeof listeners, listener as never);
 
-  /** What was there when this app came to switches that were up. */
-  const foundBefore = model.links();
-  const enter = (dp: Switch): void => {
-    const node = freeNode(switches);
+  const enter = async (dp: Switch): Promise<void> => {
+    entering.add(dp);
+    const listed = await listTables(dp);
+    // It may be gone meanwhile, or be there a second time.
+    if (!entering.delete(dp) || isStopped) return;
+    const found = takeoverMs > 0 ? readFound(listed.flows, listed.groups) : undefined;
+    const node = fabric.nodeFor(dp.dpid);
     nodes.set(dp.dpid, node);
     switches[node] = dp;
-    fabric.addSite(node);
-    for (const port of model.switches.get(dp.dpid)?.ports.values() ?? []) watchPort(port);
-    for (const link of foundBefore) listeners.link_add(link);
+    if (found === undefined)
+      for (const { group_id } of listed.groups.filter(isOurs)) dp.send(noGroup(group_id));
+    fabric.addSite(node, found);
+    for (const port of model.switches.get(dp.dpid)?.ports.values() ?? []) {
+      const state = port.isUp ? fabric.firstState(node, port.port_no) : "down";
+      if (state === "pending") watchPort(port);
+      else fabric.setPort(node, port.port_no, state);
+    }
+    for (const link of model.links())
+      if (link.src.dpid === dp.dpid || link.dst.dpid === dp.dpid) listeners.link_add(link);
+    meetHosts(dp, found);
+    if (found)
+      takeoverTimer ??= clock.setTimeout(() => {
+        endTakeover();
+        flush();
+      }, takeoverMs);
     flush();
   };
+  /** Those that the switch knows, and those seen before this app came. */
+  const meetHosts = ({ dpid }: Switch, found: Found | undefined): void => {
+    const known = new Set<string>();
+    for (const host of model.hosts()) {
+      known.add(host.mac);
+      if (host.port.dpid === dpid) seeHost(host);
+    }
+    for (const { mac, port } of found?.senders ?? [])
+      if (!known.has(mac)) model.seeHost(dpid, port, macToNumber(mac));
+  };
   const leave = (dp: Switch): void => {
+    entering.delete(dp);
     const node = nodes.get(dp.dpid);
     if (node === undefined || isStopped) return;
     nodes.delete(dp.dpid);
@@ -208,8 +269,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
     },
     stop: () => {
       isStopped = true;
-      pendingTimer?.cancel();
-      flushTimer?.cancel();
+      for (const timer of [pendingTimer, flushTimer, takeoverTimer]) timer?.cancel();
       for (const [name, listener] of Object.entries(listeners))
         model.events.off(name as keyof typeof listeners, listener as never);
     },
@@ -218,9 +278,16 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
 
 const keyOf = ({ dpid, port_no }: TopologyPort): string => `${dpid}:${port_no}`;
 
-function freeNode(switches: readonly unknown[]): number {
-  const free = switches.indexOf(undefined);
-  return free < 0 ? switches.length : free;
+/** What a switch has of this app, and all its groups. One that does not tell has nothing. */
+async function listTables(dp: Switch): Promise<{ flows: ListedFlow[]; groups: ListedGroup[] }> {
+  const anywhere = { out_port: OFPP.ANY, out_group: OFPG.ANY };
+  const cookie = { cookie: FORWARDING_COOKIE, cookie_mask: 0xffff_ffff_ffff_ffffn };
+  const flowsBody = { type: "OFPMP_FLOW", table_id: OFPTT.ALL, ...anywhere, ...cookie } as const;
+  const [flows, groups] = await Promise.all([
+    dp.request({ type: "OFPT_MULTIPART_REQUEST", body: flowsBody }).catch(() => undefined),
+    dp.request({ type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_GROUP_DESC" } }).catch(() => undefined),
+  ]);
+  return { flows: flows?.body.entries ?? [], groups: groups?.body.entries ?? [] };
 }
 
 /** Lets the switch have its buffer back. */
@@ -246,6 +313,14 @@ export const forwardingApp = defineApp({
         maximum: 65_535,
         default: 300,
         description: "seconds without a packet after which a host is forgotten; 0 is never",
+      },
+      takeoverMs: {
+        type: "integer",
+        minimum: 0,
+        maximum: 600_000,
+        default: 10_000,
+        description:
+          "how long switches that come with flows of this app keep them while their links are yet to be seen; 0 makes them anew",
       },
     },
   },

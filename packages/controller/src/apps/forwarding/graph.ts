@@ -33,6 +33,12 @@ const NO_HOPS: readonly Hop[] = [];
 export class Graph {
   readonly #edges = new Map<string, Edge>();
   readonly #hops: Hop[][] = [];
+  /** Of nodes that are alike in all else, the one with the lower rank comes first. */
+  readonly rank: (node: number) => number;
+
+  constructor(rank: (node: number) => number = (node) => node) {
+    this.rank = rank;
+  }
 
   get edges(): Iterable<Edge> {
     return this.#edges.values();
@@ -45,6 +51,10 @@ export class Graph {
 
   hops(node: number): readonly Hop[] {
     return this.#hops[node] ?? NO_HOPS;
+  }
+
+  has(edge: Edge): boolean {
+    return this.#edges.get(keyOf(edge)) === edge;
   }
 
   /** False when it was there. */

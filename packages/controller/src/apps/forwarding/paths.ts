@@ -8,11 +8,9 @@ export interface NextHops {
   /** First steps of shortest paths. */
   readonly hops: readonly Hop[];
   /** Where there is only one: what to use when it is dead, until new paths are in force. At most one, since every switch
-   *  on its way must know the way. */
+   *  on its way must know the way. However many cables are dead, spares make no loop. */
   readonly spares: readonly Hop[];
 }
-
-const NO_HOPS: NextHops = { hops: [], spares: [] };
 
 /** The shortest paths from everywhere to one switch, kept up to date edge by edge: only the nodes that a change
  *  concerns are looked at (G. Ramalingam, T. Reps, "An incremental algorithm for a generalization of the
@@ -63,17 +61,43 @@ export class ShortestPaths {
     return this.#around(cutOff, a, b);
   }
 
-  /** A spare is a neighbour that is no farther from the destination: its own shortest paths do not come back here
-   *  (a loop-free alternate, RFC 5286 §3.1, inequality 1, where every cable counts 1). */
   nextHops(node: number): NextHops {
+    const hops = this.#shortest(node);
+    if (hops.length !== 1) return { hops, spares: [] };
+    const spare = this.#spare(node, hops[0]!);
+    return { hops, spares: spare === undefined ? [] : [spare] };
+  }
+
+  #shortest(node: number): Hop[] {
     const here = this.distance(node);
-    if (here === NOWHERE || node === this.root) return NO_HOPS;
-    const all = this.#graph.hops(node);
-    const hops = all.filter(({ to, edge }) => this.distance(to) + edge.weight === here).sort(byPort);
-    if (hops.length > 1) return { hops, spares: [] };
-    const isSpare = (hop: Hop): boolean =>
-      hop.edge.isDirect && hop.to !== node && hop !== hops[0] && this.distance(hop.to) <= here;
-    return { hops, spares: all.filter(isSpare).sort(byPort).slice(0, 1) };
+    if (here === NOWHERE || node === this.root) return [];
+    const isShortest = ({ to, edge }: Hop): boolean => this.distance(to) + edge.weight === here;
+    return this.#graph.hops(node).filter(isShortest).sort(byPort);
+  }
+
+  /** A spare leads to a neighbour that is as near to the destination: its own shortest paths do not come back here (a
+   *  loop-free alternate, RFC 5286 §3.1, inequality 1, where every cable counts 1). So that spares of several make no loop,
+   *  when a switch dies or many cables do, they lead to a node of a lower rank; the lowest takes one that would send
+   *  back by the same cable only, which switches do not do (OpenFlow 1.3.5 §4.5), or that has no spare. */
+  #spare(node: number, hop: Hop): Hop | undefined {
+    const peers = this.#peers(node, hop);
+    const [lowest] = peers;
+    if (lowest === undefined || this.#graph.rank(lowest.to) < this.#graph.rank(node)) return lowest;
+    return peers.find(({ to, edge }) => {
+      const beyond = this.#shortest(to);
+      return beyond.length > 1 || this.#peers(to, beyond[0]!)[0]?.edge === edge;
+    });
+  }
+
+  /** Cables to nodes that are as near, the lowest rank first. */
+  #peers(node: number, hop: Hop): Hop[] {
+    const here = this.distance(node);
+    const isPeer = (other: Hop): boolean =>
+      other.edge.isDirect && other.to !== node && other !== hop && this.distance(other.to) === here;
+    return this.#graph
+      .hops(node)
+      .filter(isPeer)
+      .sort((x, y) => this.#graph.rank(x.to) - this.#graph.rank(y.to) || byPort(x, y));
   }
 
   /** The nodes, `far` among them, that lose all their shortest paths; each is decided after those nearer. */
@@ -117,10 +141,11 @@ export class ShortestPaths {
     }
   }
 
-  /** Those nodes, the two, and the neighbours, whose spares may be others now. */
+  /** Those nodes, the two, and whoever may have or be a spare of theirs: a spare depends on what the neighbour has. */
   #around(changed: ReadonlySet<number>, a: number, b: number): Set<number> {
     const around = new Set([...changed, a, b]);
     for (const node of changed) for (const { to } of this.#graph.hops(node)) around.add(to);
+    for (const node of [...around]) for (const { to } of this.#graph.hops(node)) around.add(to);
     return around;
   }
 }

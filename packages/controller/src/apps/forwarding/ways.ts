@@ -1,0 +1,531 @@
+import type { OfMessageInit } from "@sluice/openflow-codec";
+import { output } from "../../framework/messages.js";
+import { hostFlow, noGroup, noHostFlow, pathKey, pathTo, toGroup } from "./flows.js";
+import type { Edge, Graph, Hop } from "./graph.js";
+import { type NextHops, ShortestPaths } from "./paths.js";
+
+export interface FabricHost {
+  readonly mac: string;
+  readonly node: number;
+  readonly port: number;
+}
+
+export interface WaysOptions {
+  /** What paths may take. Changed by `addEdge` and `removeEdge` only. */
+  readonly graph: Graph;
+  /** The number of the group towards a node. */
+  groupOf(node: number): number;
+  send(node: number, message: OfMessageInit): void;
+  /** Calls back, not at once, when the switch has carried out all that it was sent so far, or is gone. */
+  confirm(node: number, then: () => void): void;
+  /** Whether a switch is there to be told anything. */
+  isThere(node: number): boolean;
+  /** Whether a switch is left as it is for now, until `adopted`; without a node, whether any is. */
+  isHeld(node?: number): boolean;
+  /** Whether packets may still cross an edge that is not in the graph any more. */
+  mayCarry(edge: Edge): boolean;
+}
+
+/** The group of a switch towards a destination. */
+interface GroupState {
+  next: NextHops;
+  key: string;
+  /** What it was, until the switch has confirmed what it is now. */
+  before: NextHops | undefined;
+}
+
+interface Destination {
+  readonly node: number;
+  readonly graph: Graph;
+  readonly paths: ShortestPaths;
+  readonly groups: Map<number, GroupState>;
+  /** Switches whose groups may have to change. */
+  readonly dirty: Set<number>;
+  /** Those that are leaving, too. */
+  readonly hosts: Set<Host>;
+  /** Of `groups`, those that wait for a confirmation. */
+  unconfirmed: number;
+  /** Its packets are being lost: what switches do is corrected at once, as far as no loop may come of it. */
+  isUrgent: boolean;
+  /** Its switch is gone. */
+  isGone: boolean;
+}
+
+/** The flow for a host in a switch. */
+interface FlowState {
+  /** The node that it leads to. */
+  to: number;
+  state: "coming" | "there" | "going";
+}
+
+interface Host extends FabricHost {
+  node: number;
+  port: number;
+  /** By switch. */
+  readonly flows: Map<number, FlowState>;
+  /** Switches that are to know the way to it: closed under next hops. */
+  readonly wanted: Set<number>;
+  /** Those of `wanted` that have yet to be told. */
+  readonly pending: Set<number>;
+  isLeaving: boolean;
+}
+
+/** What a switch was found to have. */
+export interface FoundWays {
+  /** Buckets' ports by the node that a group leads to. */
+  readonly groups: ReadonlyMap<number, { isSelect: boolean; ports: readonly number[] }>;
+  /** By address: the node whose group its flow leads to. */
+  readonly hosts: ReadonlyMap<string, number>;
+}
+
+const NOWHERE: NextHops = { hops: [], spares: [] };
+
+/** How packets get to hosts: which switches have a flow for a host and a group towards its switch, and in what order they
+ *  are told, so that a packet comes by no switch twice, whatever part of a change has arrived where (as P. Francois and
+ *  O. Bonaventure, "Avoiding transient loops during IGP convergence", 2005):
+ *
+ *  - A switch is told of a host when all to which it may then send the packets know the host; nearest first. It is made to
+ *    forget one when none may send it packets for it any more; farthest first.
+ *  - A group changes when no way by old and new groups, of which it is not certain which is in force, would lead back. And when
+ *    nothing is being lost meanwhile, only after the groups nearer to the destination: so no packet is lost, either.
+ *  - A switch does not send back by the port by which a packet came (OpenFlow 1.3.5 §4.5): that is no loop. */
+export class Ways {
+  readonly counters = { pathChanges: 0, forced: 0 };
+  readonly #options: WaysOptions;
+  readonly #hosts = new Map<string, Host>();
+  readonly #destinations = new Map<number, Destination>();
+  /** Hosts that switches have yet to be told of. */
+  readonly #waiting = new Set<Host>();
+
+  constructor(options: WaysOptions) {
+    this.#options = options;
+  }
+
+  host(mac: string): FabricHost | undefined {
+    const host = this.#hosts.get(mac);
+    return host?.isLeaving ? undefined : host;
+  }
+
+  /** The hosts at a switch. */
+  hostsAt(node: number): FabricHost[] {
+    return [...(this.#destinations.get(node)?.hosts ?? [])].filter(({ isLeaving }) => !isLeaving);
+  }
+
+  addEdge(edge: Edge): void {
+    if (!this.#options.graph.add(edge)) return;
+    for (const { paths, dirty } of this.#destinations.values())
+      for (const node of paths.added(edge)) dirty.add(node);
+  }
+
+  removeEdge(edge: Edge): void {
+    if (this.#options.graph.remove(edge) === undefined) return;
+    for (const destination of this.#destinations.values()) {
+      const { paths, dirty } = destination;
+      for (const node of paths.removed(edge)) dirty.add(node);
+      if (isUsedBy(destination, edge)) destination.isUrgent = true;
+    }
+  }
+
+  /** Brings the groups to what the graph is now. */
+  settle(): void {
+    for (const destination of this.#destinations.values()) this.#advance(destination);
+    for (const host of [...this.#waiting]) this.#tell(host);
+  }
+
+  /** A host is there, or there now. */
+  put(mac: string, node: number, port: number): void {
+    let host = this.#hosts.get(mac);
+    if (host === undefined) {
+      host = { mac, node, port, flows: new Map(), wanted: new Set(), pending: new Set(), isLeaving: false };
+      this.#hosts.set(mac, host);
+    } else {
+      this.#destinations.get(host.node)?.hosts.delete(host);
+      this.#endIfGone(host.node);
+    }
+    Object.assign(host, { node, port, isLeaving: false });
+    const destination = this.#destination(node);
+    destination.hosts.add(host);
+    // Those that knew the way are told the new one. At its own switch the port may be another.
+    const knew = [...host.flows.keys()];
+    host.flows.delete(node);
+    this.#wantAnew(host, [node, ...knew]);
+    this.#tell(host);
+  }
+
+  /** The host is no longer known. */
+  remove(mac: string): void {
+    const host = this.#hosts.get(mac);
+    if (host === undefined || host.isLeaving) return;
+    host.isLeaving = true;
+    host.wanted.clear();
+    host.pending.clear();
+    this.#retire(host);
+  }
+
+  /** Makes a way for packets to a host from a switch on. False when there is none. */
+  lead(mac: string, from: number): boolean {
+    const host = this.#hosts.get(mac);
+    if (host === undefined || host.isLeaving) return false;
+    const destination = this.#destination(host.node);
+    if (!host.wanted.has(from)) {
+      this.#want(host, from, destination);
+      this.#tell(host);
+    }
+    return destination.paths.distance(from) !== Number.POSITIVE_INFINITY;
+  }
+
+  /** A switch is gone. Its edges and hosts were removed before. */
+  removeSwitch(node: number): void {
+    for (const destination of this.#destinations.values()) {
+      if (destination.groups.get(node)?.before) destination.unconfirmed--;
+      destination.groups.delete(node);
+    }
+    for (const host of this.#hosts.values()) {
+      host.flows.delete(node);
+      host.wanted.delete(node);
+      host.pending.delete(node);
+    }
+    const destination = this.#destinations.get(node);
+    if (destination) destination.isGone = true;
+    for (const host of [...this.#hosts.values()]) if (host.isLeaving) this.#retire(host);
+    this.#endIfGone(node);
+  }
+
+  addSwitch(node: number): void {
+    const destination = this.#destinations.get(node);
+    if (destination) destination.isGone = false;
+  }
+
+  /** Takes what a switch has, of an earlier connection, as what it was told. */
+  adopt(node: number, found: FoundWays): void {
+    for (const [root, { isSelect, ports }] of found.groups) {
+      const all = ports.flatMap((port) => this.#options.graph.hops(node).filter((hop) => hop.port === port));
+      const next = isSelect ? { hops: all, spares: [] } : { hops: all.slice(0, 1), spares: all.slice(1) };
+      const destination = this.#destination(root);
+      if (!this.#options.isThere(root)) destination.isGone = true;
+      // By its own ports, of which some may lead nowhere now.
+      const key = isSelect ? `${ports};` : `${ports.slice(0, 1)};${ports.slice(1)}`;
+      destination.groups.set(node, { next, key, before: undefined });
+      destination.dirty.add(node);
+    }
+    for (const [mac, to] of found.hosts) {
+      let host = this.#hosts.get(mac);
+      if (host === undefined) {
+        // Of a host that nobody knows: to be forgotten.
+        host = {
+          ...{ mac, node: to, port: 0, flows: new Map(), wanted: new Set(), pending: new Set() },
+          isLeaving: true,
+        };
+        this.#hosts.set(mac, host);
+        this.#destination(to).hosts.add(host);
+      }
+      host.flows.set(node, { to, state: "there" });
+    }
+  }
+
+  /** After the last `adopt`: corrects what is not as it should be. */
+  adopted(): void {
+    for (const host of [...this.#hosts.values()]) {
+      if (host.isLeaving) this.#retire(host);
+      else this.#wantAnew(host, [...host.wanted, ...host.flows.keys()]);
+    }
+    this.settle();
+    for (const node of [...this.#destinations.keys()]) this.#endIfGone(node);
+  }
+
+  /** The nodes towards which a switch has groups. */
+  groupsAt(node: number): number[] {
+    return [...this.#destinations.values()].filter(({ groups }) => groups.has(node)).map((one) => one.node);
+  }
+
+  /** Whether something of a node that is gone is still in other switches. */
+  isInUse(node: number): boolean {
+    return this.#destinations.has(node);
+  }
+
+  /** Everything that a switch may do with packets to a destination: as it was, if that may still be in force, and is. */
+  #possible({ groups }: Destination, node: number): readonly Hop[] {
+    const group = groups.get(node);
+    if (group === undefined) return [];
+    const { next, before } = group;
+    const all = [...next.hops, ...next.spares, ...(before ? [...before.hops, ...before.spares] : [])];
+    return all.filter(({ edge }) => this.#options.graph.has(edge) || this.#options.mayCarry(edge));
+  }
+
+  /** A switch is to know the way to a host, and so is every switch that the packets then come by. */
+  #want(host: Host, node: number, destination: Destination): void {
+    const open = [node];
+    for (let at = open.pop(); at !== undefined; at = open.pop()) {
+      if (host.wanted.has(at)) continue;
+      host.wanted.add(at);
+      const flow = host.flows.get(at);
+      if (flow?.to !== destination.node || flow.state === "going") {
+        host.pending.add(at);
+        this.#waiting.add(host);
+      }
+      const { hops, spares } = destination.paths.nextHops(at);
+      for (const { to } of [...hops, ...spares, ...this.#possible(destination, at)]) open.push(to);
+    }
+  }
+
+  #wantAnew(host: Host, nodes: readonly number[]): void {
+    host.wanted.clear();
+    host.pending.clear();
+    for (const node of nodes) this.#want(host, node, this.#destination(host.node));
+  }
+
+  #tell(host: Host): void {
+    if (host.pending.size === 0 || host.isLeaving) {
+      this.#waiting.delete(host);
+      return;
+    }
+    const destination = this.#destination(host.node);
+    const rank = rankIn(destination);
+    const ready = [...host.pending].sort(rank).filter((node) => this.#mayTell(host, node));
+    // All groups first: of two that are each other's spare, one goes before the other.
+    const grouped = ready.filter(
+      (node) => node === host.node || destination.groups.has(node) || this.#newGroup(destination, node),
+    );
+    for (const node of grouped) {
+      if (!this.#mayLead(host, destination, node, this.#possible(destination, node))) continue;
+      host.pending.delete(node);
+      const flow: FlowState = { to: host.node, state: "coming" };
+      host.flows.set(node, flow);
+      const action =
+        node === host.node ? output(host.port) : toGroup(this.#options.groupOf(destination.node));
+      this.#options.send(node, hostFlow(host.mac, action));
+      this.#options.confirm(node, () => {
+        if (host.flows.get(node) !== flow) return;
+        flow.state = "there";
+        if (host.isLeaving) this.#retire(host);
+        this.#tell(host);
+        if (destination.dirty.size > 0) this.#advance(destination);
+      });
+    }
+  }
+
+  #mayTell({ flows }: Host, node: number): boolean {
+    const { isThere, isHeld } = this.#options;
+    return isThere(node) && !isHeld(node) && flows.get(node)?.state !== "going";
+  }
+
+  /** Whether all switches that get packets by these hops know the host. Where two would wait for each other over one cable,
+   *  by which neither sends back what came, the nearer goes first. */
+  #mayLead(host: Host, destination: Destination, node: number, hops: readonly Hop[]): boolean {
+    const rank = rankIn(destination);
+    return hops.every(({ to, edge }) => {
+      const flow = host.flows.get(to);
+      if (flow?.to === destination.node && flow.state === "there") return true;
+      if (!this.#options.isThere(to)) return true;
+      return rank(node, to) < 0 && this.#possible(destination, to).some((hop) => hop.edge === edge);
+    });
+  }
+
+  #retire(host: Host): void {
+    const destination = this.#destination(host.node);
+    const rank = rankIn(destination);
+    const reached = this.#reached(host, rank);
+    for (const [node, flow] of host.flows) {
+      if (flow.state !== "there" || reached.has(node) || this.#options.isHeld(node)) continue;
+      flow.state = "going";
+      this.#options.send(node, noHostFlow(host.mac));
+      this.#options.confirm(node, () => {
+        if (host.flows.get(node) !== flow) return;
+        host.flows.delete(node);
+        if (host.isLeaving) this.#retire(host);
+        else {
+          host.wanted.delete(node);
+          this.#want(host, node, this.#destination(host.node));
+          this.#tell(host);
+        }
+        for (const one of new Set([destination, this.#destination(flow.to)])) this.#advance(one);
+      });
+    }
+    if (host.flows.size > 0 || !host.isLeaving) return;
+    if (this.#hosts.get(host.mac) === host) this.#hosts.delete(host.mac);
+    destination.hosts.delete(host);
+    this.#endIfGone(host.node);
+  }
+
+  /** Switches that others may send a host's packets to. */
+  #reached({ flows }: Host, rank: (a: number, b: number) => number): Set<number> {
+    const reached = new Set<number>();
+    for (const [node, { to }] of flows)
+      for (const hop of this.#possible(this.#destination(to), node)) {
+        const flow = flows.get(hop.to);
+        if (flow === undefined || hop.to === node) continue;
+        const isTwin =
+          rank(hop.to, node) > 0 &&
+          this.#possible(this.#destination(flow.to), hop.to).some(({ edge }) => edge === hop.edge);
+        if (!isTwin) reached.add(hop.to);
+      }
+    return reached;
+  }
+
+  /** The groups towards a switch that is gone go when no flow needs them any more. */
+  #endIfGone(node: number): void {
+    const destination = this.#destinations.get(node);
+    if (!destination?.isGone || destination.hosts.size > 0) return;
+    for (const host of this.#hosts.values())
+      for (const { to } of host.flows.values()) if (to === node) return;
+    this.#destinations.delete(node);
+    for (const at of destination.groups.keys()) this.#options.send(at, noGroup(this.#options.groupOf(node)));
+  }
+
+  #newGroup(destination: Destination, node: number): boolean {
+    const { paths, groups } = destination;
+    const target = paths.nextHops(node);
+    const canWait = destination.unconfirmed > 0;
+    const next = this.#wouldLoop(destination, node, target) ? { ...target, spares: [] } : target;
+    if (next !== target) {
+      if (canWait || this.#wouldLoop(destination, node, next)) return false;
+      destination.dirty.add(node);
+    }
+    groups.set(node, { next, key: pathKey(next), before: undefined });
+    for (const message of pathTo(this.#options.groupOf(destination.node), next, true))
+      this.#options.send(node, message);
+    return true;
+  }
+
+  /** Changes the groups that may change now. Each confirmation lets others follow. */
+  #advance(destination: Destination): void {
+    const { dirty, groups, paths } = destination;
+    if (dirty.size === 0) return;
+    const blocked: number[] = [];
+    let isMoving = false;
+    for (const node of [...dirty].sort(rankIn(destination))) {
+      const group = groups.get(node);
+      const target = paths.nextHops(node);
+      if (group === undefined || !this.#options.isThere(node) || group.key === pathKey(target)) {
+        dirty.delete(node);
+        continue;
+      }
+      if (group.before !== undefined) {
+        isMoving = true;
+        continue;
+      }
+      const isReady = this.#isKnownBeyond(destination, node, target);
+      const inOrder = destination.isUrgent || target.hops.every(({ to }) => this.#isSettled(destination, to));
+      if (!isReady || !inOrder || this.#wouldLoop(destination, node, target)) {
+        blocked.push(node);
+        continue;
+      }
+      this.#change(destination, node, group, target);
+      isMoving = true;
+    }
+    if (dirty.size === 0) destination.isUrgent = false;
+    if (blocked.length === 0 || isMoving || destination.unconfirmed > 0 || this.#options.isHeld()) return;
+    const isTelling = [...destination.hosts].some(({ flows }) =>
+      [...flows.values()].some(({ state }) => state !== "there"),
+    );
+    if (!isTelling) this.#unblock(destination, blocked);
+  }
+
+  /** All wait for each other's spares: the nearest goes on without. */
+  #unblock(destination: Destination, blocked: readonly number[]): void {
+    const { groups, paths } = destination;
+    for (const node of blocked) {
+      const next = { ...paths.nextHops(node), spares: [] };
+      const group = groups.get(node)!;
+      if (group.key === pathKey(next) || this.#wouldLoop(destination, node, next)) continue;
+      if (!this.#isKnownBeyond(destination, node, next)) continue;
+      this.#change(destination, node, group, next);
+      return;
+    }
+    // Only what was not of this controller's making when it was found can be so.
+    const [node] = blocked;
+    this.counters.forced++;
+    this.#change(destination, node!, groups.get(node!)!, paths.nextHops(node!));
+  }
+
+  #change(destination: Destination, node: number, group: GroupState, next: NextHops): void {
+    const { groups, dirty, paths } = destination;
+    const changed: GroupState = { next, key: pathKey(next), before: group.next };
+    if (changed.key === pathKey(paths.nextHops(node))) dirty.delete(node);
+    groups.set(node, changed);
+    destination.unconfirmed++;
+    this.counters.pathChanges++;
+    for (const message of pathTo(this.#options.groupOf(destination.node), next, false))
+      this.#options.send(node, message);
+    this.#options.confirm(node, () => {
+      if (groups.get(node) !== changed) return;
+      changed.before = undefined;
+      destination.unconfirmed--;
+      this.#advance(destination);
+      for (const host of [...destination.hosts]) {
+        if (host.isLeaving) this.#retire(host);
+        else this.#tell(host);
+      }
+    });
+  }
+
+  /** Whether the switches beyond know all hosts that this one knows; they are told if not. */
+  #isKnownBeyond(destination: Destination, node: number, target: NextHops): boolean {
+    const hops = [...target.hops, ...target.spares];
+    let isKnown = true;
+    for (const host of destination.hosts) {
+      if (host.flows.get(node)?.to !== destination.node) continue;
+      if (!host.isLeaving) {
+        for (const { to } of hops) this.#want(host, to, destination);
+        this.#tell(host);
+      }
+      if (!this.#mayLead(host, destination, node, hops)) isKnown = false;
+    }
+    return isKnown;
+  }
+
+  #isSettled({ node: root, groups, dirty }: Destination, node: number): boolean {
+    if (node === root) return true;
+    const group = groups.get(node);
+    return group === undefined || (group.before === undefined && !dirty.has(node));
+  }
+
+  /** Whether a packet could come back to a switch that sent it by one of these hops. */
+  #wouldLoop(destination: Destination, node: number, { hops, spares }: NextHops): boolean {
+    const fresh = [...hops, ...spares];
+    if (fresh.length === 0) return false;
+    const own = [...fresh, ...this.#possible(destination, node)];
+    const isOpen = new Map<Hop, boolean>();
+    const leadsBack = (hop: Hop): boolean => {
+      const before = isOpen.get(hop);
+      if (before !== undefined) return before;
+      isOpen.set(hop, true);
+      const onward = hop.to === node ? own : this.#possible(destination, hop.to);
+      for (const next of onward) if (next.edge !== hop.edge && leadsBack(next)) return true;
+      isOpen.set(hop, false);
+      return false;
+    };
+    return fresh.some(leadsBack);
+  }
+
+  #destination(node: number): Destination {
+    let destination = this.#destinations.get(node);
+    if (destination === undefined) {
+      const { graph } = this.#options;
+      const paths = new ShortestPaths(graph, node);
+      destination = {
+        ...{ node, graph, paths, groups: new Map(), dirty: new Set(), hosts: new Set() },
+        ...{ unconfirmed: 0, isUrgent: false, isGone: false },
+      };
+      this.#destinations.set(node, destination);
+    }
+    return destination;
+  }
+}
+
+/** The nearer to the destination first; every way by settled groups leads down in this order, but for a spare over one
+ *  cable (see `nextHops`). */
+const rankIn =
+  ({ paths, graph }: Destination) =>
+  (a: number, b: number): number => {
+    const [x, y] = [paths.distance(a), paths.distance(b)];
+    return x === y ? graph.rank(a) - graph.rank(b) : x - y;
+  };
+
+const isUsedBy = ({ groups }: Destination, edge: Edge): boolean => {
+  for (const end of [edge.a, edge.b]) {
+    const { hops = [], spares = [] } = groups.get(end)?.next ?? NOWHERE;
+    if ([...hops, ...spares].some((hop) => hop.edge === edge)) return true;
+  }
+  return false;
+};
