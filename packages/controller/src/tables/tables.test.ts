@@ -361,7 +361,13 @@ test("a switch's own list makes the same tables; what differs from a copy is tol
     send(parseFlow(text) as OfMessageInit);
   const listed = await fetchTables(sw);
   expect(portsOf(traceSwitch({ tables: listed, ports: sw.ports }, packetFromFrame(syn)!, 1))).toEqual([2]);
-  expect(compareTables(sw.tables, listed)).toEqual({ missing: [], surplus: [], changed: [], groups: [], meters: [] });
+  expect(compareTables(sw.tables, listed)).toEqual({
+    missing: [],
+    surplus: [],
+    changed: [],
+    groups: [],
+    meters: [],
+  });
   send(parseFlow("priority=5,tcp,actions=3") as OfMessageInit);
   const { changed, ...rest } = compareTables(sw.tables, listed);
   expect([changed.map(({ priority }) => priority), rest]).toEqual([
