@@ -21,6 +21,7 @@ export type { ControllerEvents } from "./framework/dispatch.js";
 export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
 export type { Role } from "./framework/roles.js";
+export { BOUNDS, Durations, Timings } from "./framework/timings.js";
 export * from "./record/index.js";
 export * from "./rest/index.js";
 export * from "./tables/index.js";

@@ -1,4 +1,12 @@
-import { Controller, type ControllerOptions, type Datapath, Recorder } from "@sluice/controller";
+import {
+  Controller,
+  type ControllerOptions,
+  type Datapath,
+  fetchTables,
+  Recorder,
+  TableCopies,
+  Timings,
+} from "@sluice/controller";
 import {
   type ControlCommands,
   ControlServer,
@@ -25,12 +33,21 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const log = await logOf(invocation, io);
   if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
   const recorder = recorderOf(invocation, log);
-  const apps = await RunningApps.create(invocation, argv, log);
+  const copies = new TableCopies({
+    switches: { get: (dpid) => controller.datapaths.get(dpid) },
+    clock: realClock,
+  });
+  const apps = await RunningApps.create(
+    ...([invocation, argv, log] as const),
+    (dp) => copies.of(dp)?.tables() ?? fetchTables(dp),
+  );
+  const timings = options.rest === undefined ? undefined : new Timings();
   const controllerOptions: ControllerOptions = {
     apps: apps.apps,
     log,
     tls: invocation.tls,
     mute: options.mute ?? false,
+    ...(timings !== undefined && { timings }),
     ...(recorder !== undefined && { tap: (socket) => recorder.tap(socket) }),
     ...(invocation.role !== undefined && { role: invocation.role }),
     ...(options["standby-for"] !== undefined && { standbyFor: options["standby-for"] }),
@@ -57,13 +74,18 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       io.stdout.write(`controller: ${names}, connecting to ${target}\n`);
     }
     // Switches need not wait for it.
-    rest = await startRest(options, controller, controllerOptions.apps, log.module("rest"));
+    rest = await startRest(options, {
+      ...{ switches: controller.datapaths, watchers: controller.events, copies, timings },
+      ...{ failures: controller.failures, role: () => controller.role, version: version() },
+      ...{ apps: controllerOptions.apps, log: log.module("rest") },
+    });
     if (rest !== undefined) io.stdout.write(`controller: ${rest.line}\n`);
     apps.keepUp(owner);
     await stopRequest().requested;
   } finally {
     removePidfile();
     apps.close();
+    copies.stop();
     await rest?.server.close();
     await Promise.all([controller.stop(), control.close()]);
     await recorder?.close();

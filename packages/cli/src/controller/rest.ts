@@ -1,13 +1,6 @@
 import { readFileSync } from "node:fs";
-import {
-  type App,
-  type Controller,
-  type QosApp,
-  type RestServer,
-  serveRest,
-  TableCopies,
-} from "@sluice/controller";
-import { type Log, realClock, streamError } from "@sluice/runtime";
+import { type App, type QosApp, type RestOptions, type RestServer, serveRest } from "@sluice/controller";
+import { streamError } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { openQueues } from "./ovsdb-queues.js";
 
@@ -84,9 +77,7 @@ export function equip(apps: readonly App[]): void {
 /** Undefined where nobody asked for it; else it listens, and `line` says where. Throws CliError. */
 export async function startRest(
   options: RestArguments,
-  controller: Controller,
-  apps: readonly App[],
-  log: Log,
+  served: Omit<RestOptions, "hosts" | "token" | "tls">,
 ): Promise<{ server: RestServer; line: string } | undefined> {
   if (options.rest === undefined) {
     const needy = Object.keys(REST_OPTIONS).find(
@@ -98,22 +89,14 @@ export async function startRest(
   const { host, port } = addressOf(options.rest);
   const tls = tlsOf(options);
   const token = options["rest-token"] === undefined ? undefined : tokenIn(options["rest-token"]);
-  const copies = new TableCopies({ switches: controller.datapaths, clock: realClock });
   try {
     const { server, address } = await serveRest({
-      switches: controller.datapaths,
-      watchers: controller.events,
-      copies,
+      ...served,
       hosts: options["rest-host"],
-      apps,
-      token,
-      tls,
-      log,
-      host,
-      port,
+      ...{ token, tls, host, port },
     });
     if (!isLoopback(host) && token === undefined && tls?.ca_cert === undefined)
-      log.warn(`whoever reaches ${address} may change flows; --rest-token FILE asks for a token`);
+      served.log.warn(`whoever reaches ${address} may change flows; --rest-token FILE asks for a token`);
     return { server, line: `REST on ${tls ? "https" : "http"}://${address}/` };
   } catch (error) {
     throw new CliError(`--rest: ${streamError(options.rest, error).message}`);

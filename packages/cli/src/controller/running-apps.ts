@@ -1,6 +1,14 @@
 import { type FSWatcher, watch } from "node:fs";
 import { basename, dirname } from "node:path";
-import { type App, AppFiles, bundledApps, type ComposedApp, composeApps, stack } from "@sluice/controller";
+import {
+  type App,
+  type AppContext,
+  AppFiles,
+  bundledApps,
+  type ComposedApp,
+  composeApps,
+  stack,
+} from "@sluice/controller";
 import { type Log, type LogRegistry, realClock, type Timer } from "@sluice/runtime";
 import { CliError } from "../io.js";
 import { resolveApps } from "./apps.js";
@@ -21,6 +29,7 @@ export class RunningApps {
   readonly #registry: LogRegistry;
   readonly #log: Log;
   readonly #files: AppFiles;
+  readonly #tables: AppContext["tables"];
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #atStart: Invocation;
   #invocation: Invocation;
@@ -31,7 +40,13 @@ export class RunningApps {
   /** One after the other. */
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(invocation: Invocation, argv: readonly string[], registry: LogRegistry) {
+  private constructor(
+    invocation: Invocation,
+    argv: readonly string[],
+    registry: LogRegistry,
+    tables: AppContext["tables"],
+  ) {
+    this.#tables = tables;
     this.#atStart = invocation;
     this.#invocation = invocation;
     this.#argv = argv;
@@ -45,8 +60,9 @@ export class RunningApps {
     invocation: Invocation,
     argv: readonly string[],
     registry: LogRegistry,
+    tables: AppContext["tables"],
   ): Promise<RunningApps> {
-    const apps = new RunningApps(invocation, argv, registry);
+    const apps = new RunningApps(invocation, argv, registry, tables);
     await apps.#compose(invocation);
     return apps;
   }
@@ -126,6 +142,7 @@ export class RunningApps {
     try {
       this.#composed = composeApps(entries, {
         log: this.#registry,
+        tables: this.#tables,
         known: bundledApps,
         previous: this.#composed,
       });

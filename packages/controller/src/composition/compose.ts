@@ -1,5 +1,6 @@
 import { type Clock, createLog, type LogRegistry, realClock } from "@sluice/runtime";
 import type { App } from "../framework/app.js";
+import { fetchTables } from "../tables/index.js";
 import type { AppContext, AppDefinition, Settings } from "./definition.js";
 
 /** One line of the list of apps: which one, and its settings (already validated). */
@@ -20,6 +21,8 @@ export interface ComposedApp {
 export interface ComposeOptions {
   clock?: Clock;
   log?: LogRegistry;
+  /** Where apps' questions after tables go; to the switches, unless given. */
+  tables?: AppContext["tables"];
   /** The definitions that `requires` may name. */
   known?: Readonly<Record<string, AppDefinition>>;
   /** What runs already: an app whose definition and settings are the same, and whose apps that it uses are, too, is
@@ -51,6 +54,7 @@ export function composeApps(entries: readonly AppEntry[], options: ComposeOption
         if (found !== undefined) uses.add(other);
         return found as A | undefined;
       },
+      tables: options.tables ?? fetchTables,
     };
     try {
       composed.set(name, { definition, settings, app: definition.create(settings, context), uses });

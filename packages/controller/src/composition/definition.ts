@@ -1,5 +1,6 @@
 import type { Clock, Log } from "@sluice/runtime";
-import type { App } from "../framework/app.js";
+import type { App, Switch } from "../framework/app.js";
+import type { ReadonlyTables } from "../tables/index.js";
 
 /** What an app lets its users set: JSON Schema, of which `SettingsOf` gives the TypeScript type. */
 export type SettingSchema = {
@@ -60,6 +61,12 @@ export interface AppContext {
   /** An app that stands before this one, undefined where there is none. An app that asked for another is made anew
    *  whenever that one is. */
   app<A extends App = App>(name: string): A | undefined;
+  /** The tables, groups and meters of a connected switch, with everything that was sent to it so far and not refused:
+   *  the controller's copy, which begins with the first question and is kept up to date from then on (of switches with
+   *  flow monitors also with what others change), or, where there is none, what the switch lists. A `send` that was
+   *  refused is not in it, nor are timeouts that the switch does not tell of until the next check. Not to be kept: ask
+   *  again. Rejects as `request` does. */
+  tables(dp: Switch): Promise<ReadonlyTables>;
 }
 
 /** Settings as JSON has them. */

@@ -112,6 +112,11 @@ export class SwitchCopy implements Observer, FlowListener {
     this.#tables.onChange = onChange;
   }
 
+  /** Whether something was sent, or has gone, that is not in the copy yet. */
+  get isBehind(): boolean {
+    return this.#isFollowing && (this.#changesConfirmed < this.#changesSent || this.#journal.length > 0);
+  }
+
   /** Whether the switch tells of changes itself, as far as is known. */
   get isMonitored(): boolean {
     return this.#endMonitor !== undefined;

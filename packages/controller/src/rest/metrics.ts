@@ -1,11 +1,11 @@
 import { OFPG, OFPP, OFPTT } from "@sluice/openflow-codec";
 import type { Clock } from "@sluice/runtime";
-import type { EventEmitter } from "eventemitter3";
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import type { Topology } from "../apps/topology/index.js";
 import type { TableCopies } from "../copy/index.js";
 import type { Switch } from "../framework/app.js";
-import type { ControllerEvents } from "../framework/dispatch.js";
+import { BOUNDS, type Durations, type Timings } from "../framework/timings.js";
+import type { EventCounts, PerSwitchCount } from "./event-counts.js";
 import type { EventLog } from "./events/event-log.js";
 import type { StreamCounters } from "./events/stream.js";
 import { multipart } from "./ofctl/multipart.js";
@@ -13,10 +13,13 @@ import type { Switches } from "./route.js";
 
 export interface MetricsOptions {
   readonly switches: Switches;
-  readonly watchers: EventEmitter<ControllerEvents> | undefined;
+  readonly counts: EventCounts;
+  readonly timings: Timings | undefined;
+  /** Handlers that failed, by app. */
+  readonly failures: ReadonlyMap<string, number> | undefined;
   readonly topology: () => Topology | undefined;
   readonly log: EventLog;
-  readonly stream: StreamCounters;
+  readonly stream: () => StreamCounters;
   readonly copies: TableCopies | undefined;
   readonly clock: Clock;
 }
@@ -31,6 +34,7 @@ const NO_COUNTS: Counters = { rx: 0, tx: 0, malformed: 0, dropped: 0 };
 interface Connected {
   readonly counters?: Counters;
   readonly queuedBytes?: number;
+  readonly pendingRequests?: number;
 }
 
 /** `/metrics`, in the text format of Prometheus. What is counted elsewhere is read when it is asked for. */
@@ -38,9 +42,11 @@ export class Metrics {
   readonly contentType: string;
   readonly #registry = new Registry();
   readonly #requests: Histogram<"method" | "route" | "status">;
+  readonly #timings: Timings | undefined;
 
   constructor(options: MetricsOptions) {
-    const { switches, watchers, topology, log, stream, copies } = options;
+    const { switches, counts, topology, log, stream, copies, timings, failures } = options;
+    this.#timings = timings;
     const registers = [this.#registry];
     this.contentType = this.#registry.contentType;
     // Among them the lag of the event loop: nodejs_eventloop_lag_*.
@@ -100,6 +106,11 @@ export class Metrics {
       "Bytes that a switch has yet to read.",
       (dp) => dp.queuedBytes ?? 0,
     );
+    perSwitch(
+      "sluice_controller_pending_requests",
+      "Requests that wait for the switch's answer.",
+      (dp) => dp.pendingRequests ?? 0,
+    );
     totalPerSwitch(
       "sluice_controller_messages_received_total",
       "Messages of the switch's connection.",
@@ -146,22 +157,20 @@ export class Metrics {
       () => topology()?.hosts().length ?? 0,
     );
     total("sluice_controller_events_total", "Events written down.", () => log.last);
-    value("sluice_controller_event_readers", "WebSockets that read events.", () => stream.readers);
+    value("sluice_controller_event_readers", "WebSockets that read events.", () => stream().readers);
     total(
       "sluice_controller_event_gaps_total",
       "Times that a reader was too slow and missed events.",
-      () => stream.gaps,
+      () => stream().gaps,
     );
     total(
       "sluice_controller_event_readers_refused_total",
       "WebSockets refused: too many.",
-      () => stream.refused,
+      () => stream().refused,
     );
 
     if (copies !== undefined) addCopies(copies, registers, total);
 
-    const packetIns = new PerSwitchCount();
-    const flowsRemoved = new PerSwitchCount();
     const counted = (name: string, help: string, counts: PerSwitchCount): void => {
       new Counter({
         name,
@@ -174,20 +183,40 @@ export class Metrics {
         },
       });
     };
-    counted("sluice_controller_packet_ins_total", "Packets that switches sent to the controller.", packetIns);
-    counted("sluice_controller_flows_removed_total", "Flows that switches said are gone.", flowsRemoved);
-    const errors = new Counter({
+    counted(
+      "sluice_controller_packet_ins_total",
+      "Packets that switches sent to the controller.",
+      counts.packetIns,
+    );
+    counted(
+      "sluice_controller_flows_removed_total",
+      "Flows that switches said are gone.",
+      counts.flowsRemoved,
+    );
+    new Counter({
       name: "sluice_controller_errors_total",
       help: "Errors that switches sent for messages that nobody waited for.",
       registers,
       labelNames: ["dpid", "type"],
+      collect() {
+        this.reset();
+        for (const [type, { byId }] of counts.errors)
+          for (const [dpid, { count }] of byId) this.inc({ dpid, type }, count);
+      },
     });
-    watchers?.on("packet_in", packetIns.add);
-    watchers?.on("flow_removed", flowsRemoved.add);
-    watchers?.on("error", (dp, { error_type }) => errors.inc({ dpid: dp.id, type: String(error_type) }));
+    new Counter({
+      name: "sluice_controller_app_failures_total",
+      help: "Handlers of an app that threw or rejected.",
+      registers,
+      labelNames: ["app"],
+      collect() {
+        this.reset();
+        for (const [app, count] of failures ?? []) this.inc({ app }, count);
+      },
+    });
 
     this.#requests = new Histogram({
-      name: "sluice_controller_request_seconds",
+      name: "sluice_controller_http_request_duration_seconds",
       help: "From a REST request to its answer; a write is answered when the switch has confirmed it.",
       registers,
       labelNames: ["method", "route", "status"],
@@ -200,9 +229,39 @@ export class Metrics {
     this.#requests.observe({ method, route, status: String(status) }, seconds);
   }
 
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  async text(): Promise<string> {
+    const text = await this.#registry.metrics();
+    if (this.#timings === undefined) return text;
+    const { requests, packetIns } = this.#timings;
+    return `${text}\n${histogram(
+      "sluice_controller_openflow_request_duration_seconds",
+      "From a request to a switch to its outcome, by the kind of message; one without a reply waits for a barrier.",
+      "kind",
+      requests,
+    )}${histogram(
+      "sluice_controller_packet_in_duration_seconds",
+      "What an app takes for a packet-in, until its answer is there.",
+      "app",
+      packetIns,
+    )}`;
   }
+}
+
+const escaped = (text: string): string => text.replace(/[\\"\n]/g, (c) => (c === "\n" ? "\\n" : `\\${c}`));
+
+/** A histogram that is counted elsewhere, in the text format. */
+function histogram(name: string, help: string, label: string, all: ReadonlyMap<string, Durations>): string {
+  const lines = [`# HELP ${name} ${help}`, `# TYPE ${name} histogram`];
+  for (const [value, { counts, sumSeconds }] of all) {
+    const own = `${label}="${escaped(value)}"`;
+    let sum = 0;
+    counts.forEach((count, i) => {
+      sum += count;
+      lines.push(`${name}_bucket{${own},le="${BOUNDS[i] ?? "+Inf"}"} ${sum}`);
+    });
+    lines.push(`${name}_sum{${own}} ${sumSeconds}`, `${name}_count{${own}} ${sum}`);
+  }
+  return `${lines.join("\n")}\n`;
 }
 
 /** The copies of tables that the controller keeps, and how they were found when they were checked. */
@@ -249,28 +308,6 @@ function addCopies(
     () => copies.counters.lost,
   );
 }
-
-/** Counts by switch what comes with every packet: one look-up, where a label of prom-client costs ten times that. */
-class PerSwitchCount {
-  readonly byId = new Map<string, { count: number }>();
-  readonly #bySwitch = new WeakMap<Switch, { count: number }>();
-
-  readonly add = (dp: Switch): void => {
-    const known = this.#bySwitch.get(dp);
-    if (known !== undefined) known.count++;
-    else this.#first(dp);
-  };
-
-  /** A switch that connects anew goes on counting; those seen longest ago are forgotten. */
-  #first(dp: Switch): void {
-    const entry = this.byId.get(dp.id) ?? { count: 0 };
-    entry.count++;
-    this.byId.set(dp.id, entry);
-    this.#bySwitch.set(dp, entry);
-    if (this.byId.size > MAX_SWITCHES) this.byId.delete(this.byId.keys().next().value!);
-  }
-}
-const MAX_SWITCHES = 16_384;
 
 /** The numbers of flows, as switches last told them. */
 class FlowCounts {

@@ -38,6 +38,19 @@ export interface RestApp extends App {
 const isRestApp = (app: App): app is RestApp => "routes" in app;
 export const routesOf = (app: App): readonly Route[] => (isRestApp(app) ? app.routes : []);
 
+const METHODS: ReadonlySet<unknown> = new Set(["GET", "POST", "PUT", "DELETE"]);
+
+/** What is wrong with a route of an app, which TypeScript may not have seen; undefined when nothing is. */
+export function checkRoute(route: Partial<Route> | undefined): string | undefined {
+  const { method, path, handle } = route ?? {};
+  if (typeof path !== "string" || !/^\/\S*$/.test(path))
+    return `its path is ${JSON.stringify(path)}, not "/…"`;
+  if (!METHODS.has(method))
+    return `${path}: its method is ${JSON.stringify(method)}, not one of ${[...METHODS].join(", ")}`;
+  if (typeof handle !== "function") return `${method} ${path}: handle is no function`;
+  return undefined;
+}
+
 /** The switches that are up. */
 export type Switches = ReadonlyMap<bigint, Switch>;
 

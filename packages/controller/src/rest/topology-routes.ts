@@ -5,12 +5,11 @@ import type {
   TopologyPort,
   TopologySwitch,
 } from "../apps/topology/index.js";
+import { dpidText } from "./dpid.js";
 import { badField } from "./problem.js";
 import type { JsonSchema, Route, RouteRequest } from "./route.js";
 
 /** The topology in the JSON of Ryu's rest_topology: numbers as hexadecimal text of fixed width. */
-
-export const dpidText = (dpid: bigint): string => dpid.toString(16).padStart(16, "0");
 
 export const showPort = ({ dpid, port_no, hw_addr, name }: Omit<TopologyPort, "isUp">): object => ({
   dpid: dpidText(dpid),

@@ -19,11 +19,11 @@ import {
   type SwitchTables,
   tracePath,
 } from "../tables/index.js";
+import { dpidText, readDpid } from "./dpid.js";
 import { PORT } from "./ofctl/names.js";
 import { readReserved, showReserved } from "./ofctl/read.js";
 import { badField, Problem } from "./problem.js";
 import type { JsonSchema, Route, RouteRequest, Switches } from "./route.js";
-import { dpidText } from "./topology-routes.js";
 
 /** `/v1/trace`: where a packet goes, through the tables that the switches have right now: from the controller's copies,
  *  after the switches on the way have confirmed what was sent and counted their flows, and told of the flows that take the
@@ -260,9 +260,8 @@ export function traceRoutes(
       },
       answer,
       handle: async (request) => {
-        const { dpid = "" } = request.query;
-        if (!/^[0-9a-f]{16}$/i.test(dpid)) throw badField("dpid", "is not 16 hexadecimal digits");
-        const at = BigInt(`0x${dpid}`);
+        const at = readDpid(request.query.dpid);
+        const dpid = dpidText(at);
         const dp = switches.get(at);
         if (dp === undefined) throw new Problem(404, `no switch ${dpid} is connected`, { field: "dpid" });
         const in_port = readReserved(request.query.in_port, "in_port", PORT);

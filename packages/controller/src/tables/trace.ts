@@ -81,7 +81,12 @@ export function tracePacketOut(
 }
 
 /** A flow in ovs-ofctl's syntax. */
-export const describeFlow = ({ table_id, priority, match, instructions }: ModelFlow): string =>
+export const describeFlow = ({
+  table_id,
+  priority,
+  match,
+  instructions,
+}: Pick<ModelFlow, "table_id" | "priority" | "match" | "instructions">): string =>
   `table=${table_id},${formatPriorityAndMatch(priority, match)} actions=${formatInstructions(instructions)}`;
 
 /** Where in the pipeline an action is carried out. */

@@ -3,6 +3,7 @@ export {
   type Monitor,
   type MonitorApp,
   type MonitorCounters,
+  type MonitorEvents,
   type MonitoredFlow,
   type MonitoredPort,
   type MonitorOptions,
@@ -10,4 +11,5 @@ export {
   monitorApp,
   PORT_COUNTERS,
 } from "./monitor.js";
+export { showPort } from "./routes.js";
 export { RateSeries, type Sample } from "./series.js";

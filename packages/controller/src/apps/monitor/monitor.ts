@@ -1,5 +1,6 @@
 import { type FlowStats, formatPriorityAndMatch, OFPG, OFPP, type PortStats } from "@sluice/openflow-codec";
 import { type Clock, type Log, nullLog, realClock, type Timer } from "@sluice/runtime";
+import { EventEmitter } from "eventemitter3";
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import type { Route } from "../../rest/route.js";
@@ -77,6 +78,12 @@ export interface Monitor {
   ports(dpid?: bigint): MonitoredPort[];
   /** The busiest first, by bytes a second. */
   flows(dpid?: bigint): MonitoredFlow[];
+  readonly events: EventEmitter<MonitorEvents>;
+}
+
+export interface MonitorEvents {
+  /** The ports of a switch were read. */
+  ports_read(dpid: bigint): void;
 }
 
 export interface MonitorApp extends App {
@@ -121,6 +128,7 @@ export function monitor(options: MonitorOptions = {}): MonitorApp {
       );
       if (print) printPort(log, dp, port);
     }
+    model.events.emit("ports_read", dp.dpid);
   };
 
   const readFlows = async (site: Site): Promise<void> => {
@@ -187,6 +195,7 @@ export function monitor(options: MonitorOptions = {}): MonitorApp {
   };
   const model: Monitor = {
     counters,
+    events: new EventEmitter(),
     ports: (dpid) => all("ports", dpid).sort((a, b) => a.port_no - b.port_no),
     flows: (dpid) => all("flows", dpid).sort((a, b) => bytesOf(b) - bytesOf(a)),
   };

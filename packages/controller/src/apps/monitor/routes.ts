@@ -1,4 +1,5 @@
-import { badField, Problem } from "../../rest/problem.js";
+import { dpidText, readDpid } from "../../rest/dpid.js";
+import { Problem } from "../../rest/problem.js";
 import type { JsonSchema, Route } from "../../rest/route.js";
 import {
   FLOW_COUNTERS,
@@ -20,9 +21,7 @@ const ratesOf = (names: readonly string[], sample: Sample | undefined): object =
 const totalsOf = (names: readonly string[], counters: readonly bigint[]): object =>
   Object.fromEntries(names.map((name, i) => [name, counters[i]]).filter(([, count]) => count !== undefined));
 
-const dpidText = (dpid: bigint): string => dpid.toString(16).padStart(16, "0");
-
-const showPort = ({ dpid, port_no, name, series }: MonitoredPort): object => ({
+export const showPort = ({ dpid, port_no, name, series }: MonitoredPort): object => ({
   dpid: dpidText(dpid),
   port_no,
   name,
@@ -40,12 +39,6 @@ const showFlow = ({ dpid, table_id, cookie, text, series }: MonitoredFlow): obje
 
 const objects: JsonSchema = { type: "array", items: { type: "object" } };
 
-function dpidOf(text: string | undefined): bigint {
-  if (text === undefined || !/^[0-9a-f]{1,16}$/i.test(text))
-    throw badField("dpid", "is not up to 16 hexadecimal digits");
-  return BigInt(`0x${text}`);
-}
-
 /** What the app tells over REST. */
 export const monitorRoutes = (monitor: Monitor): Route[] => [
   {
@@ -62,7 +55,7 @@ export const monitorRoutes = (monitor: Monitor): Route[] => [
     tag: "monitor",
     summary: "Counters of the ports of a switch, and their rates as last read",
     answer: objects,
-    handle: ({ params }) => monitor.ports(dpidOf(params.dpid)).map(showPort),
+    handle: ({ params }) => monitor.ports(readDpid(params.dpid)).map(showPort),
   },
   {
     method: "GET",
@@ -72,7 +65,7 @@ export const monitorRoutes = (monitor: Monitor): Route[] => [
     answer: objects,
     handle: ({ params }) => {
       const port = monitor
-        .ports(dpidOf(params.dpid))
+        .ports(readDpid(params.dpid))
         .find(({ port_no, name }) => String(port_no) === params.port_no || name === params.port_no);
       if (port === undefined)
         throw new Problem(404, `there is no port ${params.port_no} at switch ${params.dpid}`, {
@@ -87,6 +80,6 @@ export const monitorRoutes = (monitor: Monitor): Route[] => [
     tag: "monitor",
     summary: "Counters and rates of the flows of a switch, the busiest first",
     answer: objects,
-    handle: ({ params }) => monitor.flows(dpidOf(params.dpid)).map(showFlow),
+    handle: ({ params }) => monitor.flows(readDpid(params.dpid)).map(showFlow),
   },
 ];

@@ -1,58 +1,79 @@
 import { VirtualClock } from "@sluice/runtime";
-import { describe, expect, test } from "vitest";
-import { EVENT_TYPES, EventLog, type EventType } from "./event-log.js";
+import { expect, test } from "vitest";
+import { EventLog, type EventType, type History, historyOf } from "./event-log.js";
 
-const ALL = new Set(Object.keys(EVENT_TYPES) as EventType[]);
-const only = (...types: EventType[]): ReadonlySet<EventType> => new Set(types);
-const logOf = (history = 4, packetHistory = 2): EventLog =>
-  new EventLog({ clock: new VirtualClock(Date.UTC(2026, 0, 1)), history, packetHistory });
+const DP = "0000000000000001";
 
-/** The sequence numbers that a reader at `since` gets. */
-function read(log: EventLog, since: number, types: ReadonlySet<EventType> = ALL): number[] {
-  const seen: number[] = [];
-  for (let event = log.after(since, types); event; event = log.after(event.seq, types)) seen.push(event.seq);
-  return seen;
+function start() {
+  const log = new EventLog({ clock: new VirtualClock(Date.UTC(2026, 0, 2)) });
+  const add = (type: EventType, detail: object = {}): void =>
+    log.add({ type, dpids: [DP], detail: () => detail });
+  /** What is there of some types after a number. */
+  const read = (seq: number, ...types: EventType[]): number[] => {
+    const histories = new Set<History>(types.map(historyOf));
+    const found: number[] = [];
+    for (let at = seq; ; ) {
+      const event = log.after(at, histories, ({ type }) => types.includes(type));
+      if (event === undefined) return found;
+      at = event.seq;
+      found.push(at);
+    }
+  };
+  return { log, add, read };
 }
 
-describe("the log of events", () => {
-  test("numbers them, with the time and their type in JSON", () => {
-    const log = logOf();
-    log.add("link_add", { src: 1n });
-    expect(log.after(0, ALL)?.text).toBe(
-      '{"seq":1,"time":"2026-01-01T00:00:00.000Z","type":"link_add","src":1}',
-    );
-    expect([log.last, log.after(1, ALL)]).toEqual([1, undefined]);
-  });
+test("events are found by number, whatever history they are in, in their order", () => {
+  const { log, add, read } = start();
+  add("link_add");
+  add("packet_in");
+  add("flow_add");
+  add("link_add");
+  add("switch_enter");
+  expect(log.last).toBe(5);
+  expect(read(0, "link_add", "packet_in", "flow_add")).toEqual([1, 2, 3, 4]);
+  expect(read(2, "link_add")).toEqual([4]);
+  expect(read(5, "link_add", "packet_in")).toEqual([]);
+});
 
-  test("keeps the last, and tells up to where some are lost", () => {
-    const log = logOf();
-    for (let i = 0; i < 6; i++) log.add("port_add", {});
-    expect(read(log, 0)).toEqual([3, 4, 5, 6]);
-    expect(read(log, 4)).toEqual([5, 6]);
-    expect(log.lostUpTo(ALL)).toBe(2);
-  });
+test("many events of one kind push out no others, and what is lost is told of that kind alone", () => {
+  const { log, add, read } = start();
+  add("link_add");
+  for (let i = 0; i < 5000; i++) add("flow_add");
+  expect(read(0, "link_add")).toEqual([1]);
+  expect([log.lostUpTo("other"), log.lostUpTo("flow")]).toEqual([0, 905]);
+  expect(read(0, "flow_add")[0]).toBe(906);
+});
 
-  test("keeps packets apart, so that many of them push out nothing else, and gives both in their order", () => {
-    const log = logOf();
-    log.add("link_add", {});
-    for (let i = 0; i < 5; i++) log.add("packet_in", {});
-    log.add("link_delete", {});
-    expect(read(log, 0)).toEqual([1, 5, 6, 7]);
-    expect(read(log, 0, only("link_add", "link_delete"))).toEqual([1, 7]);
-    expect(log.lostUpTo(only("link_add"))).toBe(0);
-    expect(log.lostUpTo(only("packet_in"))).toBe(4);
-  });
+test("a history that was not kept up has a gap up to where it goes on", () => {
+  const { log, add } = start();
+  add("link_add");
+  add("link_delete");
+  log.resume("packet");
+  add("packet_in");
+  expect([log.lostUpTo("packet"), log.lostUpTo("other")]).toEqual([2, 0]);
+});
 
-  test("calls its readers once for what one turn brings", async () => {
-    const log = logOf();
-    let calls = 0;
-    const end = log.follow(() => calls++);
-    for (let i = 0; i < 3; i++) log.add("host_add", {});
-    await new Promise(process.nextTick);
-    expect(calls).toBe(1);
-    end();
-    log.add("host_add", {});
-    await new Promise(process.nextTick);
-    expect(calls).toBe(1);
+test("an event is made into text when it is read, once, and readers are called once a turn", async () => {
+  const { log, add } = start();
+  let calls = 0;
+  const end = log.follow(() => calls++);
+  let made = 0;
+  log.add({
+    ...{ type: "host_add", dpids: [DP] },
+    detail: () => {
+      made++;
+      return { mac: "02:00:00:00:00:01" };
+    },
   });
+  add("link_add");
+  expect(made).toBe(0);
+  await new Promise(setImmediate);
+  expect(calls).toBe(1);
+  end();
+  const event = log.after(0, ["other"], () => true)!;
+  const expected = '{"seq":1,"time":"2026-01-02T00:00:00.000Z","type":"host_add","mac":"02:00:00:00:00:01"}';
+  expect([event.text, event.text, made]).toEqual([expected, expected, 1]);
+  add("link_add");
+  await new Promise(setImmediate);
+  expect(calls).toBe(1);
 });

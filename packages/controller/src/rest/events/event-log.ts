@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import type { Clock } from "@sluice/runtime";
 import { formatJson } from "../json.js";
 
-/** What can happen, and what the event then says beside `seq`, `time` and `type`. */
+/** What can happen, and what the event then says beside `seq`, `time` and `type`. Ports are numbers, or names where they are
+ *  reserved; dpids 16 hexadecimal digits. */
 export const EVENT_TYPES = {
   switch_enter: "A switch connected: dpid, ports",
   switch_leave: "A switch is gone: dpid, why",
@@ -14,23 +15,47 @@ export const EVENT_TYPES = {
   host_add: "A host was seen: mac, ipv4, ipv6, port",
   host_move: "A host is at another port: mac, ipv4, ipv6, port, from",
   host_delete: "A host is gone",
-  flow_mod:
-    "A flow was changed through this interface, confirmed by the switch: dpid, command, table_id, priority, …",
+  flow_add:
+    "A switch has a new flow, whoever made it: dpid, table_id, priority, cookie, idle_timeout, hard_timeout, match, actions, flow (as ovs-ofctl writes it)",
+  flow_modify: "A flow does something else now",
+  flow_delete: "A flow is gone; where the switch tells, also reason",
   flow_removed:
-    "A flow ran out or was deleted, where it asked to be told of: dpid, table_id, priority, reason, match, …",
+    "A flow ran out or was deleted, where it asked to be told of: dpid, table_id, priority, reason, match, counters, …",
   packet_in:
     "A packet came to the controller: dpid, in_port, reason, table_id, cookie, total_len, data (hex)",
+  port_rates: "The monitor app read a switch's ports: dpid, ports (port_no, name, counters, rates a second)",
 } as const;
 export type EventType = keyof typeof EVENT_TYPES;
 export const isEventType = (name: string): name is EventType => Object.hasOwn(EVENT_TYPES, name);
+export const ALL_TYPES = Object.keys(EVENT_TYPES) as EventType[];
 
-export interface LoggedEvent {
-  readonly seq: number;
+/** Events that may be many have a history of their own, so that they push out no others: for each, how many are kept. */
+const HISTORIES = { other: 4096, flow: 4096, removed: 1024, packet: 1024, rates: 1024 } as const;
+export type History = keyof typeof HISTORIES;
+const HISTORY_OF: Partial<Record<EventType, History>> = {
+  ...{ flow_add: "flow", flow_modify: "flow", flow_delete: "flow" },
+  ...{ flow_removed: "removed", packet_in: "packet", port_rates: "rates" },
+};
+export const historyOf = (type: EventType): History => HISTORY_OF[type] ?? "other";
+
+/** What happened. */
+export interface Happening {
   readonly type: EventType;
-  readonly detail: object;
+  /** The switches that it is about. */
+  readonly dpids: readonly string[];
+  /** Made when somebody reads it. */
+  readonly detail: () => object;
+  /** The same as Ryu's clients read it, where they do. */
+  readonly ryu?: () => object;
+}
+
+export interface LoggedEvent extends Happening {
+  readonly seq: number;
   /** As JSON, made once for all who read it. */
   readonly text: string;
 }
+
+export type IsMeant = (event: LoggedEvent) => boolean;
 
 /** The last `size` events of some types. */
 class Ring {
@@ -46,12 +71,12 @@ class Ring {
 
   add(event: LoggedEvent): void {
     const at = this.#added++ % this.#size;
-    this.lostUpTo = this.#events[at]?.seq ?? 0;
+    this.lostUpTo = Math.max(this.lostUpTo, this.#events[at]?.seq ?? 0);
     this.#events[at] = event;
   }
 
   /** The first event with a sequence number above `seq`. */
-  after(seq: number, isMeant: (type: EventType) => boolean): LoggedEvent | undefined {
+  after(seq: number, isMeant: IsMeant): LoggedEvent | undefined {
     const first = Math.max(0, this.#added - this.#size);
     let [low, high] = [first, this.#added];
     while (low < high) {
@@ -59,7 +84,7 @@ class Ring {
       if (this.#at(middle).seq > seq) high = middle;
       else low = middle + 1;
     }
-    while (low < this.#added && !isMeant(this.#at(low).type)) low++;
+    while (low < this.#added && !isMeant(this.#at(low))) low++;
     return low < this.#added ? this.#at(low) : undefined;
   }
 
@@ -70,10 +95,6 @@ class Ring {
 
 export interface EventLogOptions {
   readonly clock: Clock;
-  /** Events kept. 4096 unless given. */
-  readonly history?: number;
-  /** Packet-ins kept; apart, since there may be many. 1024 unless given. */
-  readonly packetHistory?: number;
 }
 
 /** What happened last, numbered, so that a reader who was away can go on where it stopped. */
@@ -81,16 +102,15 @@ export class EventLog {
   /** Numbers of one log mean nothing in another: after a restart it has another id. */
   readonly id = randomBytes(8).toString("hex");
   readonly #clock: Clock;
-  readonly #events: Ring;
-  readonly #packets: Ring;
+  readonly #rings = Object.fromEntries(
+    Object.entries(HISTORIES).map(([name, size]) => [name, new Ring(size)]),
+  ) as Record<History, Ring>;
   readonly #readers = new Set<() => void>();
   #last = 0;
   #isScheduled = false;
 
-  constructor({ clock, history = 4096, packetHistory = 1024 }: EventLogOptions) {
+  constructor({ clock }: EventLogOptions) {
     this.#clock = clock;
-    this.#events = new Ring(history);
-    this.#packets = new Ring(packetHistory);
   }
 
   /** The sequence number of the newest event; 0 before the first. */
@@ -98,17 +118,16 @@ export class EventLog {
     return this.#last;
   }
 
-  add(type: EventType, detail: object): void {
+  add(happening: Happening): void {
     const seq = ++this.#last;
-    const time = new Date(this.#clock.wallNow()).toISOString();
+    const time = this.#clock.wallNow();
     let text: string | undefined;
-    const ring = type === "packet_in" ? this.#packets : this.#events;
-    ring.add({
+    this.#rings[historyOf(happening.type)].add({
+      ...happening,
       seq,
-      type,
-      detail,
       get text() {
-        text ??= formatJson({ seq, time, type, ...detail });
+        const { type, detail } = happening;
+        text ??= formatJson({ seq, time: new Date(time).toISOString(), type, ...detail() });
         return text;
       },
     });
@@ -120,16 +139,24 @@ export class EventLog {
     });
   }
 
-  /** The first event after `seq` of the types meant. */
-  after(seq: number, types: ReadonlySet<EventType>): LoggedEvent | undefined {
-    const isMeant = (type: EventType): boolean => types.has(type);
-    const [a, b] = [this.#events.after(seq, isMeant), this.#packets.after(seq, isMeant)];
-    return a === undefined || (b !== undefined && b.seq < a.seq) ? b : a;
+  /** The first event after `seq` that is meant, of some histories. */
+  after(seq: number, histories: Iterable<History>, isMeant: IsMeant): LoggedEvent | undefined {
+    let first: LoggedEvent | undefined;
+    for (const history of histories) {
+      const found = this.#rings[history].after(seq, isMeant);
+      if (found !== undefined && (first === undefined || found.seq < first.seq)) first = found;
+    }
+    return first;
   }
 
-  /** Up to which number events of the types meant may be missing; 0 when none are. */
-  lostUpTo(types: ReadonlySet<EventType>): number {
-    return Math.max(this.#events.lostUpTo, types.has("packet_in") ? this.#packets.lostUpTo : 0);
+  /** Up to which number events of a history may be missing; 0 when none are. */
+  lostUpTo(history: History): number {
+    return this.#rings[history].lostUpTo;
+  }
+
+  /** A history that was not kept up goes on from here. */
+  resume(history: History): void {
+    this.#rings[history].lostUpTo = this.#last;
   }
 
   /** Has `read` called whenever there is something new. Gives what ends that. */

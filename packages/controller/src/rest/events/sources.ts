@@ -3,8 +3,10 @@ import { toHex } from "@sluice/wire";
 import type { EventEmitter } from "eventemitter3";
 import type { Topology, TopologyEvents } from "../../apps/topology/index.js";
 import type { ControllerEvents } from "../../framework/dispatch.js";
+import { dpidText } from "../dpid.js";
+import { hostOf, linkOf, portOf, portRef } from "../network-json.js";
 import { showMatch } from "../ofctl/match.js";
-import { dpidText, showHost, showLink, showPort } from "../topology-routes.js";
+import { showHost, showLink, showPort } from "../topology-routes.js";
 import type { EventLog, EventType } from "./event-log.js";
 
 type Watchers = EventEmitter<ControllerEvents>;
@@ -17,34 +19,64 @@ const PORT_EVENTS: Readonly<Record<string | number, EventType>> = {
   OFPPR_DELETE: "port_delete",
 };
 
-const portOf = (dpid: bigint, { port_no, hw_addr, name, config, state }: Port): object => ({
-  ...showPort({ dpid, port_no, hw_addr, name }),
-  config,
-  state,
-});
+const ryusPort = (dpid: bigint, { port_no, hw_addr, name }: Port): object =>
+  showPort({ dpid, port_no, hw_addr, name });
 
-/** Writes down what happens at the switches, except their packets. Gives what ends that. */
+/** Writes down what happens at the switches, except their flows and packets. Gives what ends that. */
 export function recordEvents(watchers: Watchers, topology: Topology | undefined, log: EventLog): () => void {
   const switchEvents: Partial<ControllerEvents> = {
-    datapath_up: (dp) =>
-      log.add("switch_enter", {
-        dpid: dpidText(dp.dpid),
-        ports: [...dp.ports.values()].map((port) => portOf(dp.dpid, port)),
-      }),
-    datapath_down: (dp, why) => log.add("switch_leave", { dpid: dpidText(dp.dpid), why }),
-    port_status: (dp, { reason, desc }) => {
-      const type = PORT_EVENTS[reason];
-      if (type !== undefined) log.add(type, portOf(dp.dpid, desc));
+    datapath_up: (dp) => {
+      const [dpid, ports] = [dpidText(dp.dpid), [...dp.ports.values()]];
+      log.add({
+        ...{ type: "switch_enter", dpids: [dpid] },
+        detail: () => ({ dpid, ports: ports.map(portOf) }),
+        ryu: () => ({ dpid, ports: ports.map((port) => ryusPort(dp.dpid, port)) }),
+      });
     },
-    flow_removed: (dp, { type: _, xid: __, match, ...flow }) =>
-      log.add("flow_removed", { dpid: dpidText(dp.dpid), ...flow, match: showMatch(match) }),
+    datapath_down: (dp, why) => {
+      const dpid = dpidText(dp.dpid);
+      log.add({
+        ...{ type: "switch_leave", dpids: [dpid] },
+        detail: () => ({ dpid, why }),
+        ryu: () => ({ dpid, ports: [] }),
+      });
+    },
+    port_status: (dp, { reason, desc }) => {
+      const [type, dpid] = [PORT_EVENTS[reason], dpidText(dp.dpid)];
+      if (type !== undefined) log.add({ type, dpids: [dpid], detail: () => ({ dpid, ...portOf(desc) }) });
+    },
+    flow_removed: (dp, { type: _, xid: __, match, ...flow }) => {
+      const dpid = dpidText(dp.dpid);
+      log.add({
+        ...{ type: "flow_removed", dpids: [dpid] },
+        detail: () => ({ dpid, ...flow, match: showMatch(match) }),
+      });
+    },
   };
+  const link =
+    (type: "link_add" | "link_delete"): TopologyEvents["link_add"] =>
+    (one) =>
+      log.add({
+        ...{ type, dpids: [dpidText(one.src.dpid), dpidText(one.dst.dpid)] },
+        detail: () => linkOf(one),
+        ryu: () => showLink(one),
+      });
+  const host =
+    (type: "host_add" | "host_move" | "host_delete"): TopologyEvents["host_move"] =>
+    (one, from) => {
+      const [its, before] = [hostOf(one), from === undefined ? {} : { from: portRef(from) }];
+      log.add({
+        ...{ type, dpids: [one.port, from].flatMap((port) => (port ? [dpidText(port.dpid)] : [])) },
+        detail: () => ({ ...its, ...before }),
+        ryu: () => showHost(one),
+      });
+    };
   const topologyEvents: Partial<TopologyEvents> = {
-    link_add: (link) => log.add("link_add", showLink(link)),
-    link_delete: (link) => log.add("link_delete", showLink(link)),
-    host_add: (host) => log.add("host_add", showHost(host)),
-    host_move: (host, from) => log.add("host_move", { ...showHost(host), from: showPort(from) }),
-    host_delete: (host) => log.add("host_delete", showHost(host)),
+    link_add: link("link_add"),
+    link_delete: link("link_delete"),
+    host_add: host("host_add") as TopologyEvents["host_add"],
+    host_move: host("host_move"),
+    host_delete: host("host_delete") as TopologyEvents["host_delete"],
   };
   const ends = [listen(watchers, switchEvents)];
   if (topology !== undefined) ends.push(listen(topology.events, topologyEvents));
@@ -56,19 +88,19 @@ export function recordEvents(watchers: Watchers, topology: Topology | undefined,
 /** Writes down packet-ins, which costs something for each: only while somebody reads them. */
 export const recordPacketIns = (watchers: Watchers, log: EventLog): (() => void) =>
   listen(watchers, {
-    packet_in: (dp, { match, reason, table_id, cookie, total_len, data }) =>
-      log.add("packet_in", {
-        dpid: dpidText(dp.dpid),
-        in_port: match.in_port,
-        reason,
-        table_id,
-        cookie,
-        total_len,
-        data: toHex(data.subarray(0, MAX_DATA)),
-      }),
+    packet_in: (dp, { match, reason, table_id, cookie, total_len, data }) => {
+      const dpid = dpidText(dp.dpid);
+      // The message's bytes are those of all that came with it: not to be kept.
+      const told = toHex(data.subarray(0, MAX_DATA));
+      const { in_port } = match;
+      log.add({
+        ...{ type: "packet_in", dpids: [dpid] },
+        detail: () => ({ dpid, in_port, reason, table_id, cookie, total_len, data: told }),
+      });
+    },
   } satisfies Partial<ControllerEvents>);
 
-function listen<E extends object>(emitter: EventEmitter<E>, handlers: Partial<E>): () => void {
+export function listen<E extends object>(emitter: EventEmitter<E>, handlers: Partial<E>): () => void {
   const untyped = emitter as unknown as EventEmitter;
   const entries = Object.entries(handlers) as [string, (...args: unknown[]) => void][];
   for (const [name, handle] of entries) untyped.on(name, handle);

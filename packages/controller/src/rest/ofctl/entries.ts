@@ -1,6 +1,5 @@
 import {
   type BucketInit,
-  type Match,
   type MessageInitOf,
   type MeterBandInit,
   OFP_NO_BUFFER,
@@ -11,12 +10,10 @@ import {
   type OfMessageInit,
 } from "@sluice/openflow-codec";
 import type { Switch } from "../../framework/app.js";
-import type { EventLog } from "../events/event-log.js";
 import { badField, Problem } from "../problem.js";
 import { type JsonSchema, type Route, type Switches, switchOf } from "../route.js";
-import { dpidText } from "../topology-routes.js";
 import { readActions, readInstructions } from "./actions.js";
-import { readMatch, showMatch } from "./match.js";
+import { readMatch } from "./match.js";
 import { GROUP, GROUP_TYPES, METER, PORT, TABLE } from "./names.js";
 import { type Body, readBig, readData, readInt, readList, readName, readReserved } from "./read.js";
 import * as schemas from "./schemas.js";
@@ -168,16 +165,8 @@ const WRITES: Readonly<Record<string, Row>> = {
   "experimenter/{dpid}": ["Sends an experimenter message", experimenter, schemas.experimenter],
 };
 
-/** Carries out a write, and writes down what became of the flows. */
-async function carryOut(dp: Switch, message: OfMessageInit, log: EventLog): Promise<void> {
-  await dp.request(message);
-  if (message.type !== "OFPT_FLOW_MOD") return;
-  const { type: _, match = {}, instructions: __, buffer_id: ___, ...flow } = message;
-  log.add("flow_mod", { dpid: dpidText(dp.dpid), ...flow, match: showMatch(match as Match) });
-}
-
 /** The routes that change switches. They answer once the switch has carried it out. */
-export function entryRoutes(switches: Switches, log: EventLog): Route[] {
+export function entryRoutes(switches: Switches): Route[] {
   const writing = Object.entries(WRITES).map(
     ([path, [summary, write, body]]): Route => ({
       method: "POST",
@@ -188,7 +177,7 @@ export function entryRoutes(switches: Switches, log: EventLog): Route[] {
       handle: async ({ params, body }) => {
         const given = (body ?? {}) as Body;
         const dp = switchOf(switches, readBig(params.dpid ?? given.dpid, "dpid"));
-        await carryOut(dp, write(given, dp), log);
+        await dp.request(write(given, dp));
       },
     }),
   );
@@ -199,7 +188,7 @@ export function entryRoutes(switches: Switches, log: EventLog): Route[] {
     summary: "Deletes all flows",
     handle: async ({ params }) => {
       const dp = switchOf(switches, readBig(params.dpid, "dpid"));
-      await carryOut(dp, clear({}, dp), log);
+      await dp.request(clear({}, dp));
     },
   };
   return [...writing, clearing];
