@@ -36,6 +36,9 @@ export const hostOf = ({ mac, ipv4, ipv6, port }: TopologyHost): object => ({
   ...{ mac, ipv4, ipv6, port: portRef(port) },
 });
 
+/** 64 bits, of which scripts of pages would lose some. */
+export const cookieText = (cookie: bigint): string => `0x${cookie.toString(16)}`;
+
 /** A flow, of whatever message. */
 export type FlowLike = Pick<
   ModelFlow,
@@ -43,7 +46,7 @@ export type FlowLike = Pick<
 >;
 
 export const flowOf = ({ table_id, priority, cookie, match, instructions, ...flow }: FlowLike): object => ({
-  ...{ table_id, priority, cookie: `0x${cookie.toString(16)}` },
+  ...{ table_id, priority, cookie: cookieText(cookie) },
   ...{ idle_timeout: flow.idle_timeout, hard_timeout: flow.hard_timeout },
   match: showMatch(match as Match),
   actions: showInstructions(instructions as Parameters<typeof showInstructions>[0]),

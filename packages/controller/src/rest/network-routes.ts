@@ -72,6 +72,9 @@ async function detailsOf(dp: Switch & Connected): Promise<object> {
   };
 }
 
+/** What a counter is that the switch does not have (OpenFlow 1.3.5 §7.3.5.6). */
+const NOT_COUNTED = 2n ** 64n - 1n;
+
 async function portsOf(dp: Switch): Promise<object[]> {
   const { entries } = await multipart(dp, { type: "OFPMP_PORT_STATS", port_no: OFPP.ANY });
   const stats = new Map(entries.map((one) => [one.port_no, one]));
@@ -79,7 +82,8 @@ async function portsOf(dp: Switch): Promise<object[]> {
     .sort((a, b) => a.port_no - b.port_no)
     .map((port) => {
       const { port_no: _, ...counters } = stats.get(port.port_no) ?? { port_no: 0 };
-      return { ...portOf(port), counters };
+      const known = Object.entries(counters).filter(([, count]) => count !== NOT_COUNTED);
+      return { ...portOf(port), counters: Object.fromEntries(known) };
     });
 }
 

@@ -4,7 +4,7 @@ import type { EventEmitter } from "eventemitter3";
 import type { Topology, TopologyEvents } from "../../apps/topology/index.js";
 import type { ControllerEvents } from "../../framework/dispatch.js";
 import { dpidText } from "../dpid.js";
-import { hostOf, linkOf, portOf, portRef } from "../network-json.js";
+import { cookieText, hostOf, linkOf, portNo, portOf, portRef } from "../network-json.js";
 import { showMatch } from "../ofctl/match.js";
 import { showHost, showLink, showPort } from "../topology-routes.js";
 import type { EventLog, EventType } from "./event-log.js";
@@ -45,11 +45,11 @@ export function recordEvents(watchers: Watchers, topology: Topology | undefined,
       const [type, dpid] = [PORT_EVENTS[reason], dpidText(dp.dpid)];
       if (type !== undefined) log.add({ type, dpids: [dpid], detail: () => ({ dpid, ...portOf(desc) }) });
     },
-    flow_removed: (dp, { type: _, xid: __, match, ...flow }) => {
+    flow_removed: (dp, { type: _, xid: __, match, cookie, ...flow }) => {
       const dpid = dpidText(dp.dpid);
       log.add({
         ...{ type: "flow_removed", dpids: [dpid] },
-        detail: () => ({ dpid, ...flow, match: showMatch(match) }),
+        detail: () => ({ dpid, ...flow, cookie: cookieText(cookie), match: showMatch(match) }),
       });
     },
   };
@@ -95,7 +95,10 @@ export const recordPacketIns = (watchers: Watchers, log: EventLog): (() => void)
       const { in_port } = match;
       log.add({
         ...{ type: "packet_in", dpids: [dpid] },
-        detail: () => ({ dpid, in_port, reason, table_id, cookie, total_len, data: told }),
+        detail: () => ({
+          ...{ dpid, in_port: in_port === undefined ? undefined : portNo(in_port), reason, table_id },
+          ...{ cookie: cookieText(cookie), total_len, data: told },
+        }),
       });
     },
   } satisfies Partial<ControllerEvents>);
