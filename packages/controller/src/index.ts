@@ -17,7 +17,7 @@ export * from "./copy/index.js";
 export * from "./framework/app.js";
 export * from "./framework/controller.js";
 export { Datapath } from "./framework/datapath.js";
-export type { ControllerEvents } from "./framework/dispatch.js";
+export { type ControllerEvents, describe as describeError } from "./framework/dispatch.js";
 export * from "./framework/messages.js";
 export { OfpRequestError, type ReplyTo } from "./framework/requests.js";
 export type { Role } from "./framework/roles.js";

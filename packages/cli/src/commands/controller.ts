@@ -2,6 +2,7 @@ import {
   Controller,
   type ControllerOptions,
   type Datapath,
+  describeError,
   fetchTables,
   Recorder,
   TableCopies,
@@ -61,6 +62,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       rest?.server.setApps(list);
     },
   };
+  // An app's promise that nobody waits for is no reason to let go of the switches.
+  const onRejection = (reason: unknown): void =>
+    log.module("apps").err(`a promise was rejected, and nobody waits for it: ${describeError(reason)}`);
+  process.on("unhandledRejection", onRejection);
   const removePidfile =
     options.pidfile === undefined ? () => {} : daemonPidfile(options, io, "sluice-controller.pid");
   const control = controlServer(controller, apps, owner, log, recorder);
@@ -83,6 +88,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     apps.keepUp(owner);
     await stopRequest().requested;
   } finally {
+    process.off("unhandledRejection", onRejection);
     removePidfile();
     apps.close();
     copies.stop();

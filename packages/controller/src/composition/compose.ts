@@ -1,5 +1,6 @@
-import { type Clock, createLog, type LogRegistry, realClock } from "@sluice/runtime";
+import { type Clock, createLog, type Log, type LogRegistry, realClock } from "@sluice/runtime";
 import type { App } from "../framework/app.js";
+import { describe } from "../framework/dispatch.js";
 import { fetchTables } from "../tables/index.js";
 import type { AppContext, AppDefinition, Settings } from "./definition.js";
 
@@ -46,9 +47,10 @@ export function composeApps(entries: readonly AppEntry[], options: ComposeOption
       continue;
     }
     const uses = new Set<string>();
+    const ownLog = log.module(name);
     const context: AppContext = {
-      clock,
-      log: log.module(name),
+      clock: guardedClock(clock, ownLog),
+      log: ownLog,
       app: <A extends App>(other: string) => {
         const found = composed.get(other)?.app;
         if (found !== undefined) uses.add(other);
@@ -60,10 +62,30 @@ export function composeApps(entries: readonly AppEntry[], options: ComposeOption
       composed.set(name, { definition, settings, app: definition.create(settings, context), uses });
     } catch (error) {
       for (const one of composed.values()) if (!previous.includes(one)) one.app.stop?.();
-      throw new Error(`app ${name}: ${(error as Error).message}`);
+      const what = describe(error);
+      throw new Error(what.startsWith(`${name}: `) ? what : `app ${name}: ${what}`);
     }
   }
   return [...composed.values()];
+}
+
+/** A clock whose callbacks may fail, as handlers of events may: the log tells, and everything else goes on. */
+function guardedClock(clock: Clock, log: Log): Clock {
+  const failed = (error: unknown): void => log.err(`a timer of the app failed: ${describe(error)}`);
+  const guarded = (callback: () => unknown) => (): void => {
+    try {
+      const result = callback();
+      if (result instanceof Promise) result.catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  };
+  return {
+    now: () => clock.now(),
+    wallNow: () => clock.wallNow(),
+    setTimeout: (callback, delayMs) => clock.setTimeout(guarded(callback), delayMs),
+    setInterval: (callback, periodMs) => clock.setInterval(guarded(callback), periodMs),
+  };
 }
 
 /** The list with required apps put in. Pure. */

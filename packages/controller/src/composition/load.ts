@@ -1,7 +1,9 @@
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
+import { register } from "node:module";
+import { basename } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { App } from "../framework/app.js";
-import { checkApp } from "../framework/dispatch.js";
+import { checkApp, describe } from "../framework/dispatch.js";
 import type { AppDefinition } from "./definition.js";
 
 /** What a module of a user's app may export as `default` or as `app`. */
@@ -12,7 +14,15 @@ interface Loaded {
   readonly definition: AppDefinition;
 }
 
-/** Apps from files of the user's. A file is loaded again when it has changed (what it imports is not: Node keeps that);
+/** Node's own, which apps' modules are found and read by; set up with the first of them, since it takes a while. */
+const HOOKS = new URL("../../dist/composition/app-hooks.js", import.meta.url);
+let areHooked = false;
+function hook(): void {
+  if (!areHooked) register(HOOKS);
+  areHooked = true;
+}
+
+/** Apps from files of the user's, in JavaScript or TypeScript. A file is loaded again when it has changed (what it imports is not: Node keeps that);
  *  as long as it has not, `load` gives the same definition. */
 export class AppFiles {
   readonly #loaded = new Map<string, Loaded>();
@@ -22,17 +32,39 @@ export class AppFiles {
     const version = versionOf(path);
     const known = this.#loaded.get(path);
     if (known?.version === version) return known.definition;
+    hook();
     const url = pathToFileURL(path);
     url.searchParams.set("version", version);
     let module: Readonly<Record<string, unknown>>;
     try {
       module = (await import(url.href)) as typeof module;
     } catch (error) {
-      throw new Error(`${path}: ${firstLine(error)}`);
+      throw new Error(`${path}: ${await explainImport(error, path)}`);
     }
     const definition = definitionOf(module, path);
     this.#loaded.set(path, { version, definition });
     return definition;
+  }
+}
+
+/** Why a module cannot be imported, in one line. */
+async function explainImport(error: unknown, path: string): Promise<string> {
+  const text = describe(error);
+  if (!(error instanceof SyntaxError)) return text;
+  if (/does not provide an export/.test(text))
+    return /ts$/.test(path) ? `${text} (a type has to be imported as one: import { type … })` : text;
+  return / \(line \d/.test(text) ? text : `${text}${await placeOfSyntaxError(path)}`;
+}
+
+/** Node tells where only to whom it prints the error to. */
+async function placeOfSyntaxError(path: string): Promise<string> {
+  const { transformSync } = (await import("@swc/wasm-typescript")).default;
+  try {
+    transformSync(readFileSync(path, "utf8"), { mode: "strip-only", module: true });
+    return " (in what it imports)";
+  } catch (error) {
+    const { startLine, startColumn = 0 } = error as Readonly<Record<string, number | undefined>>;
+    return startLine === undefined ? "" : ` (line ${startLine}, column ${startColumn + 1})`;
   }
 }
 
@@ -54,8 +86,9 @@ function definitionOf(module: Readonly<Record<string, unknown>>, path: string): 
     | undefined;
   const settings = { type: "object", additionalProperties: {} } as const;
   if (typeof exported === "function") {
+    const fileName = basename(path).replace(/\.[^.]*$/, "");
     const make = exported as (...args: unknown[]) => App;
-    const name = exported.name === "" || exported.name === "default" ? path : exported.name;
+    const name = exported.name === "" || exported.name === "default" ? fileName : exported.name;
     return {
       name,
       summary: path,

@@ -181,7 +181,7 @@ const stepOf =
 
 function sendAll(dp: Switch, answer: unknown): void {
   if (!Array.isArray(answer))
-    throw new TypeError(`answered with ${kindOf(answer)}, not with a list of messages`);
+    throw new Error(`answered with ${kindOf(answer)}, not with a list of messages`);
   const messages: readonly OfMessageInit[] = answer;
   for (let i = 0; i < messages.length; i++) dp.send(messages[i]!);
 }
@@ -224,7 +224,9 @@ export function describe(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const what = `${error.name === "Error" ? "" : `${error.name}: `}${error.message.split("\n")[0]}`;
   const place = /\(?((?:file:\/\/)?\/[^\s()]+:\d+:\d+)\)?$/m.exec(error.stack ?? "")?.[1];
-  return isAboutCode(error) && place !== undefined ? `${what} (at ${place.replace(/^file:\/\//, "")})` : what;
+  return isAboutCode(error) && place !== undefined
+    ? `${what} (at ${place.replace(/^file:\/\//, "").replace(/\?version=[^:]*/, "")})`
+    : what;
 }
 
 /** A mistake in a program, rather than what the program was told. */
