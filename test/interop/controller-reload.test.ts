@@ -86,3 +86,48 @@ test("with watch, a change is taken up by itself", async () => {
   for (let flow = await nextFlow(); flow[1] !== 7; flow = await nextFlow());
   await daemon!.prints(/apps reloaded: new \S+; kept learning-switch; gone none/);
 });
+
+test("an app in TypeScript, from any directory, brings its route along at a reload", async () => {
+  await start({ apps: ["hub"], rest: "0" });
+  await daemon!.prints(/REST on/);
+  const base = /REST on (http:\/\/[^/]+)/.exec(daemon!.output)![1]!;
+  const ask = async (body: string) => {
+    const response = await fetch(`${base}/greet`, { method: "POST", body });
+    return { status: response.status, body: await response.json() };
+  };
+  expect((await ask("{}")).status).toBe(404);
+  write(
+    "greet.ts",
+    `import { badField, type RestApp } from "@sluice/controller";
+     export default (): RestApp => ({
+       name: "greet",
+       events: {},
+       routes: [{
+         method: "POST", path: "/greet", tag: "greet", summary: "Greets",
+         handle: ({ body }) => {
+           const { name } = body as { name?: string };
+           if (name === undefined) throw badField("name", "is missing");
+           return { hello: name };
+         },
+       }],
+     });`,
+  );
+  write("c.json", {
+    listen: ["ptcp:0:127.0.0.1"],
+    unixctl: join(dir, "ctl"),
+    apps: ["./greet.ts", "hub"],
+    rest: "0",
+  });
+  daemon!.signal("SIGHUP");
+  await daemon!.prints(/apps reloaded: new greet; kept hub/);
+  expect(await ask('{"name": "you"}')).toEqual({ status: 200, body: { hello: "you" } });
+  // Its errors are the interface's own.
+  expect(await ask("{}")).toEqual({ status: 400, body: { error: "name is missing", field: "name" } });
+  write("greet.ts", "const a: = 5;");
+  expect((await appctl("app/reload")).stderr).toMatch(/greet\.ts: SyntaxError: .* \(line 1, column 10\)/);
+  write("greet.ts", 'export default () => ({ name: "greet", events: { packetin: () => [] } });');
+  expect((await appctl("app/reload")).stderr).toMatch(
+    /app greet: there is no event packetin; there are datapath_up/,
+  );
+  expect((await ask('{"name": "you"}')).status).toBe(200);
+});

@@ -180,8 +180,7 @@ const stepOf =
   (app: App): Step => ({ app, handle: app.events[name] as Handler });
 
 function sendAll(dp: Switch, answer: unknown): void {
-  if (!Array.isArray(answer))
-    throw new Error(`answered with ${kindOf(answer)}, not with a list of messages`);
+  if (!Array.isArray(answer)) throw new Error(`answered with ${kindOf(answer)}, not with a list of messages`);
   const messages: readonly OfMessageInit[] = answer;
   for (let i = 0; i < messages.length; i++) dp.send(messages[i]!);
 }
