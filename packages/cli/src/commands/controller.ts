@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import {
   Controller,
   type ControllerOptions,
@@ -33,15 +34,16 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
   const log = await logOf(invocation, io);
   if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
-  const recorder = recorderOf(invocation, log);
+  const seed = randomBytes(32);
+  const recorder = recorderOf(invocation, log, seed);
   const copies = new TableCopies({
     switches: { get: (dpid) => controller.datapaths.get(dpid) },
     clock: realClock,
   });
-  const apps = await RunningApps.create(
-    ...([invocation, argv, log] as const),
-    (dp) => copies.of(dp)?.tables() ?? fetchTables(dp),
-  );
+  const apps = await RunningApps.create(invocation, argv, log, {
+    tables: (dp) => copies.of(dp)?.tables() ?? fetchTables(dp),
+    seed,
+  });
   const timings = options.rest === undefined ? undefined : new Timings();
   const controllerOptions: ControllerOptions = {
     apps: apps.apps,
@@ -99,12 +101,17 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   return 0;
 }
 
-function recorderOf({ options, recordLimitBytes }: Invocation, log: LogRegistry): Recorder | undefined {
+function recorderOf(
+  { options, recordLimitBytes }: Invocation,
+  log: LogRegistry,
+  seed: Uint8Array,
+): Recorder | undefined {
   if (options.record === undefined) return undefined;
   try {
     return new Recorder(options.record, {
       clock: realClock,
       log: log.module("record"),
+      seed,
       limitBytes: recordLimitBytes,
     });
   } catch (error) {

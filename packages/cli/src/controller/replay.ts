@@ -5,6 +5,7 @@ import {
   type Difference,
   type RecordedMessage,
   replay,
+  seedOf,
 } from "@sluice/controller";
 import type { LogRegistry } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
@@ -26,11 +27,14 @@ export async function runReplay(
   io: Io,
 ): Promise<number> {
   const { entries } = await resolveApps(invocation, new AppFiles());
+  const seed = readSeed(path);
   const { switches } = await replay(messagesOf(path, io), {
     log: log.module("controller"),
     makeApps: (clock) => {
       try {
-        return composeApps(entries, { clock, log, known: bundledApps }).map(({ app }) => app);
+        return composeApps(entries, { clock, log, known: bundledApps, ...(seed && { seed }) }).map(
+          ({ app }) => app,
+        );
       } catch (error) {
         throw new CliError((error as Error).message);
       }
@@ -49,6 +53,15 @@ export async function runReplay(
       await write(io.stdout, `  … and ${differences.length - MAX_SHOWN} more\n`);
   }
   return switches.every(({ differences }) => differences.length === 0) ? 0 : DIFFERENT;
+}
+
+function readSeed(path: string): Uint8Array | undefined {
+  try {
+    return seedOf(path);
+  } catch {
+    // Whatever is wrong with the file, reading its messages tells.
+    return undefined;
+  }
 }
 
 const line = ({ sign, atMs, text, cause }: Difference): string =>

@@ -23,6 +23,13 @@ export interface AppsOwner {
   setApps(apps: readonly App[]): void;
 }
 
+/** What apps are made with, beside their settings. */
+export interface AppsContext {
+  readonly tables: AppContext["tables"];
+  /** What their random bytes are made from. */
+  readonly seed: Uint8Array;
+}
+
 /** The apps of a running controller, and how they follow their configuration. */
 export class RunningApps {
   readonly #argv: readonly string[];
@@ -30,6 +37,7 @@ export class RunningApps {
   readonly #log: Log;
   readonly #files: AppFiles;
   readonly #tables: AppContext["tables"];
+  readonly #seed: Uint8Array;
   readonly #watchers = new Map<string, FSWatcher>();
   readonly #atStart: Invocation;
   #invocation: Invocation;
@@ -44,9 +52,10 @@ export class RunningApps {
     invocation: Invocation,
     argv: readonly string[],
     registry: LogRegistry,
-    tables: AppContext["tables"],
+    { tables, seed }: AppsContext,
   ) {
     this.#tables = tables;
+    this.#seed = seed;
     this.#atStart = invocation;
     this.#invocation = invocation;
     this.#argv = argv;
@@ -60,9 +69,9 @@ export class RunningApps {
     invocation: Invocation,
     argv: readonly string[],
     registry: LogRegistry,
-    tables: AppContext["tables"],
+    context: AppsContext,
   ): Promise<RunningApps> {
-    const apps = new RunningApps(invocation, argv, registry, tables);
+    const apps = new RunningApps(invocation, argv, registry, context);
     await apps.#compose(invocation);
     return apps;
   }
@@ -142,7 +151,7 @@ export class RunningApps {
     try {
       this.#composed = composeApps(entries, {
         log: this.#registry,
-        tables: this.#tables,
+        ...{ tables: this.#tables, seed: this.#seed },
         known: bundledApps,
         previous: this.#composed,
       });

@@ -1,3 +1,4 @@
+import { createHmac, randomBytes } from "node:crypto";
 import { type Clock, createLog, type Log, type LogRegistry, realClock } from "@sluice/runtime";
 import type { App } from "../framework/app.js";
 import { describe } from "../framework/dispatch.js";
@@ -22,6 +23,8 @@ export interface ComposedApp {
 export interface ComposeOptions {
   clock?: Clock;
   log?: LogRegistry;
+  /** What apps' random bytes are made from; chance, unless given. */
+  seed?: Uint8Array;
   /** Where apps' questions after tables go; to the switches, unless given. */
   tables?: AppContext["tables"];
   /** The definitions that `requires` may name. */
@@ -33,7 +36,7 @@ export interface ComposeOptions {
 
 /** Makes the apps of a list, in its order; apps that others require are put in before them. Throws a one-line Error. */
 export function composeApps(entries: readonly AppEntry[], options: ComposeOptions = {}): ComposedApp[] {
-  const { clock = realClock, previous = [] } = options;
+  const { clock = realClock, previous = [], seed = randomBytes(32) } = options;
   const log = options.log ?? createLog({ clock });
   const composed = new Map<string, ComposedApp>();
   for (const { definition, settings = {} } of withRequired(entries, options.known ?? {})) {
@@ -56,6 +59,7 @@ export function composeApps(entries: readonly AppEntry[], options: ComposeOption
         if (found !== undefined) uses.add(other);
         return found as A | undefined;
       },
+      random: randomBytesOf(name, seed),
       tables: options.tables ?? fetchTables,
     };
     try {
@@ -67,6 +71,17 @@ export function composeApps(entries: readonly AppEntry[], options: ComposeOption
     }
   }
   return [...composed.values()];
+}
+
+/** Each app has bytes of its own, whatever the others take. */
+function randomBytesOf(name: string, seed: Uint8Array): AppContext["random"] {
+  let taken = 0;
+  return (size) => {
+    const blocks = Array.from({ length: Math.ceil(size / 32) }, () =>
+      createHmac("sha256", seed).update(`${name} ${taken++}`).digest(),
+    );
+    return new Uint8Array(Buffer.concat(blocks).subarray(0, size));
+  };
 }
 
 /** A clock whose callbacks may fail, as handlers of events may: the log tells, and everything else goes on. */

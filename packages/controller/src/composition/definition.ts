@@ -61,6 +61,8 @@ export interface AppContext {
   /** An app that stands before this one, undefined where there is none. An app that asked for another is made anew
    *  whenever that one is. */
   app<A extends App = App>(name: string): A | undefined;
+  /** As many bytes that nobody can guess; in a replay those of the recording, so that what is made from them is the same. */
+  random(size: number): Uint8Array;
   /** The tables, groups and meters of a connected switch, with everything that was sent to it so far and not refused:
    *  the controller's copy, which begins with the first question and is kept up to date from then on (of switches with
    *  flow monitors also with what others change), or, where there is none, what the switch lists. A `send` that was

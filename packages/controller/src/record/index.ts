@@ -1,4 +1,4 @@
-export { Recorder, type RecorderOptions } from "./recorder.js";
+export { Recorder, type RecorderOptions, seedOf } from "./recorder.js";
 export {
   type Difference,
   type RecordedMessage,

@@ -1,12 +1,14 @@
-import { createWriteStream, openSync, type WriteStream } from "node:fs";
+import { closeSync, createWriteStream, openSync, readSync, type WriteStream } from "node:fs";
 import type { Socket } from "node:net";
 import type { Clock, Log } from "@sluice/runtime";
-import { ethernet, ipv4, ipv6, TCP_FLAGS, tcp } from "@sluice/wire";
+import { ethernet, fromHex, ipv4, ipv6, TCP_FLAGS, tcp, toHex } from "@sluice/wire";
 import type { Tap } from "../framework/connection.js";
 
 export interface RecorderOptions {
   clock: Clock;
   log: Log;
+  /** Written into the file, for a replay: what the apps' random bytes are made from. */
+  seed?: Uint8Array;
   /** The file gets no larger: with it full, recording ends. 1 GiB unless given. */
   limitBytes?: number;
 }
@@ -41,7 +43,7 @@ export class Recorder {
       if (!this.#isFull) options.log.err(`recording to ${path} ends: ${error.message}`);
       this.#isFull = true;
     });
-    this.#write(sectionHeader());
+    this.#write(sectionHeader(options.seed));
     this.#write(interfaceDescription());
   }
 
@@ -161,12 +163,38 @@ function block(type: number, body: Uint8Array): Uint8Array {
   return bytes;
 }
 
-function sectionHeader(): Uint8Array {
+function sectionHeader(seed: Uint8Array | undefined): Uint8Array {
   const body = Buffer.alloc(16, 0xff);
   body.writeUInt32LE(0x1a2b3c4d, 0);
   body.writeUInt16LE(1, 4);
   body.writeUInt16LE(0, 6);
-  return block(0x0a0d0d0a, body);
+  return block(0x0a0d0d0a, seed === undefined ? body : Buffer.concat([body, comment(SEED + toHex(seed))]));
+}
+
+const SEED = "sluice controller, seed ";
+const OPT_COMMENT = 1;
+
+/** Options: a comment, and their end. */
+function comment(text: string): Uint8Array {
+  const size = Buffer.byteLength(text);
+  const option = Buffer.alloc(4 + ((size + 3) & ~3) + 4);
+  option.writeUInt16LE(OPT_COMMENT, 0);
+  option.writeUInt16LE(size, 2);
+  option.write(text, 4);
+  return option;
+}
+
+/** The seed in a recording; undefined in any other file. Throws where the file cannot be read. */
+export function seedOf(path: string): Uint8Array | undefined {
+  const head = Buffer.alloc(256);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, head, 0, head.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  const hex = new RegExp(`${SEED}([0-9a-f]{64})`).exec(head.toString("latin1"))?.[1];
+  return hex === undefined ? undefined : fromHex(hex);
 }
 
 const LINKTYPE_ETHERNET = 1;

@@ -40,6 +40,9 @@ export async function createApi(options: ApiOptions): Promise<Handler> {
 function createApp(options: ApiOptions): FastifyInstance {
   const app = Fastify({
     bodyLimit: BODY_LIMIT,
+    // An address that cannot be read, which comes before everything else.
+    frameworkErrors: (error, _request, reply) =>
+      answerProblem(reply as FastifyReply, new Problem(error.statusCode ?? 400, error.message)),
     ajv: {
       customOptions: {
         coerceTypes: false,

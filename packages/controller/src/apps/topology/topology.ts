@@ -17,6 +17,8 @@ export interface TopologyOptions extends TopologyLimits {
   /** Find links through what does not speak OpenFlow, too, by broadcasts (BDDP) from every port that has no cable to
    *  another switch. Done unless false. */
   bddp?: boolean | undefined;
+  /** Signs the probes. Chance, unless given. */
+  key?: Uint8Array;
   clock?: Clock;
 }
 
@@ -38,7 +40,7 @@ export function topology(options: TopologyOptions = {}): TopologyApp {
   const { clock = realClock, probeMs = 2000, bddp = true } = options;
   const { linkTimeoutMs = 3.5 * probeMs } = options;
   const model = new Topology(options);
-  const probes = new LldpProbes();
+  const probes = new LldpProbes(options.key);
   const connected = new Map<bigint, Switch>();
   let timer: Timer | undefined;
 
@@ -151,5 +153,5 @@ export const topologyApp = defineApp({
       },
     },
   },
-  create: (settings, { clock }) => topology({ ...settings, clock }),
+  create: (settings, { clock, random }) => topology({ ...settings, clock, key: random(16) }),
 });
