@@ -289,6 +289,13 @@ describeWith(
         expect(seen.find(({ type }) => type === "flow_removed")).toMatchObject({
           ...{ dpid: DPID, priority: 7, reason: "OFPRR_DELETE", match: { in_port: 2 } },
         });
+        // What another changes is told of, too, and what it does not ask to be told of.
+        await sut.ofctl("add-flow", "br0", "priority=8,in_port=1,hard_timeout=1,actions=2");
+        const others = await events.until((all) => all.filter(({ priority }) => priority === 8).length === 2);
+        expect(others.filter(({ priority }) => priority === 8)).toMatchObject([
+          { type: "flow_add", dpid: DPID, hard_timeout: 1, actions: ["OUTPUT:2"] },
+          { type: "flow_delete", reason: "OFPRR_HARD_TIMEOUT" },
+        ]);
         events.close();
         await rest.post("/stats/portdesc/modify", { dpid: 1, port_no: 1, config: 1, mask: 1 });
         await rest.post("/stats/portdesc/modify", { dpid: 1, port_no: 1, config: 0, mask: 1 });
