@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import {
   type Database,
   DatabaseFileError,
@@ -14,10 +15,21 @@ import {
   type Log,
   logCommands,
   realClock,
+  runDir,
   StreamError,
   type TlsOptions,
 } from "@sluice/runtime";
-import { DAEMON_OPTIONS, daemonLog, daemonPidfile, inRunDir, setLevels, stopRequest } from "../daemon.js";
+import {
+  DAEMON_OPTIONS,
+  daemonLog,
+  daemonPidfile,
+  detach,
+  inRunDir,
+  mustDetach,
+  serves,
+  setLevels,
+  stopRequest,
+} from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import { parseOptions } from "../options.js";
 import { serverCommands } from "../ovsdb/server-commands.js";
@@ -49,19 +61,20 @@ usage: sluice ovsdb-server [OPTION...] DBFILE...
   --sync-exclude-tables=DB:TABLE[,DB:TABLE...]
                          leave these tables as they are
   --active               do not follow the server of --sync-from until connect-active-ovsdb-server is asked for
+  --detach               run in the background; returns when it serves
   --pidfile[=FILE]       write the process id there (default RUNDIR/ovsdb-server.pid)
   --unixctl=PATH         the control socket for appctl (default RUNDIR/ovsdb-server.PID.ctl); "none" has none
   -p, --private-key FILE, -c, --certificate FILE, -C, --ca-cert FILE
                          for ssl: and pssl:, PEM, or db:DATABASE,TABLE,COLUMN
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL
-  --log-file[=FILE]      log to this file, too
+  --log-file[=FILE]      log to this file, too (default RUNDIR/ovsdb-server.log)
 
-It runs in the foreground until SIGTERM or SIGINT.
+It runs until SIGTERM, SIGINT or SIGHUP, in the foreground unless --detach is given.
 `;
 
 type Options = ReturnType<typeof parseOptions<typeof OPTIONS>>["options"];
 
-/** Runs until SIGTERM, SIGINT or the "exit" command. */
+/** Runs until a signal or the "exit" command. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const { options, args } = parseOptions(argv, OPTIONS);
   if (options.help) {
@@ -73,7 +86,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   if (args.length === 0) throw new CliError("no DBFILE given (try --help)");
-  const logs = daemonLog(options, io, "/var/log/openvswitch/ovsdb-server.log");
+  if (mustDetach(options)) return detach(io);
+  const logs = daemonLog(options, io, join(runDir(io.env), "ovsdb-server.log"));
   const log = logs.module("ovsdb-server");
   const fileLog = logs.module("ovsdb-file");
   setLevels(logs, options);
@@ -95,11 +109,12 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       server.backup.setExclude(options["sync-exclude-tables"].split(","));
     server.backup.active = options["sync-from"];
     if (server.backup.active !== undefined && !options.active) server.backup.connect();
-    const stop = stopRequest();
+    const stop = stopRequest(["SIGINT", "SIGTERM", "SIGHUP"]);
     if (options.pidfile !== undefined) cleanups.push(daemonPidfile(options, io, "ovsdb-server.pid"));
     const commands = serverCommands({ server, open, exit: stop.now });
     coverage.start();
     cleanups.push(await control(options, io, log, commands, logCommands(logs), coverageCommands(coverage)));
+    serves(logs);
     // A server without remotes stays all the same.
     await keepAlive(stop.requested);
   } catch (error) {

@@ -1,7 +1,16 @@
 import { join } from "node:path";
 import { ensureRunDir, OVSDB_PORT, parseTarget, runDir } from "@sluice/runtime";
 import { controlSocketPath, createVswitchd } from "@sluice/switch";
-import { DAEMON_OPTIONS, daemonLog, daemonPidfile, setLevels, stopRequest } from "../daemon.js";
+import {
+  DAEMON_OPTIONS,
+  daemonLog,
+  daemonPidfile,
+  detach,
+  mustDetach,
+  serves,
+  setLevels,
+  stopRequest,
+} from "../daemon.js";
 import { CliError, type Io, write } from "../io.js";
 import { parseOptions } from "../options.js";
 import { TLS_OPTIONS, tlsFiles } from "../tls.js";
@@ -10,6 +19,7 @@ import { version } from "../version.js";
 const HELP = `usage: sluice vswitchd [OPTION...] [DATABASE]
 Runs the switch as the Open_vSwitch database at DATABASE says (default: unix:RUNDIR/db.sock).
 DATABASE is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT].
+  --detach              run in the background; returns when what the database says is in force
   --pidfile[=PATH]      where to write the process id (default: RUNDIR/ovs-vswitchd.pid)
   --unixctl=PATH        where to listen for control commands (default: RUNDIR/ovs-vswitchd.PID.ctl)
   --dummy-fallback      let a dummy port stand in for an internal one where TAP devices are not allowed
@@ -52,6 +62,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   if (parseTarget(database, OVSDB_PORT).passive)
     throw new CliError(`${database}: is not a target to connect to`);
 
+  if (mustDetach(options)) return detach(io);
   const rundir = ensureRunDir(io.env);
   const logs = daemonLog(options, io, join(rundir, "ovs-vswitchd.log"));
   const removePidfile = daemonPidfile(options, io, "ovs-vswitchd.pid");
@@ -69,6 +80,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   try {
     setLevels(logs, options);
     await vswitchd.start();
+    const inForce = vswitchd.database.synced().then(() => vswitchd.settled());
+    await Promise.race([inForce, stop.requested]);
+    serves(logs);
     await stop.requested;
     await vswitchd.stop();
   } finally {

@@ -1,0 +1,66 @@
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { run, SLUICE, until } from "../support/process.js";
+
+/** The daemons in the background, as scripts written for Open vSwitch start and stop them. */
+describe("--detach", () => {
+  const rundir = mkdtempSync(join(tmpdir(), "sluice-detach-"));
+  const db = `unix:${rundir}/db.sock`;
+  const sluice = (...args: string[]) => run([SLUICE, ...args], { env: { SLUICE_RUNDIR: rundir } });
+  const file = (name: string): string => join(rundir, name);
+  const pid = (name: string): number => Number(readFileSync(file(`${name}.pid`), "utf8"));
+  const server = (...args: string[]) => sluice("ovsdb-server", file("conf.db"), "--detach", ...args);
+
+  const stop = async (name: string): Promise<void> => {
+    if (!existsSync(file(`${name}.pid`))) return;
+    process.kill(pid(name));
+    await until(() => !existsSync(file(`${name}.pid`)), `${name} to end`);
+  };
+
+  beforeAll(async () => {
+    const started = await server(`--remote=p${db}`, "--pidfile", `--log-file=${file("db.log")}`);
+    expect(started).toEqual({ code: 0, stdout: "", stderr: "" });
+  });
+
+  afterAll(async () => {
+    for (const name of ["sluice-controller", "ovs-vswitchd", "ovsdb-server"]) await stop(name);
+    rmSync(rundir, { recursive: true });
+  });
+
+  test("ovsdb-server serves when the command returns, in a process of its own", async () => {
+    expect(await sluice("ovsdb-client", "list-dbs", db)).toMatchObject({ code: 0 });
+    const stat = readFileSync(`/proc/${pid("ovsdb-server")}/stat`, "utf8");
+    // pid (comm) state ppid pgrp session …: the leader of its session.
+    expect(Number(stat.replace(/.*\) /s, "").split(" ")[3])).toBe(pid("ovsdb-server"));
+  });
+
+  test("what keeps it from serving is told, and is the exit code", async () => {
+    expect(await server("--remote=punix:/no/such/directory/db.sock")).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(
+        /^sluice ovsdb-server: .*conf.db: is in use by another server \(pid \d+\)\n$/,
+      ),
+    });
+    const other = await sluice("ovsdb-server", "--detach", file("no/such.db"));
+    expect(other.code).toBe(1);
+    expect(other.stderr).toMatch(/^sluice ovsdb-server: .*such\.db.*\n$/);
+  });
+
+  test("vswitchd has done what the database says when the command returns; its log is in the file", async () => {
+    expect(await sluice("vsctl", "--no-wait", "add-br", "br0")).toMatchObject({ code: 0 });
+    const started = await sluice("vswitchd", db, "--detach", "--pidfile", "--log-file", "--dummy-fallback");
+    expect(started.code).toBe(0);
+    expect(await sluice("ofctl", "show", "br0")).toMatchObject({ code: 0 });
+    await sluice("vsctl", "add-br", "br1");
+    expect(readFileSync(file("ovs-vswitchd.log"), "utf8")).toMatch(/bridge br1: added interface br1/);
+    expect((await sluice("appctl", "vlog/list")).stdout).toMatch(/^bridge +OFF +INFO$/m);
+  });
+
+  test("controller", async () => {
+    const started = await sluice("controller", "--detach", "--pidfile", `punix:${file("c.sock")}`);
+    expect(started).toEqual({ code: 0, stdout: "", stderr: "" });
+    expect(existsSync(file("c.sock"))).toBe(true);
+  });
+});
