@@ -1,10 +1,10 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run, SLUICE, until } from "../support/process.js";
 
-/** The daemons in the background, as scripts written for Open vSwitch start and stop them. */
+/** The daemons as scripts written for Open vSwitch start and stop them. */
 describe("--detach", () => {
   const rundir = mkdtempSync(join(tmpdir(), "sluice-detach-"));
   const db = `unix:${rundir}/db.sock`;
@@ -62,5 +62,15 @@ describe("--detach", () => {
     const started = await sluice("controller", "--detach", "--pidfile", `punix:${file("c.sock")}`);
     expect(started).toEqual({ code: 0, stdout: "", stderr: "" });
     expect(existsSync(file("c.sock"))).toBe(true);
+  });
+
+  test("a bug that ends a daemon is in its log, with where it is", async () => {
+    const app = file("bug.mjs");
+    const faulty = "setTimeout(function late() { throw new Error('oh no'); }, 0);";
+    writeFileSync(app, `export default () => { ${faulty} return { name: "bug", events: {} }; };`);
+    const log = file("bug.log");
+    const ended = await sluice("controller", `punix:${file("b.sock")}`, "--app", app, "--log-file", log);
+    expect(ended.code).toBe(1);
+    expect(readFileSync(log, "utf8")).toMatch(/\|daemon\|EMER\|Error: oh no.*at .*late .*bug\.mjs/);
   });
 });
