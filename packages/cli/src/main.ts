@@ -1,4 +1,5 @@
 import { CliError, type CommandModule, type Io } from "./io.js";
+import { didYouMean } from "./suggest.js";
 import { version } from "./version.js";
 
 interface Row {
@@ -89,7 +90,10 @@ export async function main(argv: readonly string[], io: Io): Promise<number> {
     const what =
       name === undefined
         ? "no command given"
-        : `unknown ${name.startsWith("-") ? "option" : "command"} ${name}`;
+        : `unknown ${name.startsWith("-") ? "option" : "command"} ${name}${didYouMean(
+            name,
+            commands.map((command) => command.name),
+          )}`;
     io.stderr.write(
       `sluice: ${what}; the commands are ${commands.map((command) => command.name).join(", ")}\n`,
     );

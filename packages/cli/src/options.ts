@@ -1,4 +1,5 @@
 import { CliError } from "./io.js";
+import { didYouMean } from "./suggest.js";
 
 /** One option of a command. `value: true` needs a value (`--name=V`, `--name V`, `-nV`, `-n V`), "optional" takes one
  *  only as `--name=V`. `many` keeps every value in order. `count` counts how often it was given. */
@@ -95,6 +96,9 @@ function longName(text: string, specs: OptionSpecs): string {
   if (Object.hasOwn(specs, text)) return text;
   const found = Object.keys(specs).filter((name) => name.startsWith(text));
   if (found.length === 1) return found[0]!;
-  if (found.length === 0) throw new CliError(`unknown option --${text} (try --help)`);
+  if (found.length === 0) {
+    const known = Object.keys(specs).map((name) => `--${name}`);
+    throw new CliError(`unknown option --${text}${didYouMean(`--${text}`, known) || " (try --help)"}`);
+  }
   throw new CliError(`option --${text} is ambiguous: ${found.map((name) => `--${name}`).join(", ")}`);
 }

@@ -21,6 +21,7 @@ import { portCommands } from "../ofctl/ports.js";
 import { ended, printJson } from "../ofctl/print.js";
 import { RefusedError } from "../ofctl/vconn.js";
 import { parseOptions } from "../options.js";
+import { unknownCommand } from "../suggest.js";
 import { withTimeout } from "../timeout.js";
 import { version } from "../version.js";
 
@@ -94,7 +95,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
-  if (command === undefined) throw new CliError(`unknown command '${name}'; use --help for help`);
+  if (command === undefined) throw unknownCommand(name, commands);
   checkCall(name, command, rest, options["read-only"] === true);
   checkProtocols(options.protocols ?? [], options["flow-format"]);
   const sort = order

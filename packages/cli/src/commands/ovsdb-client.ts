@@ -4,6 +4,7 @@ import { CliError, type Io } from "../io.js";
 import { parseOptions } from "../options.js";
 import { type ClientCommand, clientCommands } from "../ovsdb/client-commands.js";
 import { TABLE_OPTIONS, tablePrinter } from "../ovsdb/output.js";
+import { unknownCommand } from "../suggest.js";
 import { keepAlive, withTimeout } from "../timeout.js";
 import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { version } from "../version.js";
@@ -57,7 +58,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const [name, ...rest] = args;
   if (name === undefined) throw new CliError("missing command name; use --help for help");
   const command = Object.hasOwn(clientCommands, name) ? clientCommands[name]! : undefined;
-  if (!command) throw new CliError(`unknown command '${name}'; use --help for help`);
+  if (!command) throw unknownCommand(name, clientCommands);
   const target =
     rest[0] !== undefined && TARGET.test(rest[0]) ? rest.shift()! : `unix:${runDir(io.env)}/db.sock`;
   const print = (text: string | Uint8Array): void => void io.stdout.write(text);

@@ -1,6 +1,7 @@
 import { CliError, type Io } from "../io.js";
 import { parseOptions } from "../options.js";
 import { toolCommands } from "../ovsdb/tool-commands.js";
+import { unknownCommand } from "../suggest.js";
 import { version } from "../version.js";
 
 const OPTIONS = {
@@ -36,7 +37,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
   if (name === undefined) throw new CliError("missing command name; use --help for help");
   const command = Object.hasOwn(toolCommands, name) ? toolCommands[name]! : undefined;
-  if (!command) throw new CliError(`unknown command '${name}'; use --help for help`);
+  if (!command) throw unknownCommand(name, toolCommands);
   if (rest.length < command.min)
     throw new CliError(`'${name}' command requires at least ${command.min} arguments`);
   if (rest.length > command.max)

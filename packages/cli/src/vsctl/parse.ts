@@ -1,4 +1,5 @@
 import { CliError } from "../io.js";
+import { didYouMean, unknownCommand } from "../suggest.js";
 import { bridgeCommands } from "./bridge-commands.js";
 import type { Call, Commands } from "./context.js";
 import { datapathCommands } from "./datapath-commands.js";
@@ -108,7 +109,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
       local.push(word);
       const spec = allOptions().find((one) => one === `${word}=`);
       if (spec) local[local.length - 1] = `${word}=${argv[at++] ?? ""}`;
-    } else throw new CliError(`unrecognized option '${word.split("=")[0]}'`);
+    } else {
+      const known = [...GLOBAL_OPTIONS, ...allOptions()].map((spec) => spec.replace("=", ""));
+      const name = word.split("=")[0]!;
+      throw new CliError(`unrecognized option '${name}'${didYouMean(name, known)}`);
+    }
   }
   const calls: Call[] = [];
   let words = [...local];
@@ -137,7 +142,7 @@ function parseCall(words: readonly string[]): Call {
   const name = words[at];
   if (name === undefined) throw new CliError("missing command name (use --help for help)");
   const command = Object.hasOwn(commands, name) ? commands[name]! : undefined;
-  if (!command) throw new CliError(`unknown command '${name}'; use --help for help`);
+  if (!command) throw unknownCommand(name, commands);
   for (const word of given) {
     const found = findOption(word, command.options ?? []);
     if (!found) throw new CliError(`'${name}' command has no '${word.split("=")[0]}' option`);
