@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";
+import { run } from "../support/process.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
@@ -15,4 +16,10 @@ test.each(["README.md", "docs/architecture.md"])("every path that %s names exist
   });
   const missing = [...named, ...linked].filter((path) => !existsSync(root + path));
   expect(missing).toEqual([]);
+});
+
+test("the program in the lab's README does what it says, and ends", async () => {
+  const [, program] = /```js\n(.*?)```/s.exec(readFileSync(`${root}packages/lab/README.md`, "utf8"))!;
+  const ran = await run([process.execPath, "--input-type=module", "-e", program!], { cwd: root });
+  expect(ran).toEqual({ code: 0, stdout: `${/\/\/ (\d.*)/.exec(program!)![1]}\n`, stderr: "" });
 });

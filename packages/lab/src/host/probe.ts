@@ -84,6 +84,8 @@ export class Prober {
     }
     if (this.#runs.size >= MAX_RUNS) return Promise.reject(new RangeError(`${MAX_RUNS} probe runs at once`));
     const id = this.#freeId();
+    // The real clock's timers do not keep a program alive; an answer that is waited for does.
+    const awaited = setInterval(() => {}, 2 ** 30);
 
     return new Promise((resolve) => {
       const open = new Map<number, { sentMs: number; giveUp: { cancel(): void } }>();
@@ -93,6 +95,7 @@ export class Prober {
         open.delete(seq);
         if (sent < count || open.size > 0) return;
         this.#runs.delete(id);
+        clearInterval(awaited);
         resolve({ sent, received: rttMs.length, rttMs });
       };
       const answered = (seq: number): void => {
