@@ -65,11 +65,12 @@ const read = (path: string): string => {
   }
 };
 
-/** When the process started, in the kernel's ticks: tells it from a later one with the same id. "" when it is gone;
- *  "?" where the system does not say. */
+/** When the process started, in the kernel's ticks: tells it from a later one with the same id. "" when it is gone, which
+ *  it also is where nobody has asked after its end (a container whose process 1 does not); "?" where the system does not say. */
 const startOf = (pid: number): string => {
   const stat = read(`/proc/${pid}/stat`);
-  if (stat) return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? "?";
+  const [state, ...rest] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  if (stat) return state === "Z" || state === "X" ? "" : (rest[18] ?? "?");
   if (read("/proc/self/stat")) return "";
   try {
     process.kill(pid, 0);

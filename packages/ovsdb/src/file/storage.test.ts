@@ -1,3 +1,5 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import {
   appendFileSync,
   existsSync,
@@ -203,6 +205,21 @@ test("a second server is kept out; a lock whose holder is gone is taken over", a
   await (await open()).storage.close();
   expect(existsSync(join(folder, ".conf.db.~lock~"))).toBe(false);
 });
+
+test.runIf(process.platform === "linux")(
+  "a dead process that nobody has waited for holds no lock",
+  async () => {
+    await (await open()).storage.close();
+    // The shell's child ends, and what the shell becomes does not ask after it.
+    const parent = spawn("sh", ["-c", "sh -c 'echo $$' & exec sleep 60"]);
+    const [line] = (await once(parent.stdout, "data")) as [Buffer];
+    const stat = (): string[] => readFileSync(`/proc/${String(line).trim()}/stat`, "latin1").split(" ");
+    while (stat()[2] !== "Z") await new Promise((resolve) => setImmediate(resolve));
+    writeFileSync(join(folder, ".conf.db.~lock~"), `${String(line).trim()} ${stat()[21]}\n`);
+    await (await open()).storage.close();
+    parent.kill();
+  },
+);
 
 test("compaction keeps every row, those committed while it runs too, and makes the file small", async () => {
   let database = await open();
