@@ -71,6 +71,7 @@ describeWith(
       const asked = await vsctl("set", "bridge", "br0", "stp_enable=true");
       expect(asked).toMatchObject({ code: 0 });
       expect(asked.stderr).toBe("sluice vsctl: bridge br0: the switch does not support stp_enable\n");
+      expect((await vsctl("set", "bridge", "br0", "external_ids:x=1")).stderr).toBe("");
       await addDummy("br0", "lag", "--", "set", "port", "lag", "lacp=active");
       expect(await get("bridge", "br0", "status:unsupported")).toBe("stp_enable");
       expect(await get("port", "lag", "status:unsupported")).toBe("lacp");

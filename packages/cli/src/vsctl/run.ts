@@ -1,4 +1,5 @@
 import {
+  datumEquals,
   errorFromJson,
   formatTable,
   isObject,
@@ -130,6 +131,8 @@ interface Committed {
 interface Touched {
   readonly table: string;
   readonly uuid: string;
+  /** Columns that were changed. */
+  readonly columns: ReadonlySet<string>;
 }
 
 const NOTHING: Committed = { nextCfg: undefined, touched: [] };
@@ -197,8 +200,13 @@ const WITH_STATUS: ReadonlySet<string> = new Set(["Bridge", "Port", "Interface"]
 const touchedRows = ({ changes }: Transaction): Touched[] =>
   [...changes.values()]
     .flatMap((ofTable) => [...ofTable.values()])
-    .filter((change) => change.new && WITH_STATUS.has(change.table.name))
-    .map(({ table, uuid }) => ({ table: table.name, uuid }));
+    .flatMap(({ table, uuid, old, new: now }) => {
+      if (!now || !WITH_STATUS.has(table.name)) return [];
+      const changed = table.schema.columns.filter(
+        (column) => !datumEquals(now.get(column), old ? old.get(column) : column.default),
+      );
+      return [{ table: table.name, uuid, columns: new Set(changed.map(({ name }) => name)) }];
+    });
 
 const isNewRoot = ({ txn, database }: Context): boolean => {
   const table = database.tables.get(DATABASE);
@@ -235,7 +243,7 @@ async function checkInterfaces(
   return exitCode;
 }
 
-/** Says which settings of the rows that were changed the switch does not support: nothing comes of them. */
+/** Says which of the settings that were changed the switch does not support: nothing comes of them. */
 async function warnOfUnsupported(
   { touched }: Committed,
   client: OvsdbClient,
@@ -252,12 +260,15 @@ async function warnOfUnsupported(
     })),
   );
   for (const [index, { rows = [] }] of results.entries()) {
+    const { table, columns } = touched[index]!;
     for (const { name, status } of rows) {
       const pairs = new Map(Array.isArray(status) ? (status[1] as [string, string][]) : []);
-      const settings = pairs.get("unsupported");
-      if (settings === undefined) continue;
-      const table = touched[index]!.table.toLowerCase();
-      env.stderr(`sluice vsctl: ${table} ${String(name)}: the switch does not support ${settings}\n`);
+      const settings = (pairs.get("unsupported") ?? "")
+        .split(", ")
+        .filter((setting) => columns.has(setting.split(/[:=]/)[0]!));
+      if (settings.length === 0) continue;
+      const what = `${table.toLowerCase()} ${String(name)}`;
+      env.stderr(`sluice vsctl: ${what}: the switch does not support ${settings.join(", ")}\n`);
     }
   }
 }
