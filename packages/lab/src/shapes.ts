@@ -8,6 +8,13 @@ export interface Shape {
 
 const range = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
 
+/** One switch with all hosts. */
+export const single = (hosts: number): Shape => ({
+  switches: 1,
+  links: [],
+  hosts: range(hosts).map(() => 0),
+});
+
 /** One switch after the other, a host at each. */
 export const line = (n: number): Shape => ({
   switches: n,
@@ -24,6 +31,24 @@ export const mesh = (n: number): Shape => ({
   links: range(n).flatMap((a) => range(a).map((b) => [b, a] as const)),
   hosts: range(n),
 });
+
+/** A tree `depth` switches high, each with `fanout` children: switches, and hosts at the lowest. Numbered from the root, each
+ *  child with all that is below it before the next. */
+export function tree(depth: number, fanout: number): Shape {
+  const links: [number, number][] = [];
+  const hosts: number[] = [];
+  let switches = 0;
+  const grow = (level: number): number => {
+    const node = switches++;
+    for (let i = 0; i < fanout; i++) {
+      if (level === depth) hosts.push(node);
+      else links.push([node, grow(level + 1)]);
+    }
+    return node;
+  };
+  grow(1);
+  return { switches, links, hosts };
+}
 
 /** The three-layer fat tree of k-port switches (M. Al-Fares et al., 2008): (k/2)² core switches, then k pods, each of
  *  k/2 aggregation and k/2 edge switches, and k/2 hosts at each of the latter. */

@@ -5,17 +5,17 @@ import { createLog } from "@sluice/runtime";
 import { stopRequest } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import {
-  configureBridge,
+  configureSwitches,
   controllerStates,
   interfaceErrors,
   isApplied,
-  portNames,
   rootRow,
   type SwitchIdl,
   WATCHED,
 } from "../start/configure.js";
-import { BRIDGE, type Demo, startParts } from "../start/demo.js";
+import { type Demo, startParts } from "../start/demo.js";
 import { HELP, type StartOptions, startOptions } from "../start/options.js";
+import { readCommands } from "../start/shell.js";
 import { banner, flowLines, pingLines } from "../start/text.js";
 import { controllerChanges, pingChange, until } from "../start/watch.js";
 import { version } from "../version.js";
@@ -31,7 +31,7 @@ const clock = promptClock;
 
 /** `npm start`: runs until SIGINT or SIGTERM, or with --once until the first pings. */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
-  const options = startOptions(argv, io.env);
+  const options = startOptions(argv, io.env, isTerminal(io.stdin));
   if (options === "help") {
     io.stdout.write(HELP);
     return 0;
@@ -65,12 +65,13 @@ async function showNetwork(
   io: Io,
   say: (text: string) => void,
 ): Promise<number> {
-  await configure(demo, idl);
+  const { plan } = options;
+  await configure(demo, idl, options);
   say(
     banner({
       ...demo,
       version: version(),
-      bridge: BRIDGE,
+      plan,
       isOurController: options.controller === undefined,
     }),
   );
@@ -90,12 +91,14 @@ async function showNetwork(
     );
   }
 
-  await flowsArrive(demo, io);
+  const bridge = plan.switches[0]!.name;
+  await flowsArrive(demo, bridge, io);
   let round = await firstPings(demo, options.once ? ONCE_ROUNDS : Number.POSITIVE_INFINITY);
   for (const line of pingLines(round)) say(line);
-  say(`\nThe flows in ${BRIDGE} now:\n${flowLines(await flows(demo, io))}\n`);
+  say(`\nThe flows in ${bridge} now:\n${flowLines(await flows(demo, bridge, io))}\n`);
   if (options.once) return round.every(isAnswered) ? 0 : 1;
 
+  if (options.interactive) return readCommands(demo, plan, io);
   for (;;) {
     await new Promise<void>((resolve) => clock.setTimeout(resolve, ROUND_PERIOD_MS));
     const next = await demo.network.pingAll({ count: 1 });
@@ -105,14 +108,10 @@ async function showNetwork(
   }
 }
 
-async function configure(demo: Demo, idl: SwitchIdl): Promise<void> {
+async function configure(demo: Demo, idl: SwitchIdl, { plan }: StartOptions): Promise<void> {
   const root = await rootRow(idl);
   const { status, error } = await idl.transact((txn) =>
-    configureBridge(txn, root, {
-      bridge: BRIDGE,
-      ports: portNames(demo.hosts.length),
-      controller: demo.controller,
-    }),
+    configureSwitches(txn, root, plan.switches, demo.controller),
   );
   if (status !== "success")
     throw new CliError(`the database refused the configuration: ${error?.message ?? status}`);
@@ -121,11 +120,13 @@ async function configure(demo: Demo, idl: SwitchIdl): Promise<void> {
   }
 }
 
+const isTerminal = (stream: Io["stdin"]): boolean => "isTTY" in stream && stream.isTTY === true;
+
 const isAnswered = ({ result }: MeshResult): boolean => result.received > 0;
 
 /** Gives a controller that has only just connected the time to install its first flows. */
-async function flowsArrive(demo: Demo, io: Io): Promise<void> {
-  for (let attempt = 0; attempt < 40 && !(await flows(demo, io)).includes("actions="); attempt++) {
+async function flowsArrive(demo: Demo, bridge: string, io: Io): Promise<void> {
+  for (let attempt = 0; attempt < 40 && !(await flows(demo, bridge, io)).includes("actions="); attempt++) {
     await new Promise<void>((resolve) => clock.setTimeout(resolve, 50));
   }
 }
@@ -139,7 +140,7 @@ async function firstPings(demo: Demo, rounds: number): Promise<MeshResult[]> {
 }
 
 /** What `sluice ofctl dump-flows` prints. */
-async function flows(demo: Demo, io: Io): Promise<string> {
+async function flows(demo: Demo, bridge: string, io: Io): Promise<string> {
   let text = "";
   const stdout = new Writable({
     write: (chunk, _encoding, done) => {
@@ -148,7 +149,7 @@ async function flows(demo: Demo, io: Io): Promise<string> {
     },
   });
   try {
-    await ofctl(["dump-flows", `unix:${demo.rundir}/${BRIDGE}.mgmt`], { ...io, stdout });
+    await ofctl(["dump-flows", `unix:${demo.rundir}/${bridge}.mgmt`], { ...io, stdout });
     return text;
   } catch (error) {
     // It is only shown; the network is none the worse.

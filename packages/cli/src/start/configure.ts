@@ -1,7 +1,5 @@
 import type { Idl, OpenVSwitch, Txn } from "@sluice/ovsdb";
-
-/** Names of the bridge's ports, which the simulated hosts are plugged into. */
-export const portNames = (hosts: number): string[] => Array.from({ length: hosts }, (_, i) => `p${i + 1}`);
+import type { PlannedSwitch } from "./topology.js";
 
 export type SwitchIdl = Idl<OpenVSwitch>;
 
@@ -13,27 +11,31 @@ export const WATCHED = {
   Controller: ["target", "is_connected", "status"],
 } as const;
 
-/** Leaves the database as these commands would, in one transaction:
+/** Leaves the database as these commands would for each switch, in one transaction:
  *  `ovs-vsctl add-br br0 -- set bridge br0 datapath_type=netdev protocols=OpenFlow13 -- set-fail-mode br0 secure
  *  -- set-controller br0 TARGET -- add-port br0 p1 -- set interface p1 type=dummy ofport_request=1 …` */
-export function configureBridge(
+export function configureSwitches(
   txn: Txn<OpenVSwitch>,
   root: string,
-  { bridge, ports, controller }: { bridge: string; ports: readonly string[]; controller: string },
+  switches: readonly PlannedSwitch[],
+  controller: string,
 ): void {
-  const portRows = [bridge, ...ports].map((name, index) => {
-    const kind = index === 0 ? { type: "internal" } : { type: "dummy", ofport_request: index };
-    return txn.insert("Port", { name, interfaces: [txn.insert("Interface", { name, ...kind })] });
+  const bridges = switches.map(({ name: bridge, datapathId, ports }) => {
+    const portRows = [bridge, ...ports].map((name, index) => {
+      const kind = index === 0 ? { type: "internal" } : { type: "dummy", ofport_request: index };
+      return txn.insert("Port", { name, interfaces: [txn.insert("Interface", { name, ...kind })] });
+    });
+    return txn.insert("Bridge", {
+      name: bridge,
+      datapath_type: "netdev",
+      protocols: ["OpenFlow13"],
+      fail_mode: "secure",
+      controller: [txn.insert("Controller", { target: controller })],
+      ports: portRows,
+      ...(datapathId !== undefined && { other_config: new Map([["datapath-id", datapathId]]) }),
+    });
   });
-  const row = txn.insert("Bridge", {
-    name: bridge,
-    datapath_type: "netdev",
-    protocols: ["OpenFlow13"],
-    fail_mode: "secure",
-    controller: [txn.insert("Controller", { target: controller })],
-    ports: portRows,
-  });
-  txn.mutate("Open_vSwitch", root, "bridges", "insert", [row]);
+  txn.mutate("Open_vSwitch", root, "bridges", "insert", bridges);
   txn.mutate("Open_vSwitch", root, "next_cfg", "+=", 1);
 }
 
@@ -56,13 +58,20 @@ export interface ControllerState {
   readonly lastError: string | undefined;
 }
 
-/** The controllers that the database names, whoever set them. */
-export const controllerStates = (idl: SwitchIdl): ControllerState[] =>
-  idl.rows("Controller").map(({ columns: { target, is_connected, status } }) => ({
-    target,
-    isConnected: is_connected,
-    lastError: status.get("last_error"),
-  }));
+/** The controllers that the database names, whoever set them. One of several switches is connected when it is to all. */
+export function controllerStates(idl: SwitchIdl): ControllerState[] {
+  const states = new Map<string, ControllerState>();
+  for (const { columns } of idl.rows("Controller")) {
+    const { target, is_connected, status } = columns;
+    const other = states.get(target);
+    states.set(target, {
+      target,
+      isConnected: is_connected && (other?.isConnected ?? true),
+      lastError: status.get("last_error") ?? other?.lastError,
+    });
+  }
+  return [...states.values()];
+}
 
 /** One line for each interface that the switch could not have. */
 export const interfaceErrors = (idl: SwitchIdl): string[] =>

@@ -1,9 +1,10 @@
 import { formatProbe, type Host, type MeshResult } from "@sluice/lab";
+import type { Plan } from "./topology.js";
 
 /** What a person needs to know of a running network. */
 export interface Addresses {
   version: string;
-  bridge: string;
+  plan: Plan;
   rundir: string;
   /** `unix:…` and `tcp:…` of the OVSDB server. */
   dbUnix: string;
@@ -16,23 +17,29 @@ export interface Addresses {
 export function banner(at: Addresses): string {
   const names = at.hosts.map(({ name, ip }) => `${name} ${ip}`);
   const hosts = names.length <= 6 ? names.join(", ") : `${names[0]} to ${names.at(-1)}`;
+  const { switches, cables, topology, hasLoops } = at.plan;
+  const bridge = switches[0]!.name;
+  const switchRow =
+    switches.length === 1
+      ? `switch        bridge ${bridge}, user-space datapath, fail-mode secure`
+      : `switches      s1 to s${switches.length}, ${cables.length} cables between them (${topology}), fail-mode secure`;
   const controller = at.isOurController
-    ? `learning switch on ${at.controller}`
+    ? `${hasLoops ? "forwarding" : "learning switch"} on ${at.controller}`
     : `${at.controller} (not ours)`;
   return `Sluice ${at.version}: a network in one process. Ctrl-C stops it.
 
   OVSDB server  ${at.dbTcp} and ${at.dbUnix}
-  switch        bridge ${at.bridge}, user-space datapath, fail-mode secure
+  ${switchRow}
   controller    ${controller}
   hosts         ${hosts}
 
 Point real tools at it:
   ovs-vsctl --db=${at.dbTcp} show
-  ovs-ofctl -O OpenFlow13 dump-flows unix:${at.rundir}/${at.bridge}.mgmt
+  ovs-ofctl -O OpenFlow13 dump-flows unix:${at.rundir}/${bridge}.mgmt
   ${ryuLine(at)}
 or ours:
   npx sluice vsctl --db=${at.dbTcp} show
-  npx sluice ofctl dump-flows unix:${at.rundir}/${at.bridge}.mgmt
+  npx sluice ofctl dump-flows unix:${at.rundir}/${bridge}.mgmt
 `;
 }
 
@@ -40,7 +47,7 @@ or ours:
 const ryuLine = (at: Addresses): string =>
   at.isOurController
     ? `ryu-manager --ofp-tcp-listen-port 6633 ryu.app.simple_switch_13   # or osken-manager, and then
-  ovs-vsctl --db=${at.dbTcp} set-controller ${at.bridge} tcp:127.0.0.1:6633`
+  ovs-vsctl --db=${at.dbTcp} set-controller ${at.plan.switches[0]!.name} tcp:127.0.0.1:6633`
     : `ryu-manager --ofp-tcp-listen-port ${at.controller.split(":").at(-1)} ryu.app.simple_switch_13   # or osken-manager`;
 
 const MOST_PAIRS_SHOWN = 30;
