@@ -10,6 +10,7 @@ test("commands on a ring: a cable that is cut is gone around, a host's own is no
     "h1 ping h2 1",
     "link s1 s2 down",
     "net",
+    "h1 ping h2 5",
     "pingall",
     "link h3 s3 down",
     "h1 ping h3 1",

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { Writable } from "node:stream";
 import { type MeshResult, promptClock } from "@sluice/lab";
 import { Idl, OpenVSwitch } from "@sluice/ovsdb";
@@ -120,7 +121,17 @@ async function configure(demo: Demo, idl: SwitchIdl, { plan }: StartOptions): Pr
   }
 }
 
-const isTerminal = (stream: Io["stdin"]): boolean => "isTTY" in stream && stream.isTTY === true;
+/** A terminal whose input is ours: a program in the background that reads it is stopped. Only Linux says. */
+function isTerminal(stream: Io["stdin"]): boolean {
+  if (!("isTTY" in stream) || stream.isTTY !== true) return false;
+  try {
+    // pid (comm) state ppid pgrp session tty_nr tpgid …
+    const fields = readFileSync("/proc/self/stat", "latin1").replace(/.*\) /s, "").split(" ");
+    return fields[2] === fields[5];
+  } catch {
+    return false;
+  }
+}
 
 const isAnswered = ({ result }: MeshResult): boolean => result.received > 0;
 

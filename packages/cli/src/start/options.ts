@@ -9,7 +9,7 @@ hosts that ping each other across the switch. Ctrl-C stops it.
       --topo=TOPOLOGY         ${TOPOLOGY_USAGE}
                               (default: single,4); with several switches they are s1, s2, …, and where there are loops
                               our controller runs the app forwarding
-  -i, --interactive           read commands: "help" tells which (as of itself when the input is a terminal)
+  -i, --interactive           read commands: "help" tells which (as of itself in a terminal on Linux)
       --controller=TARGET     an outside controller, such as tcp:127.0.0.1:6653; ours is not started
       --controller-port=PORT  where our controller listens on 127.0.0.1 (default: 6653; 0 takes a free one)
       --ovsdb-port=PORT       where the OVSDB server listens on 127.0.0.1 (default: 6640; 0 takes a free one)
