@@ -58,6 +58,33 @@ describe("--detach", () => {
     expect((await sluice("appctl", "vlog/list")).stdout).toMatch(/^bridge +OFF +INFO$/m);
   });
 
+  test("examples/service/restart-vswitchd.sh keeps groups, meters and flows", async () => {
+    const changes = [
+      ["add-meter", "meter=3 kbps burst bands=type=drop rate=1000 burst_size=200"],
+      ["add-meter", "meter=4 pktps bands=type=drop rate=9 type=dscp_remark rate=5 prec_level=1"],
+      ["add-group", "group_id=4,type=select,bucket=weight:2,actions=output:1,bucket=actions=output:2"],
+      ["add-flow", "table=2,cookie=0x5,priority=7,ip,nw_dst=10.0.0.2,actions=meter:3,group:4"],
+      ["add-flow", "priority=1,hard_timeout=3000,actions=NORMAL"],
+    ];
+    for (const [command, what] of changes)
+      expect(await sluice("ofctl", command!, "br0", what!)).toMatchObject({ code: 0, stderr: "" });
+    const tables = () =>
+      Promise.all(
+        ["dump-meters", "dump-groups", "dump-flows"].map((what) =>
+          sluice("ofctl", "--no-stats", what, "br0"),
+        ),
+      );
+    const [before, running] = [await tables(), pid("ovs-vswitchd")];
+    const script = new URL("../../examples/service/restart-vswitchd.sh", import.meta.url).pathname;
+    const env = { SLUICE_RUNDIR: rundir, SLUICE };
+    const restarted = await run([script, "--dummy-fallback"], { env, timeoutMs: 60_000 });
+    expect(restarted.code, restarted.stderr).toBe(0);
+    expect(pid("ovs-vswitchd")).not.toBe(running);
+    expect(await tables()).toEqual(before);
+    expect(before[2]!.stdout).toContain("actions=meter:3,group:4");
+    expect((await sluice("vsctl", "get", "Open_vSwitch", ".", "other_config")).stdout).toBe("{}\n");
+  });
+
   test("controller", async () => {
     const started = await sluice("controller", "--detach", "--pidfile", `punix:${file("c.sock")}`);
     expect(started).toEqual({ code: 0, stdout: "", stderr: "" });
