@@ -60,6 +60,11 @@ const commands: readonly Row[] = [
     summary: "ask the switch daemon about its datapaths (as ovs-dpctl)",
     load: () => import("./commands/dpctl.js"),
   },
+  {
+    name: "completion",
+    summary: "print a script by which bash completes command lines: source <(sluice completion)",
+    load: () => import("./commands/completion.js"),
+  },
 ];
 
 function help(): string {

@@ -40,6 +40,7 @@ export class Bridges {
   };
   /** Until flow-restore-wait is first seen not to be set; from then on it means nothing. */
   #isWaiting = true;
+  #hasToldOfWaiting = false;
   #retry: Timer | undefined;
   #work: Promise<void> = Promise.resolve();
   #isClosed = false;
@@ -93,6 +94,12 @@ export class Bridges {
   async #carryOut(): Promise<void> {
     this.counters.reconfigurations++;
     this.#isWaiting &&= this.#desired.flowRestoreWait;
+    if (this.#isWaiting && !this.#hasToldOfWaiting) {
+      this.#hasToldOfWaiting = true;
+      const what =
+        "no controller is connected, and packets that need the flow tables are dropped, until it is gone";
+      this.#options.log("bridge").info(`other_config:flow-restore-wait is true: ${what}`);
+    }
     for (const step of diff(this.#bridges, this.#desired)) {
       try {
         await this.#step(step);
