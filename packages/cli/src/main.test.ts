@@ -8,6 +8,22 @@ test("the version and the help are told", async () => {
 });
 
 test.each([
+  "vsctl",
+  "ofctl",
+  "appctl",
+  "dpctl",
+  "ovsdb-client",
+  "ovsdb-tool",
+  "ovsdb-server",
+  "vswitchd",
+  "controller",
+])("%s tells its version, and takes the -v of scripts written for Open vSwitch", async (command) => {
+  const { code, stdout } = await sluice([command, "-vconsole:off", "-vsyslog:err", "--version"]);
+  expect(code).toBe(0);
+  expect(stdout.split("\n")[0]).toBe(`sluice ${command} ${version()}`);
+});
+
+test.each([
   [[], "sluice: no command given; the commands are start, "],
   [["nope"], "sluice: unknown command nope; the commands are "],
   [["--nope"], "sluice: unknown option --nope; "],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { parseOptions } from "./options.js";
+import { type OptionSpecs, parseOptions } from "./options.js";
 
 const SPECS = {
   protocols: { short: "O", value: true, many: true },
@@ -32,6 +32,17 @@ describe("options are read as getopt_long reads them", () => {
       ["sort", "nw_src"],
       ["rsort", ""],
     ]);
+  });
+
+  test("an optional value is attached to a short option, as -vconsole:off has it for Open vSwitch's tools", () => {
+    const specs = {
+      verbose: { short: "v", value: "optional", many: true },
+      certificate: { short: "c", value: true },
+    };
+    expect(parseOptions(["-vconsole:off", "-v", "br0"], specs as OptionSpecs)).toMatchObject({
+      options: { verbose: ["console:off", ""] },
+      args: ["br0"],
+    });
   });
 
   test("short options are bundled and counted", () => {

@@ -2,7 +2,7 @@ import { CliError } from "./io.js";
 import { didYouMean } from "./suggest.js";
 
 /** One option of a command. `value: true` needs a value (`--name=V`, `--name V`, `-nV`, `-n V`), "optional" takes one
- *  only as `--name=V`. `many` keeps every value in order. `count` counts how often it was given. */
+ *  only as `--name=V` or `-nV`. `many` keeps every value in order. `count` counts how often it was given. */
 export interface OptionSpec {
   readonly short?: string;
   readonly value?: true | "optional";
@@ -66,8 +66,10 @@ export function parseOptions<const S extends OptionSpecs>(
     for (let i = 1; i < word.length; i++) {
       const name = shorts.get(word[i]!);
       if (name === undefined) throw new CliError(`unknown option -${word[i]} (try --help)`);
-      if (specs[name]!.value === true) {
-        keep(name, word.slice(i + 1) || next(`-${word[i]}`));
+      const { value } = specs[name]!;
+      if (value !== undefined) {
+        const attached = word.slice(i + 1);
+        keep(name, value === true ? attached || next(`-${word[i]}`) : attached);
         return;
       }
       keep(name, "");

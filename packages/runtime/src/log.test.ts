@@ -34,6 +34,9 @@ test("levels change while running, per module and destination, for known and for
   logs.module("c").emer("4");
   expect(lines.map((line) => line.split("|")[4])).toEqual(["1\n"]);
   expect(a.enabled("emer")).toBe(false);
+  const before = logs.list();
+  logs.setSpec("syslog:off");
+  expect(logs.list()).toBe(before);
   expect(() => logs.setSpec("nonesuch:dbg")).toThrow('no destination, level, or module "nonesuch"');
 });
 

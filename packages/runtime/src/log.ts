@@ -142,7 +142,8 @@ export class LogRegistry {
   }
 
   /** `[MODULE][:DESTINATION[:LEVEL]]` in any order, as `ovs-appctl vlog/set` takes it: what is not named is any
-   *  module, any destination, level dbg. Or `PATTERN:DESTINATION:PATTERN`. Throws a one-line Error on an unknown word. */
+   *  module, any destination, level dbg. Or `PATTERN:DESTINATION:PATTERN`. Open vSwitch's destination syslog, which scripts name
+   *  and which there is not here, is taken and changes nothing. Throws a one-line Error on an unknown word. */
   setSpec(spec: string): void {
     const [, name, pattern] = PATTERN_SPEC.exec(spec) ?? [];
     if (name !== undefined && pattern !== undefined) {
@@ -155,6 +156,7 @@ export class LogRegistry {
     for (const word of spec.split(/[\s:,]+/).filter((w) => w !== "")) {
       const lower = word.toLowerCase();
       if (lower === "any") continue;
+      if (lower === "syslog") return;
       if ((LOG_LEVELS as readonly string[]).includes(lower)) level = lower as LogLevel;
       else if ((LOG_DESTINATIONS as readonly string[]).includes(lower)) destination = lower as LogDestination;
       else if (this.#modules.has(word)) module = word;

@@ -2,6 +2,7 @@ import { controlCall, controlPath, realClock, runDir } from "@sluice/runtime";
 import { CliError, type Io, write } from "../io.js";
 import { parseOptions } from "../options.js";
 import { withTimeout } from "../timeout.js";
+import { version } from "../version.js";
 
 const HELP = `usage: sluice appctl [OPTION...] COMMAND [ARG...]
 Runs COMMAND in a running daemon; "list-commands" shows those it has.
@@ -14,13 +15,20 @@ const OPTIONS = {
   target: { short: "t", value: true },
   timeout: { short: "T", value: true },
   json: {},
+  // The tools log nothing; scripts written for Open vSwitch's say it all the same.
+  verbose: { short: "v", value: "optional", many: true },
   help: { short: "h" },
+  version: { short: "V" },
 } as const;
 
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const { options, args } = parseOptions(argv, OPTIONS, { stopAtArgument: true });
   if (options.help) {
     await write(io.stdout, HELP);
+    return 0;
+  }
+  if (options.version) {
+    await write(io.stdout, `sluice appctl ${version()}\n`);
     return 0;
   }
   const [command, ...rest] = args;

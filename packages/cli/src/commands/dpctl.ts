@@ -1,5 +1,6 @@
 import { CliError, type Io, write } from "../io.js";
 import { parseOptions } from "../options.js";
+import { version } from "../version.js";
 import { call } from "./appctl.js";
 
 const HELP = `usage: sluice dpctl [OPTION...] COMMAND [ARG...]
@@ -18,7 +19,10 @@ const OPTIONS = {
   names: {},
   "no-names": {},
   json: {},
+  // The tools log nothing; scripts written for Open vSwitch's say it all the same.
+  verbose: { short: "v", value: "optional", many: true },
   help: { short: "h" },
+  version: { short: "V" },
 } as const;
 
 const HANDED_ON: Readonly<Record<string, string>> = {
@@ -33,6 +37,10 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   const { options, args, order } = parseOptions(argv, OPTIONS);
   if (options.help) {
     await write(io.stdout, HELP);
+    return 0;
+  }
+  if (options.version) {
+    await write(io.stdout, `sluice dpctl ${version()}\n`);
     return 0;
   }
   const [command, ...rest] = args;
