@@ -4,6 +4,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { run, SLUICE, until } from "../support/process.js";
 
+/** Not one that has ended and that nobody has asked after. */
+const isAlive = (pid: number): boolean =>
+  existsSync(`/proc/${pid}/stat`) && !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+
 /** The daemons as scripts written for Open vSwitch start and stop them. */
 describe("--detach", () => {
   const rundir = mkdtempSync(join(tmpdir(), "sluice-detach-"));
@@ -56,6 +60,28 @@ describe("--detach", () => {
     await sluice("vsctl", "add-br", "br1");
     expect(readFileSync(file("ovs-vswitchd.log"), "utf8")).toMatch(/bridge br1: added interface br1/);
     expect((await sluice("appctl", "vlog/list")).stdout).toMatch(/^bridge +OFF +INFO$/m);
+  });
+
+  test("--monitor starts a daemon anew that is killed, and not one that is stopped", async () => {
+    const socket = `unix:${file("m.sock")}`;
+    const log = file("m.log");
+    const args = [
+      file("m.db"),
+      `--remote=p${socket}`,
+      `--pidfile=${file("monitored.pid")}`,
+      `--log-file=${log}`,
+    ];
+    expect(await sluice("ovsdb-server", "--detach", "--monitor", ...args)).toMatchObject({ code: 0 });
+    const first = pid("monitored");
+    const parent = Number(readFileSync(`/proc/${first}/stat`, "latin1").replace(/.*\) /s, "").split(" ")[1]);
+    process.kill(first, "SIGKILL");
+    await until(() => pid("monitored") !== first, "another process");
+    expect(await sluice("ovsdb-client", "list-dbs", socket)).toMatchObject({ code: 0 });
+    expect(readFileSync(log, "utf8")).toMatch(
+      /daemon\|WARN\|started anew: the process before ended \(SIGKILL\)/,
+    );
+    await stop("monitored");
+    await until(() => !isAlive(parent), "the monitor to end");
   });
 
   test("examples/service/restart-vswitchd.sh keeps groups, meters and flows", async () => {

@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
@@ -9,6 +9,7 @@ import type { OptionSpecs, Options } from "./options.js";
 /** What all daemons take from their command line, by Open vSwitch's names, and what they do with it. */
 export const DAEMON_OPTIONS = {
   detach: {},
+  monitor: {},
   pidfile: { value: "optional" },
   "overwrite-pidfile": {},
   unixctl: { value: true },
@@ -46,41 +47,80 @@ function logCrashes(logs: LogRegistry): void {
   });
 }
 
-/** In the environment of a process that `detach` started. */
+/** In the environment of processes that `detach` and `monitor` started; the latter's has why it is not the first. */
 const DETACHED = "SLUICE_DETACHED";
+const MONITORED = "SLUICE_MONITORED";
+/** Between two starts of a daemon that breaks again and again. */
+const RESTART_MS = 1000;
 
-/** --detach is given, and this process is not yet the one in the background. */
-export const mustDetach = ({ detach = false }: DaemonOptions): boolean =>
-  detach && process.env[DETACHED] === undefined;
+/** What starts the daemon in another process, by --detach and --monitor; undefined where this one is to be it. */
+export function starter({ detach: background, monitor: watched }: DaemonOptions) {
+  if (background && process.env[DETACHED] === undefined) return detach;
+  if (watched && process.env[MONITORED] === undefined) return monitor;
+  return undefined;
+}
 
 /** Runs this command line again in the background, in a session of its own, and waits until it serves: whoever starts
  *  it can talk to it when this is done. Its complaints until then are shown here. Gives the exit code: 0 when it
  *  serves, else its own. */
-export async function detach(io: Io): Promise<number> {
-  const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-    env: { ...process.env, [DETACHED]: "1" },
-  });
+async function detach(io: Io): Promise<number> {
+  const child = again({ [DETACHED]: "1" }, { detached: true, stdio: ["ignore", "ignore", "pipe", "ipc"] });
   child.stderr!.on("data", (text: Buffer) => void io.stderr.write(text));
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void child.kill("SIGTERM"));
-  const up = once(child, "message").then(() => 0);
-  const ended = once(child, "close").then(([code, signal]) => {
-    if (signal !== null) throw new CliError(`ended by ${String(signal)} before it served`);
-    return Number(code);
-  });
-  const code = await Promise.race([up, ended]);
+  const up = once(child, "message").then(() => undefined);
+  const end = await Promise.race([up, endOf(child)]);
+  if (end?.signal) throw new CliError(`ended by ${end.signal} before it served`);
   child.stderr!.destroy();
   if (child.connected) child.disconnect();
   child.unref();
-  return code;
+  return end?.code ?? 0;
 }
+
+/** Runs this command line again, and anew whenever it breaks once it has served. Gives its exit code. */
+async function monitor(): Promise<number> {
+  let hasServed = false;
+  let isStopping = false;
+  for (let why = ""; ; ) {
+    const child = again({ [MONITORED]: why }, { stdio: ["inherit", "inherit", "inherit", "ipc"] });
+    child.once("message", () => {
+      if (!hasServed) tellStarter();
+      hasServed = true;
+    });
+    const stop = (signal: NodeJS.Signals): void => {
+      isStopping = true;
+      child.kill(signal);
+    };
+    const signals = ["SIGINT", "SIGTERM"] as const;
+    for (const signal of signals) process.on(signal, stop);
+    const { code, signal } = await endOf(child);
+    for (const one of signals) process.off(one, stop);
+    if (code === 0 || isStopping || !hasServed) return code ?? 1;
+    why = signal === null ? `exit code ${code}` : signal;
+    await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+  }
+}
+
+const again = (env: Readonly<Record<string, string>>, options: SpawnOptions): ChildProcess =>
+  spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
+    ...options,
+    env: { ...process.env, ...env },
+  });
+
+const endOf = async (child: ChildProcess): Promise<{ code: number | null; signal: string | null }> => {
+  const [code, signal] = (await once(child, "close")) as [number | null, string | null];
+  return { code, signal };
+};
 
 /** The daemon serves from here on. In the background nobody reads what it prints any more: its log is the file's. */
 export function serves(logs: LogRegistry): void {
-  if (process.env[DETACHED] === undefined || process.send === undefined) return;
-  logs.set("ANY", "console", "off");
-  process.send("serves", () => {
+  const why = process.env[MONITORED];
+  if (why) logs.module("daemon").warn(`started anew: the process before ended (${why})`);
+  if (process.env[DETACHED] !== undefined) logs.set("ANY", "console", "off");
+  tellStarter();
+}
+
+function tellStarter(): void {
+  process.send?.("serves", () => {
     if (process.connected) process.disconnect();
   });
 }

@@ -20,7 +20,7 @@ import { HELP, type Invocation, isRole, readInvocation } from "../controller/opt
 import { runReplay } from "../controller/replay.js";
 import { startRest } from "../controller/rest.js";
 import { type AppsOwner, RunningApps } from "../controller/running-apps.js";
-import { daemonLog, daemonPidfile, detach, mustDetach, serves, setLevels, stopRequest } from "../daemon.js";
+import { daemonLog, daemonPidfile, serves, setLevels, starter, stopRequest } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../version.js";
 
@@ -32,7 +32,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     io.stdout.write(options.help ? HELP : `sluice controller ${version()}\n`);
     return 0;
   }
-  if (mustDetach(options)) return detach(io);
+  const startElsewhere = starter(options);
+  if (startElsewhere) return startElsewhere(io);
   const log = await logOf(invocation, io);
   if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
   const seed = randomBytes(32);

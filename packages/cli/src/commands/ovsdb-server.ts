@@ -23,11 +23,10 @@ import {
   DAEMON_OPTIONS,
   daemonLog,
   daemonPidfile,
-  detach,
   inRunDir,
-  mustDetach,
   serves,
   setLevels,
+  starter,
   stopRequest,
 } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
@@ -62,6 +61,7 @@ usage: sluice ovsdb-server [OPTION...] DBFILE...
                          leave these tables as they are
   --active               do not follow the server of --sync-from until connect-active-ovsdb-server is asked for
   --detach               run in the background; returns when it serves
+  --monitor              start it anew when it breaks
   --pidfile[=FILE]       write the process id there (default RUNDIR/ovsdb-server.pid)
   --unixctl=PATH         the control socket for appctl (default RUNDIR/ovsdb-server.PID.ctl); "none" has none
   -p, --private-key FILE, -c, --certificate FILE, -C, --ca-cert FILE
@@ -86,7 +86,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     return 0;
   }
   if (args.length === 0) throw new CliError("no DBFILE given (try --help)");
-  if (mustDetach(options)) return detach(io);
+  const startElsewhere = starter(options);
+  if (startElsewhere) return startElsewhere(io);
   const logs = daemonLog(options, io, join(runDir(io.env), "ovsdb-server.log"));
   const log = logs.module("ovsdb-server");
   const fileLog = logs.module("ovsdb-file");

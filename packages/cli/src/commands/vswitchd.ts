@@ -5,10 +5,9 @@ import {
   DAEMON_OPTIONS,
   daemonLog,
   daemonPidfile,
-  detach,
-  mustDetach,
   serves,
   setLevels,
+  starter,
   stopRequest,
 } from "../daemon.js";
 import { CliError, type Io, write } from "../io.js";
@@ -20,6 +19,7 @@ const HELP = `usage: sluice vswitchd [OPTION...] [DATABASE]
 Runs the switch as the Open_vSwitch database at DATABASE says (default: unix:RUNDIR/db.sock).
 DATABASE is unix:PATH, tcp:HOST[:PORT] or ssl:HOST[:PORT].
   --detach              run in the background; returns when what the database says is in force
+  --monitor             start it anew when it breaks
   --pidfile[=PATH]      where to write the process id (default: RUNDIR/ovs-vswitchd.pid)
   --unixctl=PATH        where to listen for control commands (default: RUNDIR/ovs-vswitchd.PID.ctl)
   --dummy-fallback      let a dummy port stand in for an internal one where TAP devices are not allowed
@@ -62,7 +62,8 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   if (parseTarget(database, OVSDB_PORT).passive)
     throw new CliError(`${database}: is not a target to connect to`);
 
-  if (mustDetach(options)) return detach(io);
+  const startElsewhere = starter(options);
+  if (startElsewhere) return startElsewhere(io);
   const rundir = ensureRunDir(io.env);
   const logs = daemonLog(options, io, join(rundir, "ovs-vswitchd.log"));
   const removePidfile = daemonPidfile(options, io, "ovs-vswitchd.pid");

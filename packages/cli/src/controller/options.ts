@@ -239,6 +239,7 @@ usage: sluice controller [OPTION...] [TARGET...]
   --peer-ca-cert FILE    send switches this certificate, too: of who signed ours, for switches that take up the first
                          one they see (ovs-vsctl --bootstrap set-ssl)
   --detach               run in the background; returns when it listens
+  --monitor              start it anew when it breaks
   --pidfile[=FILE]       write the process id there (default RUNDIR/sluice-controller.pid); another controller that has
                          the file is an error, unless --overwrite-pidfile
   -v, --verbose[=SPEC]   log more, as MODULE:DESTINATION:LEVEL (destinations console and file)

@@ -94,8 +94,8 @@ describe("configuration rows", () => {
     expect(ports.get("p2")!.unsupported).toEqual([]);
     expect([...unsupportedOfPorts.values()]).toEqual([[], []]);
     expect(state.complaints).toEqual([
-      "bridge br0: interface p1: bfd:enable, cfm_mpid are not supported: nothing comes of it",
-      "bridge br0: netflow, stp_enable are not supported: nothing comes of it",
+      "bridge br0: interface p1: not supported, and without effect: bfd:enable, cfm_mpid",
+      "bridge br0: not supported, and without effect: netflow, stp_enable",
     ]);
   });
 

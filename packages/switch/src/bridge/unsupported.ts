@@ -58,4 +58,4 @@ function isAsking(value: unknown): boolean {
 
 /** One line about them, without a name in front. */
 export const unsupportedText = (settings: readonly string[]): string =>
-  `${settings.join(", ")} ${settings.length === 1 ? "is" : "are"} not supported: nothing comes of it`;
+  `not supported, and without effect: ${settings.join(", ")}`;
