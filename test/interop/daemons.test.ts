@@ -77,9 +77,8 @@ describe("--detach", () => {
     process.kill(first, "SIGKILL");
     await until(() => pid("monitored") !== first, "another process");
     expect(await sluice("ovsdb-client", "list-dbs", socket)).toMatchObject({ code: 0 });
-    expect(readFileSync(log, "utf8")).toMatch(
-      /daemon\|WARN\|started anew: the process before ended \(SIGKILL\)/,
-    );
+    const told = /daemon\|WARN\|started anew: the process before ended \(SIGKILL\)/;
+    await until(() => told.test(readFileSync(log, "utf8")), "the log to tell of it");
     await stop("monitored");
     await until(() => !isAlive(parent), "the monitor to end");
   });
