@@ -57,9 +57,24 @@ const TRACES: readonly (readonly string[])[] = [
   ["in_port=LOCAL,sctp,nw_src=10.0.0.1,nw_dst=10.0.0.2"],
 ];
 
+/** Traces of datapath flows; ports by name, since each switch numbers them in its own way. */
+const ETH = "eth(src=00:00:00:00:00:01,dst=00:00:00:00:00:02)";
+const ODP_TRACES: readonly (readonly string[])[] = [
+  [
+    `recirc_id(0),in_port(p1),packet_type(ns=0,id=0),${ETH},eth_type(0x0800),ipv4(src=1.2.3.4,dst=10.0.0.5,proto=6,tos=0,ttl=64,frag=no),tcp(src=1,dst=2),tcp_flags(0x10)`,
+  ],
+  [`in_port(p1),${ETH},eth_type(0x0800),ipv4(src=1.2.3.4,dst=10.0.0.0/255.255.255.0,proto=17,frag=no)`],
+  [`skb_mark(0/0),in_port(p1),${ETH},eth_type(0x0806),arp(sip=1.2.3.4,tip=1.2.3.5,op=1)`],
+  [`in_port(p2),${ETH},eth_type(0x86dd),ipv6(src=fe80::1,dst=fe80::2,proto=58,hlimit=1,frag=no)`],
+];
+
 /** What both switches have: `isSame` where all that they say is the same but for `settled`. */
 const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   ...TRACES.map((args) => ({ args: ["ofproto/trace", "br0", ...args], isSame: true })),
+  ...ODP_TRACES.map((args) => ({ args: ["ofproto/trace", ...args], isSame: true })),
+  { args: ["ofproto/trace", `recirc_id(0x77),in_port(p1),${ETH},eth_type(0x0800)`], isSame: true },
+  { args: ["ofproto/trace", "foo(3)"] },
+  { args: ["ofproto/trace", "nodatapath", `in_port(p1),${ETH}`] },
   { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "2"], isSame: true },
   { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "resubmit(,1),LOCAL"], isSame: true },
   { args: ["ofproto/trace", "br0", "in_port=2,icmp,nw_ttl=64"] },
@@ -91,6 +106,22 @@ const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   { args: ["dpctl/dump-dps"] },
   { args: ["dpctl/show"] },
   { args: ["dpctl/show", "-s"] },
+  { args: ["dpctl/dump-flows", "filter=nofield=1"] },
+  { args: ["dpctl/dump-flows", "filter=ip,nw_src=1.2.3.4", "netdev@ovs-netdev"], isSame: true },
+  { args: ["dpctl/dump-flows", "type=offloaded,tc"], isSame: true },
+  { args: ["dpctl/dump-flows", "type=nosuch"] },
+  { args: ["dpctl/get-flow", "ufid:00000000-0000-0000-0000-000000000000"] },
+  { args: ["dpctl/del-flows"], isSame: true },
+  { args: ["upcall/show"] },
+  { args: ["upcall/set-flow-limit", "150000"], isSame: true },
+  { args: ["revalidator/wait"], isSame: true },
+  { args: ["revalidator/purge"], isSame: true },
+  { args: ["dpif-netdev/pmd-rxq-show"], isSame: true },
+  { args: ["dpif-netdev/pmd-stats-show", "-pmd", "0", "netdev@ovs-netdev"], isSame: true },
+  { args: ["qos/show", "p1"], isSame: true },
+  { args: ["qos/show", "noport"], isSame: true },
+  { args: ["qos/show-types", "p1"] },
+  { args: ["qos/show-types", "noport"], isSame: true },
   { args: ["memory/show"] },
   { args: ["coverage/show"], isSame: true },
   { args: ["vlog/list"] },
@@ -311,6 +342,17 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       expect(ip).toMatch(/actions:set\(eth\(dst=00:00:00:00:00:05\)\),\d+$/);
       const named = (await byOvs(sut, ["dpctl/dump-flows", "--names"])).stdout;
       expect(named).toMatch(/in_port\(p1\),.*eth_type\(0x0800\).*,p2$/m);
+      const more = (await byOvs(sut, ["dpctl/dump-flows", "-m", "filter=ip"])).stdout.trim().split("\n");
+      expect(more).toHaveLength(2);
+      const [, ufid] = /^(ufid:[-0-9a-f]{36}), .* dp:ovs, actions:/.exec(more[1]!)!;
+      const got = await byOvs(sut, ["dpctl/get-flow", ufid!]);
+      expect(got.stdout).toContain(ufid);
+      expect(got.stdout.split("\n")).toHaveLength(2);
+      // What is dumped can be traced.
+      const flow = /^(.*?), packets:/.exec(named.split("\n").find((one) => one.includes("0x0800"))!)![1]!;
+      const traced = await byOvs(sut, ["ofproto/trace", flow.replace("eth_type", `${ETH},eth_type`)]);
+      expect(traced.stdout).toMatch(/^Flow: ip,in_port=1,/);
+      expect(traced.stdout).toMatch(/\n 0\. ip,in_port=1, priority 10, cookie 0xab\n/);
       const ofBridge = (await byOvs(sut, ["dpif/dump-flows", "br0"])).stdout;
       expect(ofBridge).toMatch(/eth_type\(0x0800\).*,\d+$/m);
       const own = await sluice(["dpctl", "--target", socketOf(sut), "--names", "dump-flows"]);

@@ -11,10 +11,12 @@ import type { Bridges } from "../bridge/reconfigure.js";
 import { bridgesByDatapath, datapathDetails, datapathNames, datapaths } from "./datapaths.js";
 import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
-import { dumpBridgeMegaflows, dumpDatapathFlows } from "./megaflows.js";
+import { type DumpOptions, dumpBridgeMegaflows, dumpDatapathFlows, getMegaflow } from "./megaflows.js";
 import { memory } from "./memory.js";
-import { pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
-import { type TraceOptions, traceFlow, tracePacketOut } from "./trace.js";
+import { pmdRxqShow, pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
+import { qosShow, qosTypes } from "./qos.js";
+import { purge, setFlowLimit, upcallShow, waitForRevalidation } from "./slow-path.js";
+import { isOdpFlow, type TraceOptions, traceFlow, traceOdpFlow, tracePacketOut } from "./trace.js";
 
 /** What the commands look at. */
 interface Inspected {
@@ -36,14 +38,26 @@ function bridgeOf(bridges: Bridges, name: string): Bridge {
 const chosen = (bridges: Bridges, name: string | undefined): Bridge[] =>
   name === undefined ? [...bridges.running.values()] : [bridgeOf(bridges, name)];
 
-/** Arguments of a dump of datapath flows. -m is taken and changes nothing: there is no more to say. */
-function dumpArgs(args: readonly string[]): { names: boolean; of: string | undefined } {
+/** Arguments of a dump of datapath flows. `pmd=` is taken and changes nothing: every thread has every flow. */
+function dumpArgs(args: readonly string[]): DumpOptions {
   const options = args.filter((arg) => arg.startsWith("-"));
-  const [of, ...more] = args.filter((arg) => !arg.startsWith("-"));
+  const settings = new Map(
+    args.flatMap((arg) => {
+      const [, key, value] = /^(filter|type|pmd)=(.*)$/.exec(arg) ?? [];
+      return key === undefined ? [] : [[key, value!] as const];
+    }),
+  );
+  const [datapath, ...others] = args.filter((arg) => !/^(-|filter=|type=|pmd=)/.test(arg));
   const known = ["-m", "--more", "--names", "--no-names"];
-  const strange = [...options.filter((option) => !known.includes(option)), ...more][0];
+  const strange = [...options.filter((option) => !known.includes(option)), ...others][0];
   if (strange !== undefined) throw new Error(`${strange}: unknown argument; allowed are ${known.join(", ")}`);
-  return { names: options.includes("--names"), of };
+  return {
+    names: options.includes("--names"),
+    more: options.includes("-m") || options.includes("--more"),
+    datapath,
+    filter: settings.get("filter"),
+    types: settings.get("type"),
+  };
 }
 
 /** The options of a trace, wherever they stand, and its arguments. -generate is taken and changes nothing: a flow is
@@ -113,11 +127,13 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
     },
   },
   "ofproto/trace": {
-    usage: "[--json] bridge flow [packet]",
-    args: [2, 5],
+    usage: "[--json] {[dp] odp_flow | bridge flow} [packet]",
+    args: [1, 5],
     run: (args) => {
-      const { options, rest } = traceArgs("ofproto/trace", args, [2, 3]);
+      const { options, rest } = traceArgs("ofproto/trace", args, [args.some(isOdpFlow) ? 1 : 2, 3]);
       const [name, flow, packet] = rest;
+      if (isOdpFlow(name)) return traceOdpFlow(bridges, undefined, name, flow, options);
+      if (isOdpFlow(flow)) return traceOdpFlow(bridges, name, flow, packet, options);
       return traceFlow(bridgeOf(bridges, name!), flow!, packet, options);
     },
   },
@@ -137,19 +153,22 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
     usage: "[-m] [--names | --no-names] bridge",
     args: [1, 4],
     run: (args) => {
-      const { names, of } = dumpArgs(args);
-      return dumpBridgeMegaflows(bridges, bridgeOf(bridges, of ?? ""), clock.now(), names);
+      const options = dumpArgs(args);
+      return dumpBridgeMegaflows(bridges, bridgeOf(bridges, options.datapath ?? ""), clock.now(), options);
     },
   },
   "dpctl/dump-dps": { run: () => datapathNames(bridges) },
   "dpctl/dump-flows": {
-    usage: "[-m] [--names | --no-names] [dp]",
-    args: [0, 4],
-    run: (args) => {
-      const { names, of } = dumpArgs(args);
-      return dumpDatapathFlows(bridges, clock.now(), { names, datapath: of });
-    },
+    usage: "[-m] [--names | --no-names] [dp] [filter=..] [type=..] [pmd=..]",
+    args: [0, 7],
+    run: (args) => dumpDatapathFlows(bridges, clock.now(), dumpArgs(args)),
   },
+  "dpctl/get-flow": {
+    usage: "[dp] ufid",
+    args: [1, 2],
+    run: (args) => getMegaflow(bridges, clock.now(), args.at(-1)!, args.length > 1 ? args[0] : undefined),
+  },
+  "dpctl/del-flows": { usage: "[dp]", args: [0, 1], run: ([datapath]) => purge(bridges, datapath) },
   "dpctl/show": {
     usage: "[-s] [dp]",
     args: [0, 2],
@@ -159,8 +178,31 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
         name: args.find((arg) => !arg.startsWith("-")),
       }),
   },
-  "dpif-netdev/pmd-stats-show": { run: () => pmdStatsShow(bridges) },
-  "dpif-netdev/pmd-stats-clear": { run: () => pmdStatsClear(bridges) },
+  "dpif-netdev/pmd-stats-show": {
+    usage: "[-pmd core] [dp]",
+    args: [0, 3],
+    run: (args) => pmdStatsShow(bridges, args),
+  },
+  "dpif-netdev/pmd-stats-clear": {
+    usage: "[-pmd core] [dp]",
+    args: [0, 3],
+    run: (args) => pmdStatsClear(bridges, args),
+  },
+  "dpif-netdev/pmd-rxq-show": {
+    usage: "[-pmd core] [dp]",
+    args: [0, 3],
+    run: (args) => pmdRxqShow(bridges, args),
+  },
+  "upcall/show": { run: () => upcallShow(bridges) },
+  "upcall/set-flow-limit": {
+    usage: "flow-limit-number",
+    args: [1, 1],
+    run: ([limit]) => setFlowLimit(bridges, limit!),
+  },
+  "revalidator/wait": { run: () => waitForRevalidation(bridges) },
+  "revalidator/purge": { run: () => purge(bridges) },
+  "qos/show": { usage: "interface", args: [1, 1], run: ([name]) => qosShow(bridges, name!) },
+  "qos/show-types": { usage: "interface", args: [1, 1], run: ([name]) => qosTypes(bridges, name!) },
   "memory/show": { run: () => memory(bridges) },
 });
 

@@ -15,7 +15,7 @@ function bridgeLines(bridge: Bridge): string {
   return `  ${bridge.desired.name}:\n${rows.join("")}`;
 }
 
-const nameOf = ({ dpif }: DpBacker): string => `${dpif.type}@sluice-${dpif.type}`;
+export const nameOf = ({ dpif }: DpBacker): string => `${dpif.type}@sluice-${dpif.type}`;
 
 /** Datapaths, the bridges on each, and their ports: OpenFlow number / datapath number (type). */
 export async function datapaths(bridges: Bridges): Promise<string> {
@@ -32,9 +32,15 @@ export async function datapaths(bridges: Bridges): Promise<string> {
 export const datapathNames = (bridges: Bridges): string =>
   [...bridges.backers()].map((backer) => `${nameOf(backer)}\n`).join("");
 
+/** Scripts that know Open vSwitch call the datapath ovs-TYPE, with or without its type in front. */
+const isCalled = (backer: DpBacker, name: string): boolean =>
+  name
+    .replace(/^(\w+@)?ovs-/, `${backer.dpif.type}@sluice-`)
+    .replace(/^sluice-/, `${backer.dpif.type}@sluice-`) === nameOf(backer);
+
 /** All datapaths, or the one of that name. Throws one line when there is none. */
 export function datapathsNamed(bridges: Bridges, name: string | undefined): DpBacker[] {
-  const backers = [...bridges.backers()].filter((backer) => name === undefined || nameOf(backer) === name);
+  const backers = [...bridges.backers()].filter((backer) => name === undefined || isCalled(backer, name));
   if (backers.length > 0 || name === undefined) return backers;
   const there = datapathNames(bridges).trim().replaceAll("\n", ", ");
   throw new Error(`${name}: no such datapath${there === "" ? "" : ` (there are ${there})`}`);

@@ -1,8 +1,9 @@
+import { parseMatch } from "@sluice/openflow-codec";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 import { formatOdpActions, formatOdpMatch, type PortName } from "../dpif/odp-text.js";
 import { LANE_IN_PORT } from "../flow/lanes.js";
-import { keyToMatch } from "../flow/match.js";
+import { type FlowMatch, keyToMatch, matchToKey } from "../flow/match.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import type { Megaflow } from "../ofproto/megaflows.js";
 import type { Match } from "../ofproto/of.js";
@@ -12,29 +13,82 @@ import { datapathsNamed } from "./datapaths.js";
 export interface DumpOptions {
   /** Ports by their names. */
   readonly names: boolean;
+  /** With what names each, and where it is carried out. */
+  readonly more: boolean;
   /** Only this datapath's. */
   readonly datapath: string | undefined;
+  /** Only those that packets of this flow could hit: ovs-ofctl's syntax, in_port the datapath's number. */
+  readonly filter: string | undefined;
+  /** Of the kinds that Open vSwitch tells apart, by commas: all of ours are "ovs" and "non-offloaded". */
+  readonly types: string | undefined;
 }
+
+const TYPES = ["ovs", "tc", "dpdk", "offloaded", "non-offloaded", "partially-offloaded", "all"];
+const OURS = ["ovs", "non-offloaded", "all"];
 
 /** Megaflows one a line: the match (in_port is the datapath's number), counts, actions. */
 async function dump(
   bridges: Bridges,
   backer: DpBacker,
   nowMs: number,
-  names: boolean,
+  { names, more }: Pick<DumpOptions, "names" | "more">,
   isWanted: (megaflow: Megaflow) => boolean,
 ): Promise<string> {
   await backer.syncStats();
   const portName = names ? namesOf(bridges, backer) : String;
   let text = "";
-  for (const megaflow of backer.megaflows) {
-    if (!isWanted(megaflow)) continue;
-    const match = keyToMatch(megaflow.key, megaflow.mask);
-    const used = megaflow.packets === 0 ? "never" : `${((nowMs - megaflow.usedMs) / 1000).toFixed(3)}s`;
-    const actions = formatOdpActions(megaflow.actions, { ...subjectOf(match as Match), portName });
-    text += `${formatOdpMatch(match, portName)}, packets:${megaflow.packets}, bytes:${megaflow.bytes}, used:${used}, actions:${actions}\n`;
-  }
+  for (const megaflow of backer.megaflows)
+    if (isWanted(megaflow)) text += line(megaflow, nowMs, portName, more);
   return text;
+}
+
+function line(megaflow: Megaflow, nowMs: number, portName: PortName, more: boolean): string {
+  const match = keyToMatch(megaflow.key, megaflow.mask);
+  const used = megaflow.packets === 0 ? "never" : `${((nowMs - megaflow.usedMs) / 1000).toFixed(3)}s`;
+  const actions = formatOdpActions(megaflow.actions, { ...subjectOf(match as Match), portName });
+  const counts = `packets:${megaflow.packets}, bytes:${megaflow.bytes}, used:${used}`;
+  const [name, where] = more ? [`${ufidOf(megaflow)}, `, ", dp:ovs"] : ["", ""];
+  return `${name}${formatOdpMatch(match, portName)}, ${counts}${where}, actions:${actions}\n`;
+}
+
+/** What names a megaflow as long as its actions stay. */
+const ufidOf = ({ id }: Megaflow): string =>
+  `ufid:00000000-0000-0000-0000-${id.toString(16).padStart(12, "0")}`;
+
+/** The number in such a name. */
+function idOf(ufid: string): number {
+  if (!/^ufid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(ufid)) throw new Error("parsing flow ufid");
+  const [high, low] = [ufid.slice(5, 28), ufid.slice(29)];
+  return /[1-9a-f]/i.test(high) ? -1 : Number.parseInt(low, 16);
+}
+
+/** Whether a packet could be both of the filter and of the megaflow. */
+function filterOf(text: string | undefined): (megaflow: Megaflow) => boolean {
+  if (text === undefined) return () => true;
+  let wanted: ReturnType<typeof matchToKey>;
+  try {
+    wanted = matchToKey(parseMatch(text) as FlowMatch);
+  } catch (error) {
+    throw new Error(`Failed to parse filter (${(error as Error).message})`);
+  }
+  const { key, mask } = wanted;
+  return (megaflow) =>
+    key.every((lane, i) => ((lane ^ megaflow.key[i]!) & mask[i]! & megaflow.mask[i]!) === 0);
+}
+
+/** dpctl/get-flow: the megaflow of that name. */
+export async function getMegaflow(
+  bridges: Bridges,
+  nowMs: number,
+  ufid: string,
+  datapath: string | undefined,
+): Promise<string> {
+  const id = idOf(ufid);
+  for (const backer of datapathsNamed(bridges, datapath)) {
+    const found = await dump(bridges, backer, nowMs, { names: false, more: true }, (one) => one.id === id);
+    if (found !== "") return found;
+  }
+  throw new Error("getting flow (No such file or directory)");
 }
 
 function namesOf(bridges: Bridges, backer: DpBacker): PortName {
@@ -51,11 +105,16 @@ function namesOf(bridges: Bridges, backer: DpBacker): PortName {
 export async function dumpDatapathFlows(
   bridges: Bridges,
   nowMs: number,
-  { names, datapath }: DumpOptions,
+  options: DumpOptions,
 ): Promise<string> {
+  const types = options.types?.split(",") ?? ["all"];
+  const strange = types.find((type) => !TYPES.includes(type));
+  if (strange !== undefined) throw new Error(`Failed to parse type (${strange}) (Invalid argument)`);
+  const isWanted = filterOf(options.filter);
   let text = "";
-  for (const backer of datapathsNamed(bridges, datapath)) {
-    const flows = await dump(bridges, backer, nowMs, names, () => true);
+  for (const backer of datapathsNamed(bridges, options.datapath)) {
+    if (!types.some((type) => OURS.includes(type))) continue;
+    const flows = await dump(bridges, backer, nowMs, options, isWanted);
     if (flows !== "") text += `flow-dump from the main thread:\n${flows}`;
   }
   return text;
@@ -66,8 +125,10 @@ export function dumpBridgeMegaflows(
   bridges: Bridges,
   bridge: Bridge,
   nowMs: number,
-  names: boolean,
+  options: Pick<DumpOptions, "names" | "more">,
 ): Promise<string> {
   const odpPorts = new Set(bridge.ofproto.ports().map(({ odpPort }) => odpPort));
-  return dump(bridges, bridges.backerOf(bridge), nowMs, names, ({ key }) => odpPorts.has(key[LANE_IN_PORT]));
+  return dump(bridges, bridges.backerOf(bridge), nowMs, options, ({ key }) =>
+    odpPorts.has(key[LANE_IN_PORT]),
+  );
 }

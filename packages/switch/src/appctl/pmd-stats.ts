@@ -1,5 +1,6 @@
 import type { Bridges } from "../bridge/reconfigure.js";
 import type { Dpif } from "../dpif/dpif.js";
+import { datapathsNamed } from "./datapaths.js";
 
 type Counters = Readonly<Record<string, number>>;
 
@@ -25,20 +26,54 @@ async function since({ dpif }: { dpif: Dpif }): Promise<Counters[]> {
 /** dpif-netdev/pmd-stats-show: per thread, in Open vSwitch's words; times are ns where Open vSwitch counts cycles. A
  *  line at the end says which part of a packet's way takes how long, by a sample of packets,
  *  and another how long the thread is busy before it looks for packets again. */
-export async function pmdStatsShow(bridges: Bridges): Promise<string> {
+export async function pmdStatsShow(bridges: Bridges, args: readonly string[]): Promise<string> {
+  const { core, datapath } = pmdArgs(args);
   let text = "";
-  for (const backer of bridges.backers()) {
+  for (const backer of datapathsNamed(bridges, datapath)) {
     const threads = await since(backer);
     text += threads
       .map((counters, i) => `${i === 0 ? "main thread" : `thread ${i}`}:\n${lines(counters)}`)
+      .filter((_, i) => core === undefined || bridges.cores[i] === core)
       .join("");
   }
   return text;
 }
 
-export async function pmdStatsClear(bridges: Bridges): Promise<string> {
-  for (const { dpif } of bridges.backers()) cleared.set(dpif, await dpif.threadCounters());
+export async function pmdStatsClear(bridges: Bridges, args: readonly string[]): Promise<string> {
+  for (const { dpif } of datapathsNamed(bridges, pmdArgs(args).datapath))
+    cleared.set(dpif, await dpif.threadCounters());
   return "";
+}
+
+/** dpif-netdev/pmd-rxq-show: which thread receives from which port. Threads of cores share every port's packets by flow;
+ *  what share of a thread's time a port takes is not known. */
+export function pmdRxqShow(bridges: Bridges, args: readonly string[]): string {
+  const { core, datapath } = pmdArgs(args);
+  let text = "Displaying last 60 seconds pmd usage %\n";
+  for (const backer of datapathsNamed(bridges, datapath)) {
+    const ports = [...bridges.running.values()]
+      .filter((bridge) => bridges.backerOf(bridge) === backer)
+      .flatMap(({ ofproto }) => ofproto.ports())
+      .filter(({ type }) => type === "system")
+      .sort((a, b) => a.odpPort! - b.odpPort!);
+    for (const one of bridges.cores) {
+      if (core !== undefined && core !== one) continue;
+      text += `pmd thread numa_id 0 core_id ${one}:\n  isolated : false\n`;
+      for (const { name } of ports)
+        text += `  port: ${name.padEnd(16)}  queue-id:  0 (enabled)   pmd usage: NOT AVAIL\n`;
+    }
+  }
+  return text;
+}
+
+/** `[-pmd core] [dp]`. */
+function pmdArgs(args: readonly string[]): { core: number | undefined; datapath: string | undefined } {
+  const at = args.indexOf("-pmd");
+  const rest = at < 0 ? args : [...args.slice(0, at), ...args.slice(at + 2)];
+  const core = at < 0 ? undefined : args[at + 1];
+  if (at >= 0 && !/^\d+$/.test(core ?? "")) throw new Error(`-pmd ${core ?? ""}: not the number of a core`);
+  if (rest.length > 1) throw new Error(`${rest[1]}: unknown argument; allowed are [-pmd core] [dp]`);
+  return { core: core === undefined ? undefined : Number(core), datapath: rest[0] };
 }
 
 function lines(counters: Counters): string {

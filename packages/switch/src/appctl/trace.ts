@@ -1,9 +1,12 @@
 import { parseActions, parseMatch } from "@sluice/openflow-codec";
 import { fromHex } from "@sluice/wire";
 import type { Bridge } from "../bridge/bridge.js";
+import type { Bridges } from "../bridge/reconfigure.js";
+import { parseOdpFlow } from "../dpif/odp-parse.js";
 import type { Action, Match } from "../ofproto/of.js";
-import { type TraceSubject, trace } from "../ofproto/trace.js";
+import { type TraceSubject, trace, traceRecirculated } from "../ofproto/trace.js";
 import { formatTrace, traceToJson } from "../ofproto/trace-text.js";
+import { datapathsNamed } from "./datapaths.js";
 
 export interface TraceOptions {
   /** A JSON document instead of text. */
@@ -20,6 +23,39 @@ export function traceFlow(
 ): string {
   return shown(trace(ofproto, subjectOf(portsOf(ofproto), flow, packet)), options);
 }
+
+/** `ofproto/trace [DP] ODP_FLOW [PACKET]`: ODP_FLOW in the syntax of dpctl/dump-flows; the bridge is the one that its
+ *  in_port belongs to. Throws one line. */
+export function traceOdpFlow(
+  bridges: Bridges,
+  datapath: string | undefined,
+  flow: string,
+  packet: string | undefined,
+  options: TraceOptions,
+): string {
+  const [backer] = datapathsNamed(bridges, datapath);
+  if (!backer) throw new Error("Cannot find the datapath");
+  const ports = [...bridges.running.values()]
+    .filter((bridge) => bridges.backerOf(bridge) === backer)
+    .flatMap((bridge) => bridge.ofproto.ports().map((port) => ({ ...port, bridge })));
+  const { in_port, recirc_id, ...fields } = parseOdpFlow(flow, (name) => {
+    return ports.find((port) => port.name === name)?.odpPort;
+  });
+  const from = ports.find(({ odpPort }) => odpPort !== undefined && odpPort === in_port);
+  if (!from) throw new Error(`in_port(${in_port ?? ""}): no bridge has this port`);
+  const { ofproto } = from.bridge;
+  const recirc = Number(recirc_id ?? 0);
+  if (recirc !== 0 && backer.frozen(recirc) === undefined)
+    throw new Error(`no recirculation data for recirc_id 0x${recirc.toString(16)}`);
+  const subject: TraceSubject =
+    packet === undefined
+      ? { match: { ...fields, in_port: from.ofport } as Match }
+      : { packet: packetBytes(packet), in_port: from.ofport };
+  return shown(recirc === 0 ? trace(ofproto, subject) : traceRecirculated(ofproto, subject, recirc), options);
+}
+
+/** Whether a text is in the syntax of datapath flows. */
+export const isOdpFlow = (text: string | undefined): text is string => /^\s*\w+\(/.test(text ?? "");
 
 /** `ofproto/trace-packet-out BRIDGE FLOW [PACKET] ACTIONS`: as if a controller sent the packet with these actions. */
 export function tracePacketOut(

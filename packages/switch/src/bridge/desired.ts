@@ -122,6 +122,8 @@ export interface DesiredPort {
 
 /** Rates of a port and its queues, bits/s. */
 export interface PortQos {
+  /** As the row calls it. */
+  readonly type: string;
   readonly maxRate: number | undefined;
   readonly queues: readonly QueueSpec[];
 }

@@ -4,7 +4,7 @@ import { number } from "./other-config.js";
 import { unsupportedIn, unsupportedText } from "./unsupported.js";
 
 /** Types of QoS that shape by rates. linux-hfsc differs from linux-htb in how the kernel does it, which is not used. */
-const SHAPING: ReadonlySet<string> = new Set(["linux-htb", "linux-hfsc"]);
+export const SHAPING: ReadonlySet<string> = new Set(["linux-htb", "linux-hfsc"]);
 const NONE: ReadonlySet<string> = new Set(["", "linux-noop"]);
 /** 1 Tb/s. */
 const MAX_RATE = 1e12;
@@ -36,5 +36,5 @@ export function desiredQos(
       ...(burst === undefined ? {} : { burst }),
     });
   }
-  return { maxRate: number(row.other_config, "max-rate", 1, MAX_RATE), queues };
+  return { type: row.type, maxRate: number(row.other_config, "max-rate", 1, MAX_RATE), queues };
 }

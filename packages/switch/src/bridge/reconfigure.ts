@@ -64,6 +64,11 @@ export class Bridges {
     return this.#backers.get(bridge)!;
   }
 
+  /** The cores that each datapath has a thread on; empty: one thread, on any. */
+  get cores(): readonly number[] {
+    return this.#desired.cores;
+  }
+
   /** Every datapath in use. */
   backers(): ReadonlySet<DpBacker> {
     return new Set(this.#backers.values());

@@ -10,12 +10,12 @@ export type OdpMatch = Readonly<Record<string, Value | { readonly value: Value; 
 const hex = (value: Value): string => (typeof value === "string" ? value : `0x${value.toString(16)}`);
 
 /** How a header is written: its word, and by match field the word and form of each of its members. */
-interface Header {
+export interface Header {
   readonly word: string;
   readonly members: Readonly<Record<string, readonly [word: string, form?: (value: Value) => string]>>;
 }
 
-const FRAGMENTS: Readonly<Record<string, string>> = { 0: "no", 1: "first", 3: "later" };
+export const FRAGMENTS: Readonly<Record<string, string>> = { 0: "no", 1: "first", 3: "later" };
 const fragment = (value: Value): string => FRAGMENTS[String(value)] ?? hex(value);
 
 /** Headers in the order in which they are written; `tos` stands for ip_dscp and ip_ecn together. */
@@ -68,6 +68,13 @@ const UPPER: readonly Header[] = [
     word: "nd",
     members: { ipv6_nd_target: ["target"], ipv6_nd_sll: ["sll"], ipv6_nd_tll: ["tll"] },
   },
+];
+
+/** All headers by their words. */
+export const HEADERS: readonly Header[] = [
+  ETHERNET,
+  { word: "pbb", members: { pbb_isid: ["isid"] } },
+  ...UPPER,
 ];
 
 function headerText({ word, members }: Header, match: OdpMatch): string[] {

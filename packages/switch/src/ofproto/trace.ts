@@ -54,6 +54,19 @@ export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly
   return traceFrom({ bridge, inPort: bridge.portMap.get(in_port), in_port, start }, key, undefined, 0);
 }
 
+/** Traces a packet that comes back with a recirc_id which stands for something. */
+export function traceRecirculated(bridge: Ofproto, subject: TraceSubject, recirc_id: number): Trace {
+  const frozen = bridge.backer.frozen(recirc_id)!;
+  const owner = frozen.bridge as Ofproto;
+  const inPort = owner.portMap.get(frozen.in_port);
+  const packet = "packet" in subject ? subject.packet : undefined;
+  const key = "packet" in subject ? bridge.backer.keyOf(subject.packet, 0) : parseMatch(subject.match).key;
+  key.fill(0, DP_LANES);
+  key[LANE_RECIRC_ID] = recirc_id;
+  const from: Start = { bridge: owner, inPort, in_port: frozen.in_port, start: { frozen } };
+  return traceFrom(from, key, packet, 0);
+}
+
 /** What is traced, where it starts, and by which port it came. */
 type Start = Pick<XlateInput, "inPort" | "in_port" | "start"> & { readonly bridge: Ofproto };
 
