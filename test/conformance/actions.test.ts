@@ -427,7 +427,7 @@ const expiries: Case[] = (
       });
       await sw.flows(`cookie=7,${match},actions=output:2,${action},output:3`);
       expect(await sw.frame(1, frame)).toEqual({ 2: [frame] });
-      expect(await sw.unasked("OFPT_PACKET_IN")).toMatchObject([
+      expect(await sw.unasked("OFPT_PACKET_IN", 1)).toMatchObject([
         { reason: "OFPR_INVALID_TTL", table_id: 0, cookie: 7n, data: frame, match: { in_port: 1 } },
       ]);
     },

@@ -403,7 +403,9 @@ const asynchronous: Case[] = [
       await sw.flows("priority=5,udp,actions=controller", "priority=0,actions=controller");
       await sw.frame(1, f.udp4());
       await sw.frame(1, f.tcp4());
-      expect(await sw.unasked("OFPT_PACKET_IN")).toMatchObject([{ reason: "OFPR_NO_MATCH", data: f.tcp4() }]);
+      expect(await sw.unasked("OFPT_PACKET_IN", 1)).toMatchObject([
+        { reason: "OFPR_NO_MATCH", data: f.tcp4() },
+      ]);
     },
   },
   {
@@ -431,7 +433,7 @@ const asynchronous: Case[] = [
       expect(await sw.client.unasked()).toEqual([]);
       await ask(sw.client, "OFPCR_ROLE_SLAVE", await newer(sw));
       await sw.frame(1, f.udp4());
-      expect(await sw.unasked("OFPT_PACKET_IN")).toHaveLength(1);
+      expect(await sw.unasked("OFPT_PACKET_IN", 1)).toHaveLength(1);
     },
   },
   {
@@ -442,7 +444,7 @@ const asynchronous: Case[] = [
       await sw.flows("actions=controller");
       await sw.frame(1, f.udp4());
       for (const client of [sw.client, ...others])
-        expect(await client.unasked()).toMatchObject([{ type: "OFPT_PACKET_IN", data: f.udp4() }]);
+        expect(await client.unasked(1)).toMatchObject([{ type: "OFPT_PACKET_IN", data: f.udp4() }]);
     },
   },
   {

@@ -130,7 +130,7 @@ const cases: Case[] = [
       expect(await sw.ports(1, f.udp4({ ip: { ttl: 1 } }))).toEqual([]);
       expect(await sw.ports(1, f.tcp4({ ip: { ttl: 1 } }))).toEqual([]);
       // This connection's id is 0: the one that concerns it, once.
-      const packetIns = await sw.unasked("OFPT_PACKET_IN");
+      const packetIns = await sw.unasked("OFPT_PACKET_IN", 1);
       expect(packetIns).toMatchObject([{ reason: "OFPR_INVALID_TTL", match: { in_port: 1 } }]);
     },
   },

@@ -351,7 +351,7 @@ const virtual: Case[] = [
       });
       await sw.ok(flowMod("actions=controller"));
       await sw.frame(1, ...Array.from({ length: 10 }, () => frame()));
-      expect(await sw.unasked("OFPT_PACKET_IN")).toHaveLength(3);
+      expect(await sw.unasked("OFPT_PACKET_IN", 3)).toHaveLength(3);
     },
   },
 ];

@@ -185,7 +185,7 @@ const packetOutIn: Case = {
   name: "a packet-out to the controller comes back as a packet-in of no one flow",
   run: async (sw) => {
     await sw.ok(out(3, "controller"));
-    expect(await sw.unasked("OFPT_PACKET_IN")).toMatchObject([
+    expect(await sw.unasked("OFPT_PACKET_IN", 1)).toMatchObject([
       { reason: "OFPR_ACTION", cookie: 0xffff_ffff_ffff_ffffn, match: { in_port: 3 }, data: f.udp4() },
     ]);
   },
@@ -272,7 +272,7 @@ const packetIns: Case[] = [
     run: async (sw) => {
       await sw.flows("actions=controller:20");
       await sw.frame(1, f.udp4());
-      const [packetIn] = await sw.unasked("OFPT_PACKET_IN");
+      const [packetIn] = await sw.unasked("OFPT_PACKET_IN", 1);
       expect(packetIn).toMatchObject({ total_len: f.udp4().length, data: f.udp4().slice(0, 20) });
       const { buffer_id } = packetIn!;
       expect(buffer_id).not.toBe(OFP_NO_BUFFER);
@@ -290,7 +290,7 @@ const packetIns: Case[] = [
     run: async (sw) => {
       await sw.flows("priority=1,actions=controller:20");
       await sw.frame(1, f.udp4());
-      const [packetIn] = await sw.unasked("OFPT_PACKET_IN");
+      const [packetIn] = await sw.unasked("OFPT_PACKET_IN", 1);
       await sw.ok({
         ...flowMod("priority=2,in_port=1,udp,actions=output:2"),
         buffer_id: packetIn!.buffer_id,
@@ -314,7 +314,7 @@ const packetIns: Case[] = [
       );
       await sw.flows("ip,actions=dec_ttl,output:2");
       await sw.frame(1, f.udp4({ ip: { ttl: 1 } }));
-      const [packetIn] = await sw.unasked("OFPT_PACKET_IN");
+      const [packetIn] = await sw.unasked("OFPT_PACKET_IN", 1);
       expect(packetIn!.data).toHaveLength(30);
     },
   },
@@ -372,7 +372,7 @@ const portMods: Case[] = [
       await sw.ok(await portMod(sw, 1, OFPPC.NO_PACKET_IN));
       await sw.frame(1, f.udp4());
       await sw.frame(2, f.udp4());
-      expect(await sw.unasked("OFPT_PACKET_IN")).toMatchObject([{ match: { in_port: 2 } }]);
+      expect(await sw.unasked("OFPT_PACKET_IN", 1)).toMatchObject([{ match: { in_port: 2 } }]);
     },
     ovs: "sends what a table-miss flow sends, whatever the port's configuration",
   },

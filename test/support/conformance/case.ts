@@ -95,8 +95,9 @@ async function runPacket(session: Session, one: PacketCase): Promise<void> {
   for (const time of ["first", "second"]) {
     const outputs = await session.frame(port, frame);
     expect(readable(outputs), `the ${time} packet`).toEqual(readable(expected));
-    const packetIns = await session.unasked("OFPT_PACKET_IN");
-    expect(packetIns, `packet-ins of the ${time} packet`).toMatchObject(one.packetIn ?? []);
+    const wanted = one.packetIn ?? [];
+    const packetIns = await session.unasked("OFPT_PACKET_IN", wanted.length);
+    expect(packetIns, `packet-ins of the ${time} packet`).toMatchObject(wanted);
   }
 }
 

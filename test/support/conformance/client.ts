@@ -117,7 +117,7 @@ export class OfClient {
   }
 
   /** Takes what has come unasked, once everything that the switch had to say so far is here. Open vSwitch tells of
-   *  removed flows from another thread, behind a barrier's reply: `atLeast` waits for as many messages. */
+   *  removed flows and of packets from other threads, behind a barrier's reply: `atLeast` waits for as many messages. */
   async unasked(atLeast = 0): Promise<OfMessage[]> {
     const end = performance.now() + PATIENCE_MS;
     const taken: OfMessage[] = [];

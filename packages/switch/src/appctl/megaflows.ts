@@ -85,7 +85,7 @@ export async function getMegaflow(
 ): Promise<string> {
   const id = idOf(ufid);
   for (const backer of datapathsNamed(bridges, datapath)) {
-    const found = await dump(bridges, backer, nowMs, { names: false, more: true }, (one) => one.id === id);
+    const found = await dump(bridges, backer, nowMs, { names: false, more: false }, (one) => one.id === id);
     if (found !== "") return found;
   }
   throw new Error("getting flow (No such file or directory)");
