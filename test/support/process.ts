@@ -119,6 +119,11 @@ export class Daemon {
     );
   }
 
+  /** Closes its standard input. */
+  endInput(): void {
+    this.#child.stdin!.end();
+  }
+
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }
