@@ -11,7 +11,7 @@ import { write } from "../io.js";
 import type { Sendable } from "./bundle.js";
 import { type CommandTable, type Context, withSwitch } from "./context.js";
 import { type FlowModInit, flowsOf } from "./flow-spec.js";
-import { change } from "./flows.js";
+import { change } from "./mods.js";
 import { acceptedNames } from "./names.js";
 import { printJson } from "./print.js";
 import type { Vconn } from "./vconn.js";

@@ -5,12 +5,6 @@ import { readSpecs } from "./lines.js";
 
 export type FlowModInit = MessageInitOf<"OFPT_FLOW_MOD">;
 
-/** One flow as it was written; `where` is "FILE:LINE" when it came out of a file. */
-export interface FlowSpec {
-  message: FlowModInit;
-  where: string | undefined;
-}
-
 const KEYWORD = /^(add|modify|modify_strict|delete|delete_strict)(?=[\s,]|$)[\s,]*/;
 
 /** Parses one line. With `command` "any" a keyword at its start says which command it is, and it is an add without. */
@@ -49,4 +43,5 @@ export const flowsOf = (
   file: string,
   command: FlowCommand | "any",
   names: PortNames | undefined,
-): Promise<FlowSpec[]> => parsedLines(context, file, (text) => flowOf(text, command, names));
+): Promise<{ message: FlowModInit; where: string }[]> =>
+  parsedLines(context, file, (text) => flowOf(text, command, names));

@@ -1,44 +1,22 @@
 import { type FlowCommand, type FlowStats, formatFlowStats, toJson } from "@sluice/openflow-codec";
 import { write } from "../io.js";
-import { type Sendable, sendAll, sendBundle } from "./bundle.js";
 import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
-import { flowOf, flowsOf } from "./flow-spec.js";
+import { flowOf } from "./flow-spec.js";
+import { mods } from "./mods.js";
 import { acceptedNames, shownNames } from "./names.js";
 import { print, printJson, printMultipart } from "./print.js";
 import { sortFlows } from "./sort.js";
 import type { Vconn } from "./vconn.js";
 
-/** Sends changes: one after the other, or with --bundle all or none. */
-export function change(context: Context, vconn: Vconn, items: Iterable<Sendable>): Promise<void> {
-  return context.options.bundle ? sendBundle(vconn, items) : sendAll(vconn, items);
-}
-
-/** A command that sends flow_mods: from its argument, or from a file ("-" is standard input). */
-function flowMods(
+const flowMods = (
   usage: string,
+  argument: "line" | "file",
   commandOf: (context: Context) => FlowCommand | "any",
-  argument: "flow" | "file",
-): OfctlCommand {
-  const commandName = commandOf;
-  return {
-    usage,
-    min: 2,
-    max: 2,
-    writes: true,
-    run: (context, [name, spec]) =>
-      withSwitch(context, name!, async (vconn) => {
-        const names = await acceptedNames(context, vconn);
-        const command = commandName(context);
-        const isFile = argument === "file" || spec === "-";
-        const flows = isFile
-          ? await flowsOf(context, spec!, command, names)
-          : [{ message: flowOf(spec!, command, names) }];
-        await change(context, vconn, flows);
-      }),
-  };
-}
+): OfctlCommand => mods(usage, argument, commandOf, flowOf);
 
-const deleteCommand = ({ options }: Context): FlowCommand => (options.strict ? "delete_strict" : "delete");
+const deleteFlows = flowMods("SWITCH [FLOW|-]", "line", ({ options }) =>
+  options.strict ? "delete_strict" : "delete",
+);
 
 /** The request of a flow dump: what a delete of the same text would match. */
 async function flowRequest(context: Context, vconn: Vconn, spec: string) {
@@ -83,16 +61,14 @@ export const flowCommands: CommandTable = {
         await print(context, await vconn.joined({ type: "OFPMP_AGGREGATE", ...request }));
       }),
   },
-  "add-flow": flowMods("SWITCH FLOW|-", () => "any", "flow"),
-  "add-flows": flowMods("SWITCH FILE|-", () => "any", "file"),
-  "mod-flows": flowMods(
-    "SWITCH FLOW|-",
-    ({ options }) => (options.strict ? "modify_strict" : "modify"),
-    "flow",
+  "add-flow": flowMods("SWITCH FLOW|-", "line", () => "any"),
+  "add-flows": flowMods("SWITCH FILE|-", "file", () => "any"),
+  "mod-flows": flowMods("SWITCH FLOW|-", "line", ({ options }) =>
+    options.strict ? "modify_strict" : "modify",
   ),
   "del-flows": {
-    ...flowMods("SWITCH [FLOW|-]", deleteCommand, "flow"),
+    ...deleteFlows,
     min: 1,
-    run: (context, [name, spec = ""]) => flowMods("", deleteCommand, "flow").run(context, [name!, spec]),
+    run: (context, [name, spec = ""]) => deleteFlows.run(context, [name!, spec]),
   },
 };

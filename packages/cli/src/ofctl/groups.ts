@@ -1,10 +1,7 @@
 import { type MessageInitOf, OFPG, type PortNames, parseGroup } from "@sluice/openflow-codec";
 import { CliError } from "../io.js";
-import type { Sendable } from "./bundle.js";
 import { type CommandTable, type Context, type OfctlCommand, withSwitch } from "./context.js";
-import { parsedLines } from "./flow-spec.js";
-import { change } from "./flows.js";
-import { acceptedNames } from "./names.js";
+import { mods } from "./mods.js";
 import { printMultipart } from "./print.js";
 
 export type GroupModInit = MessageInitOf<"OFPT_GROUP_MOD">;
@@ -37,29 +34,11 @@ const groupMod = (text: string, command: GroupCommand, names: PortNames | undefi
 const needsLaterVersion = (what: string): CliError =>
   new CliError(`${what} needs OpenFlow 1.5 or later; use mod-group with all the buckets`);
 
-function groupMods(
+const groupMods = (
   usage: string,
+  argument: "line" | "file",
   commandOf: (context: Context) => GroupCommand | "any",
-  argument: "group" | "file",
-): OfctlCommand {
-  return {
-    usage,
-    min: 2,
-    max: 2,
-    writes: true,
-    run: (context, [name, spec]) =>
-      withSwitch(context, name!, async (vconn) => {
-        const names = await acceptedNames(context, vconn);
-        const command = commandOf(context);
-        const parse = (text: string): GroupModInit => groupOf(text, command, names);
-        const isFile = argument === "file" || spec === "-";
-        const groups: Iterable<Sendable> = isFile
-          ? await parsedLines(context, spec!, parse)
-          : [{ message: parse(spec!) }];
-        await change(context, vconn, groups);
-      }),
-  };
-}
+): OfctlCommand => mods(usage, argument, commandOf, groupOf);
 
 /** "7", "group_id=7", "all", or nothing for all. */
 function groupId(text: string | undefined): number {
@@ -80,16 +59,14 @@ const unsupported = (usage: string, what: string): OfctlCommand => ({
   },
 });
 
-const deleteGroups = groupMods("SWITCH [GROUP|-]", () => "delete", "group");
+const deleteGroups = groupMods("SWITCH [GROUP|-]", "line", () => "delete");
 
 /** Commands on the group table. */
 export const groupCommands: CommandTable = {
-  "add-group": groupMods("SWITCH GROUP|-", () => "any", "group"),
-  "add-groups": groupMods("SWITCH FILE|-", () => "any", "file"),
-  "mod-group": groupMods(
-    "SWITCH GROUP|-",
-    ({ options }) => (options["may-create"] ? "add_or_mod" : "modify"),
-    "group",
+  "add-group": groupMods("SWITCH GROUP|-", "line", () => "any"),
+  "add-groups": groupMods("SWITCH FILE|-", "file", () => "any"),
+  "mod-group": groupMods("SWITCH GROUP|-", "line", ({ options }) =>
+    options["may-create"] ? "add_or_mod" : "modify",
   ),
   "del-groups": {
     ...deleteGroups,

@@ -13,7 +13,15 @@ import type { RestApp } from "../../rest/route.js";
 import type { Gate } from "../behind.js";
 import { describeFrame } from "../rest/describe-frame.js";
 import { readRuleMatch, showRuleMatch } from "../rest/rule-match.js";
-import { byVlan, deletionOf, idOf, meantBy, onlyIf, RuleTable, requestAll } from "../rest/rule-table.js";
+import {
+  idOf,
+  listRules,
+  onlyIf,
+  RuleTable,
+  type RuleWords,
+  removeRules,
+  requestAll,
+} from "../rest/rule-table.js";
 import { SwitchSet } from "../rest/switch-set.js";
 import { firewallRoutes } from "./routes.js";
 
@@ -30,6 +38,10 @@ const REST = 0;
 const ETH_ARP = 0x0806;
 /** Bytes of a blocked packet that are told. */
 const LOGGED_BYTES = 128;
+
+const WORDS: RuleWords = {
+  ...{ field: "rule_id", id: "ruleID", missing: "Rule is not exist.", deleted: "Rule deleted." },
+};
 
 const isRule = ({ priority }: FlowStats): boolean => priority >= RULE_MIN && priority <= RULE_MAX;
 const apply = (...actions: ActionInit[]): InstructionInit[] => [{ type: "OFPIT_APPLY_ACTIONS", actions }];
@@ -156,17 +168,12 @@ export class Firewall {
 
   async list(dp: Switch, vlan: number | "all"): Promise<object[]> {
     const rules = (await this.rules.flows(dp)).filter(isRule);
-    return byVlan(rules)
-      .filter(([group]) => vlan === "all" || group === vlan)
-      .map(([group, rules]) => ({
-        ...onlyIf(group, String(group)),
-        rules: rules.map((rule) => ({
-          rule_id: idOf(rule),
-          priority: rule.priority,
-          ...showRuleMatch(rule.match),
-          actions: this.#passes(rule) ? "ALLOW" : "DENY",
-        })),
-      }));
+    return listRules(rules, vlan, "rules", (rule) => ({
+      rule_id: idOf(rule),
+      priority: rule.priority,
+      ...showRuleMatch(rule.match),
+      actions: this.#passes(rule) ? "ALLOW" : "DENY",
+    }));
   }
 
   async add(dp: Switch, body: Body, vlan: number | "all"): Promise<object[]> {
@@ -191,18 +198,7 @@ export class Firewall {
   }
 
   async remove(dp: Switch, body: Body, vlan: number | "all"): Promise<object> {
-    const rules = (await this.rules.flows(dp)).filter(isRule);
-    const { id, meant } = meantBy(body, "rule_id", vlan, rules);
-    if (meant.length === 0) {
-      const which = id === "all" ? "" : ` : ruleID=${id}`;
-      return { result: "failure", details: `Rule is not exist.${which}` };
-    }
-    await requestAll(dp, meant.map(deletionOf));
-    return byVlan(meant).map(([group, rules]) => ({
-      result: "success",
-      details: `Rule deleted. : ruleID=${rules.map(idOf).join(",")}`,
-      ...onlyIf(group, String(group)),
-    }));
+    return removeRules(dp, (await this.rules.flows(dp)).filter(isRule), body, vlan, WORDS);
   }
 
   #passes({ instructions }: FlowStats): boolean {

@@ -11,7 +11,7 @@ import { badField } from "../../rest/problem.js";
 import type { RestApp } from "../../rest/route.js";
 import type { Gate } from "../behind.js";
 import { readRuleMatch, showRuleMatch } from "../rest/rule-match.js";
-import { byVlan, deletionOf, idOf, meantBy, onlyIf, RuleTable, requestAll } from "../rest/rule-table.js";
+import { idOf, listRules, onlyIf, RuleTable, type RuleWords, removeRules } from "../rest/rule-table.js";
 import { SwitchSet } from "../rest/switch-set.js";
 import { confRoutes } from "./conf-routes.js";
 import { ConfStore } from "./conf-store.js";
@@ -28,6 +28,10 @@ export interface QosApp extends RestApp, Gate {
 const TAG = 0x516f;
 const [RULE_MIN, RULE_MAX] = [1, 0xfffe];
 const DEFAULT = 0;
+
+const WORDS: RuleWords = {
+  ...{ field: "qos_id", id: "QoS ID", missing: "QoS rule is not exist.", deleted: " deleted." },
+};
 
 const isRule = ({ priority }: FlowStats): boolean => priority !== DEFAULT;
 
@@ -108,17 +112,12 @@ export class Qos {
 
   async list(dp: Switch, vlan: number | "all"): Promise<object[]> {
     const rules = (await this.rules.flows(dp)).filter(isRule);
-    return byVlan(rules)
-      .filter(([group]) => vlan === "all" || group === vlan)
-      .map(([group, rules]) => ({
-        ...onlyIf(group, String(group)),
-        qos: rules.map((rule) => ({
-          qos_id: idOf(rule),
-          priority: rule.priority,
-          ...showRuleMatch(rule.match),
-          actions: showActions(rule),
-        })),
-      }));
+    return listRules(rules, vlan, "qos", (rule) => ({
+      qos_id: idOf(rule),
+      priority: rule.priority,
+      ...showRuleMatch(rule.match),
+      actions: showActions(rule),
+    }));
   }
 
   async add(dp: Switch, body: Body, vlan: number | "all"): Promise<object[]> {
@@ -141,18 +140,7 @@ export class Qos {
   }
 
   async remove(dp: Switch, body: Body, vlan: number | "all"): Promise<object> {
-    const rules = (await this.rules.flows(dp)).filter(isRule);
-    const { id, meant } = meantBy(body, "qos_id", vlan, rules);
-    if (meant.length === 0) {
-      const which = id === "all" ? "" : ` : QoS ID=${id}`;
-      return { result: "failure", details: `QoS rule is not exist.${which}` };
-    }
-    await requestAll(dp, meant.map(deletionOf));
-    return byVlan(meant).map(([group, rules]) => ({
-      result: "success",
-      details: ` deleted. : QoS ID=${rules.map(idOf).join(",")}`,
-      ...onlyIf(group, String(group)),
-    }));
+    return removeRules(dp, (await this.rules.flows(dp)).filter(isRule), body, vlan, WORDS);
   }
 
   async queueStatus(dp: Switch): Promise<object> {

@@ -95,7 +95,7 @@ export const deletionOf = ({ table_id, priority, match, cookie }: FlowStats): Fl
 });
 
 /** Rules by VLAN group, in the order of the groups. */
-export function byVlan(rules: readonly FlowStats[]): [vlan: number, rules: FlowStats[]][] {
+function byVlan(rules: readonly FlowStats[]): [vlan: number, rules: FlowStats[]][] {
   const groups = new Map<number, FlowStats[]>();
   for (const rule of rules) {
     const vlan = vlanOf(rule.match);
@@ -104,19 +104,50 @@ export function byVlan(rules: readonly FlowStats[]): [vlan: number, rules: FlowS
   return [...groups].sort(([a], [b]) => a - b);
 }
 
-/** The rules that a body asks to delete by number, or "all". Throws a Problem. */
-export function meantBy(
-  body: Body,
-  field: string,
-  vlan: number | "all",
+/** The rules of a VLAN group, or of each, as Ryu lists them: under `key`, each as `show` has it. */
+export const listRules = (
   rules: readonly FlowStats[],
-): { id: number | "all"; meant: FlowStats[] } {
-  if (body[field] === undefined) throw badField(field, "is missing");
-  const id = body[field] === "all" ? "all" : readInt(body[field], field);
+  vlan: number | "all",
+  key: string,
+  show: (rule: FlowStats) => object,
+): object[] =>
+  byVlan(rules)
+    .filter(([group]) => vlan === "all" || group === vlan)
+    .map(([group, rules]) => ({ ...onlyIf(group, String(group)), [key]: rules.map(show) }));
+
+/** How an app speaks of its rules. */
+export interface RuleWords {
+  /** The member of a body that holds a rule's number. */
+  readonly field: string;
+  readonly id: string;
+  readonly missing: string;
+  readonly deleted: string;
+}
+
+/** Deletes the rules that a body asks for by number, or "all". Throws a Problem. */
+export async function removeRules(
+  dp: Switch,
+  rules: readonly FlowStats[],
+  body: Body,
+  vlan: number | "all",
+  words: RuleWords,
+): Promise<object> {
+  const given = body[words.field];
+  if (given === undefined) throw badField(words.field, "is missing");
+  const id = given === "all" ? "all" : readInt(given, words.field);
   const meant = rules.filter(
     (rule) => (id === "all" || idOf(rule) === id) && (vlan === "all" || vlanOf(rule.match) === vlan),
   );
-  return { id, meant };
+  if (meant.length === 0) {
+    const which = id === "all" ? "" : ` : ${words.id}=${id}`;
+    return { result: "failure", details: `${words.missing}${which}` };
+  }
+  await requestAll(dp, meant.map(deletionOf));
+  return byVlan(meant).map(([group, rules]) => ({
+    result: "success",
+    details: `${words.deleted} : ${words.id}=${rules.map(idOf).join(",")}`,
+    ...onlyIf(group, String(group)),
+  }));
 }
 
 export const onlyIf = <T>(vlan: number, value: T): { vlan_id?: T } => (vlan === 0 ? {} : { vlan_id: value });
