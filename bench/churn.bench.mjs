@@ -16,6 +16,8 @@ const FIRST_PACKETS = join(dirname(fileURLToPath(import.meta.url)), "lib/first-p
 const RULES = 100_000;
 /** Packets/s: far from what either switch can, so that what is lost is lost to the control plane. */
 const RATE = 40_000;
+/** While flows are set up: more than can be. */
+const SET_UP_RATE = 120_000;
 const PING_MS = 2;
 /** Packets are not to wait longer for a change of policy. */
 const PAUSE_MS = 5;
@@ -99,11 +101,16 @@ const pings = ({ names }) =>
 const received = async ({ names }) =>
   Number(await sh(["cat", "/sys/class/net/eth0/statistics/rx_packets"], { netns: names.right }));
 
-const send = ({ names }, seconds, flows, kind, rate = RATE) =>
-  sh([process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(flows), kind, String(rate)], {
-    netns: names.left,
-    timeoutMs: seconds * 1000 + 20_000,
-  });
+const sender = (seconds, flows, kind, rate = RATE) => [
+  process.execPath,
+  SEND_FRAMES,
+  "eth0",
+  MAC.right,
+  ...[seconds, flows, kind, rate].map(String),
+];
+
+const send = ({ names }, seconds, ...what) =>
+  sh(sender(seconds, ...what), { netns: names.left, timeoutMs: seconds * 1000 + 20_000 });
 
 /** Pings an address from the left host until it is stopped. `stop` gives the round trips, ms. What no answer came to
  *  counts as a second. */
@@ -211,8 +218,8 @@ async function policy(one) {
   const { p2 } = one.ports;
   await setFlows(one, [...rulesOf(RULES, `actions=output:${p2}`), ...cross(one.ports)]);
   const bridge = `unix:${one.dir}/br0.mgmt`;
-  const sending = send(one, 30, RULES, "hosts").catch(() => {});
   // Each flow is sent some times, until there is a megaflow for nearly all.
+  const flood = daemon(sender(30, RULES, "hosts", SET_UP_RATE), { netns: one.names.left });
   let megaflows = 0;
   const begun = performance.now();
   await until(
@@ -224,6 +231,8 @@ async function policy(one) {
     20_000,
   ).catch(() => {});
   const setUp = (megaflows / (performance.now() - begun)) * 1000;
+  await flood.stop();
+  const sending = send(one, 20, RULES, "hosts").catch(() => {});
   const rest = await whilePinging(one, () => new Promise((resolve) => setTimeout(resolve, 2000)));
   const change = await whilePinging(one, async () => {
     await one.ofctl("mod-flows", bridge, `udp,actions=mod_nw_tos:32,output:${p2}`);

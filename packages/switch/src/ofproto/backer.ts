@@ -202,6 +202,11 @@ export class DpBacker {
     this.#schedule();
   }
 
+  /** So many rules are about to change. */
+  rulesChange(count: number): void {
+    this.megaflows.rulesChange(count);
+  }
+
   /** A place in a MAC table has changed. */
   macChanged(bridge: XBridge, vlan: number, mac: number): void {
     this.megaflows.macChanged(macTag(bridge, vlan, mac));

@@ -36,6 +36,8 @@ export interface FlowSelection {
 export interface FlowStoreHooks extends CheckContext {
   /** A rule came, went or changed. The change's key is good for this call. */
   ruleChanged(change: TableChange): void;
+  /** So many rules are about to change. */
+  rulesChange(count: number): void;
   /** Whether that matters to anybody. */
   isCached(): boolean;
   flowRemoved(event: FlowRemovedEvent): void;
@@ -241,7 +243,9 @@ export class FlowStore {
       this.#hooks,
     );
     const resets = ((message.flags ?? 0) & OFPFF.RESET_COUNTS) !== 0;
-    for (const rule of this.select(selectionOf(message, strict, false))) {
+    const selected = this.select(selectionOf(message, strict, false));
+    this.#hooks.rulesChange(selected.length);
+    for (const rule of selected) {
       table.limits?.checkInstructions(instructions, rule.isTableMiss);
       this.#changed(rule);
       const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
@@ -263,8 +267,9 @@ export class FlowStore {
   /** Removes what is selected. */
   delete(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
     if (!strict) for (const table of this.#wholeTables(message, transaction)) this.#clear(table);
-    for (const rule of this.select(selectionOf(message, strict, true)))
-      this.remove(rule, "OFPRR_DELETE", owner, transaction);
+    const selected = this.select(selectionOf(message, strict, true));
+    this.#hooks.rulesChange(selected.length);
+    for (const rule of selected) this.remove(rule, "OFPRR_DELETE", owner, transaction);
   }
 
   /** The tables that a request deletes all flows of, where nobody wants to hear of one or have it back. */

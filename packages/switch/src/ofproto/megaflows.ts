@@ -140,6 +140,12 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#stale.clear();
   }
 
+  /** So many rules are about to change: when they are as many as megaflows, to ask for each whom it concerns takes
+   *  longer than to go over all. */
+  rulesChange(count: number): void {
+    if (this.#byId.size > 0 && count > 1 && count >= this.#byId.size) this.changed();
+  }
+
   /** A rule has changed. */
   ruleChanged(change: TableChange): void {
     if (this.#allChanged || this.#byId.size === 0) return;

@@ -134,6 +134,7 @@ export class Ofproto implements BackedBridge {
     this.#flows = new FlowStore(options.clock, {
       ...this.#check,
       ruleChanged: (change) => this.#backer.ruleChanged(change),
+      rulesChange: (count) => this.#backer.rulesChange(count),
       flowRemoved: (event) => this.events.emit("flow_removed", event),
       flowUpdate: (event) => this.events.emit("flow_update", event),
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
