@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import { daemon, sh, until } from "./shell.mjs";
 
 const SLUICE = join(dirname(fileURLToPath(import.meta.url)), "../../packages/cli/bin/sluice.js");
+const BARE_BRIDGE = join(dirname(fileURLToPath(import.meta.url)), "bare-bridge.mjs");
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 export const MAC = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" };
 export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
@@ -79,6 +80,15 @@ export async function startSwitch(kind, cleanup) {
   }
   // `ip netns exec` replaces itself by the program, so its process is the daemon.
   return { kind, pid: switchd.pid, names, vsctl, ofctl, dir, ports };
+}
+
+/** Two hosts with a program between them that passes frames on and does nothing else. */
+export async function startBareBridge(cleanup) {
+  const names = await makeNamespaces("bare", cleanup);
+  const bridge = daemon([process.execPath, BARE_BRIDGE, "p1", "p2"], { netns: names.sw });
+  cleanup(() => bridge.stop());
+  await until(() => bridge.output().includes("ready"), "the bare bridge", 10_000, bridge.output);
+  return { names };
 }
 
 /** What comes in by one port leaves by the other. */

@@ -44,6 +44,9 @@ const POLLNVAL = 32;
 const COMMANDS_MS = 0.2;
 const COMMANDS_BUSY_MS = 0.1;
 const COMMANDS_AT_ONCE = 16;
+/** ms for which the thread looks for the answer to an upcall that had to wake the control plane, rather than sleep and be
+ *  woken in its turn: that costs a first packet more than all of its translation. */
+const ANSWER_MS = 0.2;
 /** Flows whose counts are packed in one turn: their memory is cold. */
 const PACKED_A_TURN = 1024;
 /** Flows that there is memory for from the start, which the system gives only as it is touched: to grow takes longer
@@ -93,6 +96,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   #report = newReport();
   #hasReport = false;
   #hasUpcalls = false;
+  /** Clock ms until which an answer is looked for. */
+  #answerBy = 0;
   /** What flows have counted, for the report. */
   readonly #counts = new PackedCounts();
   #statsDue = 0;
@@ -227,7 +232,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   }
 
   #timeout(): number {
-    this.#isWaiting = !this.#hasCommands && !this.#isPacking && this.#commands.mayWait();
+    const isAwake = this.#hasCommands || this.#isPacking || this.#turnEnded < this.#answerBy;
+    this.#isWaiting = !isAwake && this.#commands.mayWait();
     if (!this.#isWaiting) return 0;
     const queues = this.#datapath.queuesDue();
     const stats = this.#datapath.hasCounts ? Math.max(0, Math.ceil(this.#statsDue - this.#turnEnded)) : -1;
@@ -268,6 +274,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       for (let i = 0; i < COMMANDS_AT_ONCE && this.#running; i++) {
         try {
           if (!this.#commands.next()) return false;
+          this.#answerBy = 0;
         } catch (error) {
           if (error === CRASH) throw error;
           this.#error(textOf(error));
@@ -543,6 +550,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     // One message tells of upcalls, too.
     const mustWake = this.#hasUpcalls && this.#upcalls.mustWake();
     this.#hasUpcalls = false;
+    if (mustWake) this.#answerBy = this.#clock.now() + ANSWER_MS;
     if (!this.#hasReport && this.#counts.size === 0) {
       if (mustWake) this.#port.postMessage(UPCALLS);
       return;
