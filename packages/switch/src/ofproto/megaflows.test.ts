@@ -67,3 +67,40 @@ test("far from the limit nothing goes but what idles", async () => {
   expect(megaflows.counters).toMatchObject({ evicted: 0, overLimit: 0 });
   expect(megaflows.size).toBe(0);
 });
+
+test("megaflows that get other actions keep their places: no packet comes up again, and all are counted", async () => {
+  const bench = await TestBench.over(modelRig, 3);
+  const { megaflows } = bench.backer;
+  const toPort = (port: number) => {
+    for (let source = 1; source <= 8; source++)
+      bench.flow({ eth_src: `00:00:00:00:00:0${source}` }, [output(port)], { priority: 10 });
+  };
+  toPort(2);
+  const send = async () => {
+    const names: string[] = [];
+    for (let source = 1; source <= 8; source++)
+      names.push(...(await bench.receive("p1", frame(source, 200))));
+    return new Set(names);
+  };
+  await send();
+  expect(await send()).toEqual(new Set(["p2"]));
+  const { upcalls } = bench.backer.counters;
+  // Rules of the same match take the places and the counts of those before.
+  toPort(3);
+  expect(await send()).toEqual(new Set(["p3"]));
+  expect(bench.backer.counters.upcalls).toBe(upcalls);
+  expect(megaflows.counters).toMatchObject({ installed: 8, changed: 8 });
+  expect((await bench.dump()).map(({ packet_count }) => packet_count)).toEqual(Array(8).fill(3n));
+  // What the datapath has seen of the flows goes on.
+  expect([...megaflows].map(({ packets }) => packets)).toEqual(Array(8).fill(2));
+  expect(bench.dpif.flows.size).toBe(8);
+  // Actions that change the rules that are there: all at once, and their counts stay.
+  bench.bridge.flowMod({
+    command: "OFPFC_MODIFY",
+    match: {},
+    instructions: [{ type: "OFPIT_APPLY_ACTIONS", actions: [output(2)] }],
+  });
+  expect(await send()).toEqual(new Set(["p2"]));
+  expect(bench.backer.counters.upcalls).toBe(upcalls);
+  expect((await bench.dump()).map(({ packet_count }) => packet_count)).toEqual(Array(8).fill(4n));
+});

@@ -218,11 +218,13 @@ export class WorkerDpif implements Dpif {
     // Each thread has all flows.
     const { flows = 0, masks = 0 } = threads[0]!;
     const restarts = this.#threads.reduce((total, thread) => total + thread.restarts, 0);
+    const commands_overflowed = this.#threads.reduce((total, thread) => total + thread.overflows, 0);
     return {
       ...sum(threads),
       flows,
       masks,
       flows_refused: this.#flows.refused,
+      commands_overflowed,
       restarts,
       threads: threads.length,
     };

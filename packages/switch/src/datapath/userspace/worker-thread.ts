@@ -102,6 +102,11 @@ export class WorkerThread {
     this.#run = this.#start();
   }
 
+  /** Messages with flow changes that the ring had no room for. */
+  get overflows(): number {
+    return this.#run.commands.overflows;
+  }
+
   get isDown(): boolean {
     return this.#isDown;
   }
