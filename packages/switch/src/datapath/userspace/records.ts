@@ -41,7 +41,7 @@ const FLOW_PUT_WORDS = 7;
 const FLOW_REPLACE_WORDS = 6;
 const EXECUTE_WORDS = 12;
 
-/** Tells flows by records. `now`: written for each command; see `readCommand` for the other side. */
+/** Tells flows by records; `readCommand` is the other side. */
 export class CommandEncoder implements FlowTarget {
   readonly #sink: () => RecordSink;
 
@@ -132,7 +132,7 @@ export class CommandEncoder implements FlowTarget {
   }
 }
 
-/** Who carries commands out. Offsets of `execute` are into the sink's bytes. */
+/** Who carries commands out. `packet` lies in the memory of the records. */
 export interface CommandTarget {
   programText(program: number, text: string): void;
   programDel(program: number): void;
