@@ -29,12 +29,9 @@ import {
 import { STATS_PERIOD_MS } from "./options.js";
 import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
 import { RingWriter } from "./ring.js";
+import { comeFirst } from "./scheduling.js";
 import { Turns } from "./turns.js";
 
-/** How nice the thread is to others: where there are more of them than cores it is run when a packet comes, not when the
- *  others' turn is over, 3 ms later. */
-const NICE = -10;
-const PRIO_PROCESS = 0;
 const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
@@ -127,8 +124,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
     this.#rebuildPoll();
     if (data.core !== undefined) this.#keepTo(data.core);
-    // Of this thread alone. Without the privilege it competes as others do.
-    this.#libc.setpriority(PRIO_PROCESS, 0, NICE);
+    comeFirst(this.#libc);
   }
 
   /** Has the scheduler run this thread on one core. */
