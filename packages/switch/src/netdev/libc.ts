@@ -30,8 +30,8 @@ export interface Libc {
   view(address: number, size: number): ArrayBuffer;
   /** sched_setaffinity(2); `mask` is an address. */
   schedSetaffinity(thread: number, size: number, mask: number): number;
-  /** sched_setattr(2); `attr` is an address. */
-  schedSetattr(thread: number, attr: number): number;
+  /** setpriority(2). */
+  setpriority(which: number, who: number, nice: number): number;
   errno(): number;
   /** Where an ArrayBuffer's bytes lie. They stay there as long as it is referenced. */
   addressOf(buffer: ArrayBufferLike): number;
@@ -53,12 +53,12 @@ const SIGNATURES = {
   recvmmsg: "int recvmmsg(int, intptr_t, unsigned int, int, intptr_t)",
   sendmmsg: "int sendmmsg(int, intptr_t, unsigned int, int)",
   eventfd: "int eventfd(unsigned int, int)",
+  setpriority: "int setpriority(int, unsigned int, int)",
 } as const;
 
 const PROT_READ_WRITE = 3;
 const MAP_SHARED_POPULATE = 0x8001;
 const MAP_PRIVATE_ANONYMOUS_NORESERVE = 0x4022;
-const SYS_SCHED_SETATTR = process.arch === "arm64" ? 274 : 314;
 const SYS_BPF = process.arch === "arm64" ? 280 : 321;
 
 type Koffi = typeof import("koffi");
@@ -85,7 +85,6 @@ export function loadLibc(): Libc {
     return {
       ...(functions as unknown as Libc),
       schedSetaffinity: affinity as unknown as Libc["schedSetaffinity"],
-      schedSetattr: (thread, attr) => Number(syscall(SYS_SCHED_SETATTR, thread, attr, 0)),
       bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),
       mapShared: (fd, size, offset) => map(size, MAP_SHARED_POPULATE, fd, offset),
       mapAnonymous: (size) => map(size, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0),

@@ -41,9 +41,11 @@ const POLLNVAL = 32;
 const COMMANDS_MS = 0.2;
 const COMMANDS_BUSY_MS = 0.1;
 const COMMANDS_AT_ONCE = 16;
-/** ms for which the thread looks for the answer to an upcall that had to wake the control plane, rather than sleep and be
- *  woken in its turn: that costs a first packet more than all of its translation. */
+/** ms for which the thread looks for the answer to an upcall, rather than sleep and be woken: that costs a first packet
+ *  as much as all of its translation. Only where upcalls are as rare as this, ms: else it would keep a core from who
+ *  answers. */
 const ANSWER_MS = 0.2;
+const RARE_MS = 1;
 /** Flows whose counts are packed in one turn: their memory is cold. */
 const PACKED_A_TURN = 1024;
 /** Flows that there is memory for from the start, which the system gives only as it is touched: to grow takes longer
@@ -93,7 +95,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   #report = newReport();
   #hasReport = false;
   #hasUpcalls = false;
-  /** Clock ms until which an answer is looked for. */
+  /** Clock ms of the last turn with upcalls, and until when an answer is looked for. */
+  #upcalledAt = 0;
   #answerBy = 0;
   /** What flows have counted, for the report. */
   readonly #counts = new PackedCounts();
@@ -545,8 +548,12 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   #postReport(): void {
     // One message tells of upcalls, too.
     const mustWake = this.#hasUpcalls && this.#upcalls.mustWake();
-    this.#hasUpcalls = false;
-    if (mustWake) this.#answerBy = this.#clock.now() + ANSWER_MS;
+    if (this.#hasUpcalls) {
+      const now = this.#clock.now();
+      if (mustWake && now - this.#upcalledAt > RARE_MS) this.#answerBy = now + ANSWER_MS;
+      this.#upcalledAt = now;
+      this.#hasUpcalls = false;
+    }
     if (!this.#hasReport && this.#counts.size === 0) {
       if (mustWake) this.#port.postMessage(UPCALLS);
       return;
