@@ -15,6 +15,8 @@ const TYPE = {
   MULTIPART_REQUEST: 18,
   BARRIER_REQUEST: 20,
 };
+/** What a switch that has just come has none of, by the type of the multipart. */
+const EMPTY = { 1: "OFPMP_FLOW", 7: "OFPMP_GROUP_DESC" };
 const DEST_TABLE = 1;
 const HOST_PRIORITY = 10;
 
@@ -207,7 +209,9 @@ export class EmulatedNetwork {
       const features = { n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0 };
       reply({ type: "OFPT_FEATURES_REPLY", datapath_id: BigInt(sw.dpid), ...features });
     } else if (type === TYPE.BARRIER_REQUEST) reply({ type: "OFPT_BARRIER_REPLY" });
-    else if (type === TYPE.MULTIPART_REQUEST && bytes.readUInt16BE(8) === 13) {
+    else if (type === TYPE.MULTIPART_REQUEST && bytes.readUInt16BE(8) in EMPTY) {
+      reply({ type: "OFPT_MULTIPART_REPLY", body: { type: EMPTY[bytes.readUInt16BE(8)], entries: [] } });
+    } else if (type === TYPE.MULTIPART_REQUEST && bytes.readUInt16BE(8) === 13) {
       const entries = Array.from({ length: sw.ports }, (_, i) => portDesc(index, i + 1, true));
       reply({ type: "OFPT_MULTIPART_REPLY", body: { type: "OFPMP_PORT_DESC", entries } });
     }

@@ -32,6 +32,7 @@ const NO_HOPS: readonly Hop[] = [];
 /** Switches and the edges between them. */
 export class Graph {
   readonly #edges = new Map<string, Edge>();
+  readonly #present = new Set<Edge>();
   readonly #hops: Hop[][] = [];
   /** Of nodes that are alike in all else, the one with the lower rank comes first. */
   readonly rank: (node: number) => number;
@@ -54,7 +55,7 @@ export class Graph {
   }
 
   has(edge: Edge): boolean {
-    return this.#edges.get(keyOf(edge)) === edge;
+    return this.#present.has(edge);
   }
 
   /** False when it was there. */
@@ -62,6 +63,7 @@ export class Graph {
     const key = keyOf(edge);
     if (this.#edges.has(key)) return false;
     this.#edges.set(key, edge);
+    this.#present.add(edge);
     const { a, aPort, b, bPort } = edge;
     this.#at(a).push({ to: b, port: aPort, edge });
     this.#at(b).push({ to: a, port: bPort, edge });
@@ -74,6 +76,7 @@ export class Graph {
     const known = this.#edges.get(key);
     if (known === undefined) return undefined;
     this.#edges.delete(key);
+    this.#present.delete(known);
     for (const node of [known.a, known.b])
       this.#hops[node] = this.#at(node).filter((hop) => hop.edge !== known);
     return known;

@@ -113,15 +113,15 @@ export class Ways {
 
   addEdge(edge: Edge): void {
     if (!this.#options.graph.add(edge)) return;
-    for (const { paths, dirty } of this.#destinations.values())
-      for (const node of paths.added(edge)) dirty.add(node);
+    for (const { paths, dirty, groups } of this.#destinations.values())
+      for (const node of paths.added(edge)) if (groups.has(node)) dirty.add(node);
   }
 
   removeEdge(edge: Edge): void {
     if (this.#options.graph.remove(edge) === undefined) return;
     for (const destination of this.#destinations.values()) {
-      const { paths, dirty } = destination;
-      for (const node of paths.removed(edge)) dirty.add(node);
+      const { paths, dirty, groups } = destination;
+      for (const node of paths.removed(edge)) if (groups.has(node)) dirty.add(node);
       if (isUsedBy(destination, edge)) destination.isUrgent = true;
     }
   }
@@ -405,7 +405,11 @@ export class Ways {
         continue;
       }
       const isReady = this.#isKnownBeyond(destination, node, target);
-      const inOrder = destination.isUrgent || target.hops.every(({ to }) => this.#isSettled(destination, to));
+      // What is in use already is as good as it was.
+      const isNew = (hop: Hop): boolean => !group.next.hops.includes(hop);
+      const inOrder =
+        destination.isUrgent ||
+        target.hops.every((hop) => !isNew(hop) || this.#isSettled(destination, hop.to));
       if (!isReady || !inOrder || this.#wouldLoop(destination, node, target)) {
         blocked.push(node);
         continue;
