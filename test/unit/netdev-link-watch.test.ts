@@ -45,6 +45,7 @@ test("a virtio_net_hdr comes back as it was read, and its offsets follow a heade
   // Flags 1, TCPV4, hdr_len 54, gso_size 1448, csum_start 34, csum_offset 16: little endian.
   const header = fromHex("01013600a80522001000");
   packet.buffer.set(header, 128 - VNET_HDR_SIZE);
+  packet.buffer[128 + 34 + 12] = 5 << 4; // TCP's data offset
   readVnetHeader(packet);
   expect(packet).toMatchObject({ gsoType: 1, gsoSize: 1448, csumStart: 162, csumOffset: 16, hdrEnd: 182 });
   writeVnetHeader(packet);
