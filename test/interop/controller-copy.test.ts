@@ -7,6 +7,8 @@ import { RestController } from "../support/rest.js";
 /** `/v1/trace` by the controller's copy of the tables, on both switches: what REST and the apps send is in it, and what
  *  ovs-ofctl does behind the controller's back is found. */
 
+/** Not br0: its local port is a device, and other tests have theirs at the same time. */
+const BRIDGE = `br${process.pid}`;
 const DPID = "0000000000000001";
 const KINDS = [
   ["Sluice", () => startSluice()],
@@ -26,13 +28,15 @@ describeWith(
         sut = await start();
         rest = await RestController.start(`${sut.rundir}/c.sock`, "--app", "topology", "--app", "forwarding");
         await sut.vsctl(
-          ..."add-br br0 -- set bridge br0 fail_mode=secure protocols=OpenFlow13".split(" "),
+          ...`add-br ${BRIDGE} -- set bridge ${BRIDGE} fail_mode=secure protocols=OpenFlow13`.split(" "),
           ...`datapath_type=${kind === "Sluice" ? "netdev" : "dummy"}`.split(" "),
           `other_config:datapath-id=${DPID}`,
           ...["p1", "p2", "p3"].flatMap((port, i) =>
-            `-- add-port br0 ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(" "),
+            `-- add-port ${BRIDGE} ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(
+              " ",
+            ),
           ),
-          ..."-- set-controller br0".split(" "),
+          ...`-- set-controller ${BRIDGE}`.split(" "),
           `unix:${rest.socket}`,
         );
         await rest.hasSwitches(1);
@@ -90,17 +94,17 @@ describeWith(
         expect(await metric("checks_total")).toBe(checks);
 
         // The switch tells of another controller's flow at once, and need not list any.
-        await sut.ofctl("add-flow", "br0", "priority=30000,ip,nw_dst=10.0.0.2,actions=3");
+        await sut.ofctl("add-flow", BRIDGE, "priority=30000,ip,nw_dst=10.0.0.2,actions=3");
         expect(await trace()).toMatchObject({ ports: [3], copy: NOTHING });
         expect(await metric("checks_total")).toBe(checks);
       });
 
       test("another controller's changes of flows are known when they happen", async () => {
         const checks = await metric("checks_total");
-        await sut.ofctl("mod-flows", "br0", "ip,nw_dst=10.0.0.2,actions=2");
+        await sut.ofctl("mod-flows", BRIDGE, "ip,nw_dst=10.0.0.2,actions=2");
         expect(await trace()).toMatchObject({ ports: [2], copy: NOTHING });
-        await sut.ofctl("--strict", "del-flows", "br0", "priority=30000,ip,nw_dst=10.0.0.2");
-        await sut.ofctl("add-flow", "br0", "priority=30001,ip,nw_dst=10.9.9.9,actions=3");
+        await sut.ofctl("--strict", "del-flows", BRIDGE, "priority=30000,ip,nw_dst=10.0.0.2");
+        await sut.ofctl("add-flow", BRIDGE, "priority=30001,ip,nw_dst=10.9.9.9,actions=3");
         expect(await trace()).toMatchObject({
           ports: [2],
           copy: NOTHING,
@@ -110,17 +114,17 @@ describeWith(
       });
 
       test("another controller's changes of groups and meters on the packet's way are found by asking after them", async () => {
-        await sut.ofctl("add-group", "br0", "group_id=5,type=indirect,bucket=output:2");
-        await sut.ofctl("add-meter", "br0", "meter=5,kbps,band=type=drop,rate=1000");
-        await sut.ofctl("add-flow", "br0", "priority=60000,ip,nw_dst=10.0.0.2,actions=meter:5,group:5");
+        await sut.ofctl("add-group", BRIDGE, "group_id=5,type=indirect,bucket=output:2");
+        await sut.ofctl("add-meter", BRIDGE, "meter=5,kbps,band=type=drop,rate=1000");
+        await sut.ofctl("add-flow", BRIDGE, "priority=60000,ip,nw_dst=10.0.0.2,actions=meter:5,group:5");
         await trace("ip,nw_dst=10.0.0.2", "");
-        await sut.ofctl("mod-group", "br0", "group_id=5,type=indirect,bucket=output:3");
+        await sut.ofctl("mod-group", BRIDGE, "group_id=5,type=indirect,bucket=output:3");
         expect(await trace()).toMatchObject({ ports: [3], copy: { ...NOTHING, groups: 1, meters: 0 } });
-        await sut.ofctl("mod-meter", "br0", "meter=5,kbps,band=type=drop,rate=2000");
+        await sut.ofctl("mod-meter", BRIDGE, "meter=5,kbps,band=type=drop,rate=2000");
         expect(await trace()).toMatchObject({ ports: [3], copy: { ...NOTHING, meters: 1 } });
-        await sut.ofctl("--strict", "del-flows", "br0", "priority=60000,ip,nw_dst=10.0.0.2");
-        await sut.ofctl("del-groups", "br0", "group_id=5");
-        await sut.ofctl("del-meters", "br0", "meter=5");
+        await sut.ofctl("--strict", "del-flows", BRIDGE, "priority=60000,ip,nw_dst=10.0.0.2");
+        await sut.ofctl("del-groups", BRIDGE, "group_id=5");
+        await sut.ofctl("del-meters", BRIDGE, "meter=5");
         expect(await trace()).toMatchObject({ ports: [2] });
       });
 
@@ -128,7 +132,7 @@ describeWith(
         const timed = { priority: 40000, hard_timeout: 1, match: { eth_type: 2048, ipv4_dst: "10.0.0.2" } };
         await add({ ...timed, actions: [{ type: "OUTPUT", port: 3 }] });
         await until(
-          async () => !(await sut.ofctl("dump-flows", "br0")).includes("priority=40000"),
+          async () => !(await sut.ofctl("dump-flows", BRIDGE)).includes("priority=40000"),
           "the flow to go",
           20_000,
         );
@@ -148,12 +152,12 @@ describeWith(
         expect(fresh).toMatchObject({ ports: [2] });
         expect(fresh.copy).toBeUndefined();
         expect((await trace()).tables[0]).toMatchObject({ packets: 0 });
-        await sut.vsctl("del-controller", "br0");
+        await sut.vsctl("del-controller", BRIDGE);
         await rest.hasSwitches(0);
         // Open vSwitch forgets its flows when it has no controller any more.
-        await sut.vsctl("set-controller", "br0", `unix:${rest.socket}`);
+        await sut.vsctl("set-controller", BRIDGE, `unix:${rest.socket}`);
         await rest.hasSwitches(1);
-        await sut.ofctl("add-flow", "br0", "priority=50000,ip,actions=3");
+        await sut.ofctl("add-flow", BRIDGE, "priority=50000,ip,actions=3");
         expect(await trace()).toMatchObject({ ports: [3], copy: NOTHING });
       });
     });

@@ -8,6 +8,8 @@ import { ACTIONS, MATCHES } from "../support/ryu-documentation.js";
 
 /** The bodies of Ryu's documentation on both switches: what is answered, and what ovs-ofctl then finds in the switch. */
 
+/** Not br0: its local port is a device, and other tests have theirs at the same time. */
+const BRIDGE = `br${process.pid}`;
 const DPID = "0000000000000001";
 const KINDS = [
   ["Sluice", () => startSluice()],
@@ -27,12 +29,14 @@ describeWith(
         sut = await start();
         rest = await RestController.start(`${sut.rundir}/c.sock`, "--app", "topology", "--app", "hub");
         await sut.vsctl(
-          ..."add-br br0 -- set bridge br0 fail_mode=secure protocols=OpenFlow13".split(" "),
+          ...`add-br ${BRIDGE} -- set bridge ${BRIDGE} fail_mode=secure protocols=OpenFlow13`.split(" "),
           ...`datapath_type=${isOvs ? "dummy" : "netdev"} other_config:datapath-id=${DPID}`.split(" "),
           ...["p1", "p2", "p3"].flatMap((port, i) =>
-            `-- add-port br0 ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(" "),
+            `-- add-port ${BRIDGE} ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(
+              " ",
+            ),
           ),
-          ..."-- set-controller br0".split(" "),
+          ...`-- set-controller ${BRIDGE}`.split(" "),
           `unix:${rest.socket}`,
         );
         await rest.hasSwitches(1);
@@ -42,7 +46,7 @@ describeWith(
         await sut?.stop();
       });
 
-      const dump = (what: string): Promise<string> => sut.ofctl("--no-names", what, "br0");
+      const dump = (what: string): Promise<string> => sut.ofctl("--no-names", what, BRIDGE);
       const clear = () => rest.delete("/stats/flowentry/clear/1");
       const ok = { status: 200, body: "" };
 
@@ -290,7 +294,7 @@ describeWith(
           ...{ dpid: DPID, priority: 7, reason: "OFPRR_DELETE", match: { in_port: 2 } },
         });
         // What another changes is told of, too, and what it does not ask to be told of.
-        await sut.ofctl("add-flow", "br0", "priority=8,in_port=1,hard_timeout=1,actions=2");
+        await sut.ofctl("add-flow", BRIDGE, "priority=8,in_port=1,hard_timeout=1,actions=2");
         const others = await events.until((all) => all.filter(({ priority }) => priority === 8).length === 2);
         expect(others.filter(({ priority }) => priority === 8)).toMatchObject([
           { type: "flow_add", dpid: DPID, hard_timeout: 1, actions: ["OUTPUT:2"] },
