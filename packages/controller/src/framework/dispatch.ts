@@ -15,6 +15,8 @@ export type ControllerEvents = { [N in EventName]: (...args: Parameters<AppEvent
 interface Step {
   app: App;
   handle: Handler;
+  /** Shared by the app's handlers. */
+  awaited: { count: number };
 }
 
 export interface DispatcherOptions {
@@ -37,7 +39,6 @@ export class Dispatcher {
   #apps: readonly App[] = [];
   #steps = new Map<EventName, readonly Step[]>();
   readonly #failures = new Map<string, number>();
-  readonly #pending = new WeakMap<App, number>();
   /** The handler that was called last. */
   #last: Step | undefined;
   #watch: Timer | undefined;
@@ -130,11 +131,12 @@ export class Dispatcher {
       this.#last = step;
       const started = timings === undefined ? 0 : this.#clock.now();
       try {
-        if (this.#isOverloaded(step.app)) throw new Error(`${MAX_PENDING} answers of it are still awaited`);
+        if (step.awaited.count >= MAX_PENDING)
+          throw new Error(`${MAX_PENDING} answers of it are still awaited`);
         const answer = step.handle(dp, detail);
         if (answer instanceof Promise) {
           const ends = timings === undefined ? undefined : () => this.#took(step.app, started);
-          this.#later(name, step.app, dp, answer, ends);
+          this.#later(name, step, dp, answer, ends);
         } else if (timings !== undefined) this.#took(step.app, started);
         if (answer === undefined) continue;
         if (!(answer instanceof Promise)) sendAll(dp, answer);
@@ -149,12 +151,14 @@ export class Dispatcher {
     this.#timings?.packetIn(name, (this.#clock.now() - started) / 1000);
   }
 
-  #isOverloaded(app: App): boolean {
-    return (this.#pending.get(app) ?? 0) >= MAX_PENDING;
-  }
-
-  #later(name: EventName, app: App, dp: Switch, answer: Promise<unknown>, ends?: () => void): void {
-    this.#pending.set(app, (this.#pending.get(app) ?? 0) + 1);
+  #later(
+    name: EventName,
+    { app, awaited }: Step,
+    dp: Switch,
+    answer: Promise<unknown>,
+    ends?: () => void,
+  ): void {
+    awaited.count++;
     answer
       .then((messages) => {
         if (messages === undefined) return;
@@ -162,7 +166,7 @@ export class Dispatcher {
       })
       .catch((error) => this.#failed(name, app, dp, error))
       .finally(() => {
-        this.#pending.set(app, this.#pending.get(app)! - 1);
+        awaited.count--;
         ends?.();
       });
   }
@@ -177,7 +181,18 @@ export class Dispatcher {
 
 const stepOf =
   (name: EventName) =>
-  (app: App): Step => ({ app, handle: app.events[name] as Handler });
+  (app: App): Step => ({ app, handle: app.events[name] as Handler, awaited: awaitedOf(app) });
+
+const awaited = new WeakMap<App, { count: number }>();
+/** How many promised answers of an app have not come yet. */
+function awaitedOf(app: App): { count: number } {
+  let counted = awaited.get(app);
+  if (counted === undefined) {
+    counted = { count: 0 };
+    awaited.set(app, counted);
+  }
+  return counted;
+}
 
 function sendAll(dp: Switch, answer: unknown): void {
   if (!Array.isArray(answer)) throw new Error(`answered with ${kindOf(answer)}, not with a list of messages`);
