@@ -35,14 +35,25 @@ export function macToNumber(text: string): number {
   return (((bytes[0]! << 8) | bytes[1]!) >>> 0) * 0x1_0000_0000 + readU32(bytes, 2);
 }
 
+const scratch = new Uint8Array(MAC_SIZE);
+/** Addresses made into text lately, each at the place of its hash: a controller writes the same few again and again. */
+const KEPT = 4096;
+const keptNumbers = new Float64Array(KEPT).fill(-1);
+const keptTexts: string[] = new Array(KEPT).fill("");
+
 /** A 48-bit number as a MAC address. */
 export function macFromNumber(value: number): string {
-  const bytes = new Uint8Array(MAC_SIZE);
+  const low = value | 0;
+  const place = (low ^ (low >>> 12) ^ (low >>> 24)) & (KEPT - 1);
+  if (keptNumbers[place] === value) return keptTexts[place]!;
   const high = Math.floor(value / 0x1_0000_0000);
-  bytes[0] = high >>> 8;
-  bytes[1] = high;
-  writeU32(bytes, 2, value >>> 0);
-  return readMac(bytes, 0);
+  scratch[0] = high >>> 8;
+  scratch[1] = high;
+  writeU32(scratch, 2, value >>> 0);
+  const text = readMac(scratch, 0);
+  keptNumbers[place] = value;
+  keptTexts[place] = text;
+  return text;
 }
 
 export function parseMac(text: string): Uint8Array {
