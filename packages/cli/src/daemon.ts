@@ -2,9 +2,17 @@ import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process"
 import { once } from "node:events";
 import { rmSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { createLog, ensureRunDir, type LineFormat, type LogRegistry, writePidfile } from "@sluice/runtime";
+import {
+  createLog,
+  ensureRunDir,
+  type LineFormat,
+  type LogRegistry,
+  realClock,
+  writePidfile,
+} from "@sluice/runtime";
 import { CliError, type Io } from "./io.js";
 import type { OptionSpecs, Options } from "./options.js";
+import { keepAlive } from "./timeout.js";
 
 /** What all daemons take from their command line, by Open vSwitch's names, and what they do with it. */
 export const DAEMON_OPTIONS = {
@@ -96,7 +104,7 @@ async function monitor(): Promise<number> {
     for (const one of signals) process.off(one, stop);
     if (code === 0 || isStopping || !hasServed) return code ?? 1;
     why = signal === null ? `exit code ${code}` : signal;
-    await new Promise((resolve) => setTimeout(resolve, RESTART_MS));
+    await keepAlive(new Promise<void>((resolve) => realClock.setTimeout(resolve, RESTART_MS)));
   }
 }
 

@@ -1,4 +1,4 @@
-import type { Clock } from "@sluice/runtime";
+import { type Clock, holdProcess } from "@sluice/runtime";
 import { CliError } from "./io.js";
 
 /** What a shell sees of the OVS tools when their --timeout runs out: ended by SIGALRM. */
@@ -30,10 +30,10 @@ export async function withTimeout<T>(
 
 /** Keeps the process alive until `work` is done: the clock's timers alone do not. */
 export const keepAlive = async <T>(work: Promise<T>): Promise<T> => {
-  const timer = setInterval(() => {}, 2 ** 30);
+  const hold = holdProcess();
   try {
     return await work;
   } finally {
-    clearInterval(timer);
+    hold.cancel();
   }
 };

@@ -33,6 +33,13 @@ export const realClock: Clock = {
   setInterval: (callback, periodMs) => timerOf(setInterval(callback, periodMs).unref(), clearInterval),
 };
 
+/** Keeps the process alive until it is cancelled, for what is waited for with nothing open. */
+export const holdProcess = (): Timer =>
+  timerOf(
+    setInterval(() => {}, 2 ** 30),
+    clearInterval,
+  );
+
 interface Alarm {
   at: number;
   order: number;

@@ -1,4 +1,4 @@
-import type { Clock } from "@sluice/runtime";
+import { type Clock, holdProcess } from "@sluice/runtime";
 import { ICMPV4, type IpPayload, type Ipv4, icmpv4, readU16, udp, writeU16 } from "@sluice/wire";
 import { UDP_ECHO_PORT } from "./respond.js";
 
@@ -85,7 +85,7 @@ export class Prober {
     if (this.#runs.size >= MAX_RUNS) return Promise.reject(new RangeError(`${MAX_RUNS} probe runs at once`));
     const id = this.#freeId();
     // The real clock's timers do not keep a program alive; an answer that is waited for does.
-    const awaited = setInterval(() => {}, 2 ** 30);
+    const awaited = holdProcess();
 
     return new Promise((resolve) => {
       const open = new Map<number, { sentMs: number; giveUp: { cancel(): void } }>();
@@ -95,7 +95,7 @@ export class Prober {
         open.delete(seq);
         if (sent < count || open.size > 0) return;
         this.#runs.delete(id);
-        clearInterval(awaited);
+        awaited.cancel();
         resolve({ sent, received: rttMs.length, rttMs });
       };
       const answered = (seq: number): void => {
