@@ -121,4 +121,5 @@ test("a file that is no socket is not overwritten", async () => {
   const path = join(dir, "precious");
   writeFileSync(path, "data");
   await expect(listen(`punix:${path}`, echo)).rejects.toThrow("already in use");
+  await expect(listen(`punix:${path}.d/s`, echo)).rejects.toThrow(/\.d\/s: no such directory$/);
 });

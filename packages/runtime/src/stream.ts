@@ -1,5 +1,6 @@
-import { chmodSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, statSync, unlinkSync } from "node:fs";
 import { connect, createServer, type Server, type Socket } from "node:net";
+import { dirname } from "node:path";
 import { createServer as createTlsServer, type TLSSocket, connect as tlsConnect } from "node:tls";
 import { formatTarget, OPENFLOW_PORT, parseTarget, StreamError, type Target } from "./target.js";
 
@@ -161,6 +162,9 @@ export async function listen(
   try {
     await bind(server, parsed);
   } catch (error) {
+    // Node says EACCES of a directory that is not there.
+    if (parsed.kind === "unix" && !existsSync(dirname(parsed.path)))
+      throw new StreamError(target, "no such directory", "ENOENT");
     if (parsed.kind !== "unix" || !(await isStaleSocket(parsed.path, error)))
       throw streamError(target, error);
     unlinkSync(parsed.path);
