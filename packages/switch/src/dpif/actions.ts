@@ -58,6 +58,8 @@ function sameAction(a: OdpAction, b: OdpAction): boolean {
   if (a.type === "clone") return b.type === "clone" && sameActions(a.actions, b.actions);
   if (a.type === "sample")
     return b.type === "sample" && a.probability === b.probability && sameActions(a.actions, b.actions);
+  if (a.type === "check_pkt_len")
+    return b.type === "check_pkt_len" && a.pkt_len === b.pkt_len && sameActions(a.actions, b.actions);
   if (a.type !== b.type) return false;
   const names = Object.keys(a) as (keyof typeof a)[];
   return names.length === Object.keys(b).length && names.every((name) => a[name] === (b as typeof a)[name]);

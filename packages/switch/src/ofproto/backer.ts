@@ -407,8 +407,7 @@ export class DpBacker {
     for (const action of actions) {
       if (action.type === "userspace") this.#packetIns[change](action.cookie);
       else if (action.type === "recirc") this.#frozen[change](action.id);
-      else if (action.type === "clone" || action.type === "sample")
-        this.#forEachContext(action.actions, change);
+      else if ("actions" in action) this.#forEachContext(action.actions, change);
     }
   }
 }

@@ -181,7 +181,5 @@ const everyBitOf = (key: FlowKey): Uint32Array =>
 
 const sends = (actions: readonly OdpAction[]): boolean =>
   actions.some((action) =>
-    action.type === "clone" || action.type === "sample"
-      ? sends(action.actions)
-      : action.type === "output" || action.type === "userspace",
+    "actions" in action ? sends(action.actions) : action.type === "output" || action.type === "userspace",
   );

@@ -296,6 +296,17 @@ test("sample takes its share of the packets", async () => {
   expect(half > 400 && half < 600).toBe(true);
 });
 
+test("check_pkt_len parts packets by their length; what comes after is for those that are not longer", async () => {
+  const { run } = await setUp();
+  const size = tcp4().length;
+  const longer: OdpAction[] = [set("nw_ttl", "01"), out];
+  const parted = (pkt_len: number): OdpAction[] => [{ type: "check_pkt_len", pkt_len, actions: longer }, out];
+  expect(run(tcp4(), parted(size - 1))).toEqual([toHex(tcp4({ ttl: 1 }))]);
+  expect(run(tcp4(), parted(size))).toEqual([toHex(tcp4())]);
+  // What an output would send counts.
+  expect(run(tcp4(), [{ type: "trunc", max_len: 20 }, ...parted(20)])).toEqual([toHex(tcp4()).slice(0, 40)]);
+});
+
 test("recirc looks the packet up again by its new headers and the id", async () => {
   const { dpif, run, upcalls } = await setUp();
   run(tcp4(), [set("ipv4_src", "0a000009"), { type: "recirc", id: 3 }, out]);
@@ -350,6 +361,16 @@ describe("a super-frame for a port that takes none", () => {
     });
     const [frame, offload] = gso(whole, 1, 66);
     expect(run(frame, [out], offload)).toEqual(expected);
+  });
+
+  test("is as long as its segments for check_pkt_len", async () => {
+    const { run } = await setUp();
+    const ip = { src: "10.0.0.1", dst: "10.0.0.2" };
+    const whole = ethernet({ src, dst }, ipv4(ip, tcp({ src_port: 1, dst_port: 2 }, payload)));
+    const [frame, offload] = gso(whole, 1, 54);
+    const parted = (pkt_len: number): OdpAction[] => [{ type: "check_pkt_len", pkt_len, actions: [] }, out];
+    expect(run(frame, parted(1054), offload)).toHaveLength(3);
+    expect(run(frame, parted(1053), offload)).toHaveLength(0);
   });
 
   test("becomes UDP datagrams in IPv6, tags and all", async () => {

@@ -163,9 +163,9 @@ export const niciraActions: Handlers = {
   },
 
   // Samples go to collectors of IPFIX, which there are none of.
-  NXAST_SAMPLE: (ctx) => notSampled(ctx),
-  NXAST_SAMPLE2: (ctx) => notSampled(ctx),
-  NXAST_SAMPLE3: (ctx) => notSampled(ctx),
+  NXAST_SAMPLE() {},
+  NXAST_SAMPLE2() {},
+  NXAST_SAMPLE3() {},
 
   NXAST_LEARN: (ctx, action) => learn(ctx, action),
   NXAST_LEARN2: (ctx, action) => learn(ctx, action),
@@ -270,9 +270,6 @@ const lookAtAll = ({ key }: Context, table: XTable): TableLookup => ({
   priority: -1,
   changed: { key: key.slice(), known: key.slice().fill(0) },
 });
-
-const notSampled = (ctx: Context): void =>
-  ctx.record?.({ depth: ctx.depth, kind: "note", text: "there are no collectors of samples" });
 
 function learn(ctx: Context, action: ActionOf<"NXAST_LEARN"> | ActionOf<"NXAST_LEARN2">): void {
   const flow: FlowMod = learnedFlow(
