@@ -164,9 +164,9 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
     run: (args) => dumpDatapathFlows(bridges, clock.now(), dumpArgs(args)),
   },
   "dpctl/get-flow": {
-    usage: "[dp] ufid",
-    args: [1, 2],
-    run: (args) => getMegaflow(bridges, clock.now(), args.at(-1)!, args.length > 1 ? args[0] : undefined),
+    usage: "[-m] [--names | --no-names] [dp] ufid",
+    args: [1, 4],
+    run: (args) => getMegaflow(bridges, clock.now(), args.at(-1)!, dumpArgs(args.slice(0, -1))),
   },
   "dpctl/del-flows": { usage: "[dp]", args: [0, 1], run: ([datapath]) => purge(bridges, datapath) },
   "dpctl/show": {

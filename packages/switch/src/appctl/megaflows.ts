@@ -81,11 +81,11 @@ export async function getMegaflow(
   bridges: Bridges,
   nowMs: number,
   ufid: string,
-  datapath: string | undefined,
+  options: Pick<DumpOptions, "names" | "more" | "datapath">,
 ): Promise<string> {
   const id = idOf(ufid);
-  for (const backer of datapathsNamed(bridges, datapath)) {
-    const found = await dump(bridges, backer, nowMs, { names: false, more: false }, (one) => one.id === id);
+  for (const backer of datapathsNamed(bridges, options.datapath)) {
+    const found = await dump(bridges, backer, nowMs, options, (one) => one.id === id);
     if (found !== "") return found;
   }
   throw new Error("getting flow (No such file or directory)");
