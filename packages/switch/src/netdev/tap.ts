@@ -107,6 +107,11 @@ export class TapNetdev implements PolledNetdev {
 
   close(): void {
     this.#libc.close(this.fd);
+    this.leave();
+  }
+
+  /** Closes all but the descriptor that the device exists by: another goes on with that. */
+  leave(): void {
     this.#device.close();
   }
 }

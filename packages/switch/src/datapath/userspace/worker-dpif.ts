@@ -282,7 +282,11 @@ export class WorkerDpif implements Dpif {
           libc: this.#libc,
           onReport: (report) => this.#take(report, index),
           onUpcall: (upcall) => this.events.emit("upcall", upcall),
-          onFailed: (error) => this.events.emit("error", error),
+          onFailed: (error) => {
+            // What was in force is so no more before the thread is back and has learnt it again.
+            this.#isBarrierDue = true;
+            this.events.emit("error", error);
+          },
           onRestarted: (thread, unanswered) => this.#restarted(thread, index, unanswered),
         }),
     );

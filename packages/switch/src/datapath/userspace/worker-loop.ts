@@ -586,7 +586,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   /** The first thread's TAP devices can stay; the others have them by descriptors of their own. */
   #closeAll(keepsTaps: boolean): void {
     for (const { netdev } of this.#ports.values()) {
-      if (!keepsTaps || this.#data.index > 0 || !(netdev instanceof TapNetdev)) netdev.close();
+      if (keepsTaps && this.#data.index === 0 && netdev instanceof TapNetdev) netdev.leave();
+      else netdev.close();
     }
     this.#links.close();
   }
