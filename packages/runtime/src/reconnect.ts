@@ -5,6 +5,15 @@ import type { Log } from "./log.js";
 /** off: not wanted · backoff: waiting to try · connecting · active · idle: probed, no answer yet. */
 export type ReconnectState = "off" | "backoff" | "connecting" | "active" | "idle";
 
+/** What Open vSwitch calls them, in the status of a Manager or a Controller. */
+export const OVS_STATES: Readonly<Record<ReconnectState, string>> = {
+  off: "VOID",
+  backoff: "BACKOFF",
+  connecting: "CONNECTING",
+  active: "ACTIVE",
+  idle: "IDLE",
+};
+
 export interface ReconnectOptions {
   clock: Clock;
   log: Log;

@@ -84,9 +84,14 @@ export const METHODS: ReadonlyMap<string, Method> = new Map<string, Method>([
         ownsLock: (name: string) => server.locks.owns(session, name),
         readOnly: session.readOnly || server.isClosedToWrites(database),
       };
-      server.triggers.run(session, id, database, params.slice(1), options, (outcome) =>
-        session.replyOutcome(id, outcome, () => database.storage.sync()),
-      );
+      server.triggers.run({
+        owner: session,
+        id,
+        database,
+        operations: params.slice(1),
+        options,
+        done: (outcome) => session.replyOutcome(id, outcome, () => database.storage.sync()),
+      });
       return undefined;
     },
   ],

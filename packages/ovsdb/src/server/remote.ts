@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import {
   type Listener,
   listen,
+  OVS_STATES,
   OVSDB_PORT,
   openStream,
   parseTarget,
@@ -68,18 +69,21 @@ export const startRemote = async (
     return session;
   };
   const tls = parsed.kind === "ssl" ? options.tls() : {};
-  return parsed.passive
-    ? passiveRemote(server, target, tls, sessions, attach)
-    : activeRemote(server, target, tls, options, sessions, attach, onChange);
+  const making: Making = { server, target, tls, sessions, attach, onChange };
+  return parsed.passive ? passiveRemote(making) : activeRemote(making, options.maxBackoffMs);
 };
 
-const passiveRemote = async (
-  server: ServerCore,
-  target: string,
-  tls: TlsOptions,
-  sessions: ReadonlySet<Session>,
-  attach: (stream: Duplex, name: string) => Session,
-): Promise<Remote> => {
+/** What a remote is made with. */
+interface Making {
+  readonly server: ServerCore;
+  readonly target: string;
+  readonly tls: TlsOptions;
+  readonly sessions: ReadonlySet<Session>;
+  readonly attach: (stream: Duplex, name: string) => Session;
+  readonly onChange: () => void;
+}
+
+const passiveRemote = async ({ server, target, tls, sessions, attach }: Making): Promise<Remote> => {
   let lastError: string | undefined;
   const listener: Listener = await listen(target, (stream, peer) => attach(stream, peer), {
     ...tls,
@@ -116,22 +120,9 @@ export const reasonOf = (error: unknown): string => {
   return error.message.startsWith(prefix) ? error.message.slice(prefix.length) : error.message;
 };
 
-const STATES: Readonly<Record<string, string>> = {
-  off: "VOID",
-  backoff: "BACKOFF",
-  connecting: "CONNECTING",
-  active: "ACTIVE",
-  idle: "IDLE",
-};
-
 const activeRemote = (
-  server: ServerCore,
-  target: string,
-  tls: TlsOptions,
-  options: RemoteOptions,
-  sessions: ReadonlySet<Session>,
-  attach: (stream: Duplex, name: string) => Session,
-  onChange: () => void,
+  { server, target, tls, sessions, attach, onChange }: Making,
+  maxBackoffMs: number | undefined,
 ): Remote => {
   let attempt: AbortController | undefined;
   let session: Session | undefined;
@@ -146,7 +137,7 @@ const activeRemote = (
     name: target,
     // The session probes; this only keeps the connection up.
     probeIntervalMs: 0,
-    ...(options.maxBackoffMs !== undefined && { maxBackoffMs: options.maxBackoffMs }),
+    ...(maxBackoffMs !== undefined && { maxBackoffMs }),
     probe: () => {},
     connect: () => {
       const mine = new AbortController();
@@ -187,7 +178,7 @@ const activeRemote = (
     status: () => ({
       isConnected: sessions.size > 0,
       connections: sessions.size,
-      state: STATES[reconnect.state],
+      state: OVS_STATES[reconnect.state],
       lastError,
       secSinceConnect: secondsSince(connectedAt),
       secSinceDisconnect: secondsSince(disconnectedAt),

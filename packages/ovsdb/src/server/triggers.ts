@@ -11,12 +11,15 @@ export interface Trigger<O> {
   readonly id: string;
 }
 
-interface Pending<O> extends Trigger<O> {
+interface Requested<O> extends Trigger<O> {
   readonly database: Database;
   readonly operations: readonly unknown[];
   readonly options: TransactOptions;
-  readonly startedAt: number;
   readonly done: (outcome: Exclude<TransactOutcome, { waitsFor: Table }>) => void;
+}
+
+interface Pending<O> extends Requested<O> {
+  readonly startedAt: number;
   waitsFor: Table;
   timer: Timer | undefined;
 }
@@ -44,32 +47,15 @@ export class Triggers<O> {
   }
 
   /** Runs the transaction now; if it has to wait, `done` is called later. */
-  run(
-    owner: O,
-    id: string,
-    database: Database,
-    operations: readonly unknown[],
-    options: TransactOptions,
-    done: Pending<O>["done"],
-  ): void {
+  run(request: Requested<O>): void {
+    const { database, operations, options, done } = request;
     const outcome = transact(database, operations, options);
     if (!("waitsFor" in outcome)) {
       done(outcome);
       return;
     }
-    const startedAt = this.#clock.now();
     const { waitsFor, deadlineMs } = outcome;
-    const trigger: Pending<O> = {
-      owner,
-      id,
-      database,
-      operations,
-      options,
-      startedAt,
-      done,
-      waitsFor,
-      timer: undefined,
-    };
+    const trigger: Pending<O> = { ...request, startedAt: this.#clock.now(), waitsFor, timer: undefined };
     this.#pending.add(trigger);
     this.#arm(trigger, deadlineMs);
   }

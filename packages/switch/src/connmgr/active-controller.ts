@@ -1,4 +1,4 @@
-import { openStream, Reconnect, type ReconnectState } from "@sluice/runtime";
+import { OVS_STATES, openStream, Reconnect } from "@sluice/runtime";
 import type { Agent } from "./agent.js";
 import { AuxiliaryConnections } from "./auxiliary.js";
 import {
@@ -9,15 +9,6 @@ import {
   type TargetHost,
 } from "./controller.js";
 import { OVSDB_ROLE } from "./roles.js";
-
-/** Controller.status:state, in the words that ovs-vswitchd has for it. */
-const STATE: Readonly<Record<ReconnectState, string>> = {
-  off: "VOID",
-  backoff: "BACKOFF",
-  connecting: "CONNECTING",
-  active: "ACTIVE",
-  idle: "IDLE",
-};
 
 /** A controller that the switch connects to, and connects to again when it was lost. */
 export class ActiveController implements ControllerTarget {
@@ -61,7 +52,7 @@ export class ActiveController implements ControllerTarget {
 
   status(): ControllerStatus {
     const { isConnected } = this.#reconnect;
-    const status: Record<string, string> = { state: STATE[this.#reconnect.state] };
+    const status: Record<string, string> = { state: OVS_STATES[this.#reconnect.state] };
     if (this.#lastError !== "") status.last_error = this.#lastError;
     const now = this.#host.clock.now();
     const seconds = (since: number): string => String(Math.floor((now - since) / 1000));

@@ -16,6 +16,7 @@ import { refuse } from "../ofproto/error.js";
 import type { Ofproto } from "../ofproto/ofproto.js";
 import type { OfprotoEvents, PacketInEvent } from "../ofproto/types.js";
 import { Agent, type SwitchState } from "./agent.js";
+import { nextTurn } from "./connmgr.testkit.js";
 import { OUR_HELLO } from "./hello.js";
 import { PacketBuffers } from "./packet-buffers.js";
 import { packetInFor } from "./packet-in.js";
@@ -79,8 +80,6 @@ class Peer {
     return found();
   }
 }
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function setUp(isService = false) {
   const ofproto = new FakeOfproto();

@@ -1,32 +1,13 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
-import {
-  decode,
-  encode,
-  Framer,
-  type MessageOf,
-  type OfMessage,
-  type OfMessageInit,
-} from "@sluice/openflow-codec";
-import { nullLog, VirtualClock } from "@sluice/runtime";
-import { EventEmitter } from "eventemitter3";
+import { decode, encode, type MessageOf, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
 import { afterEach, describe, expect, test } from "vitest";
-import type { Ofproto } from "../ofproto/ofproto.js";
-import type { OfprotoEvents } from "../ofproto/types.js";
 import type { AuxiliaryConfig } from "./auxiliary.js";
-import { ConnMgr } from "./connmgr.js";
+import { connMgrOn, controllerConfig, keepMessages, nextTurn, until } from "./connmgr.testkit.js";
 import { OUR_HELLO } from "./hello.js";
-import { DEFAULT_LIMITS } from "./packet-in-queue.js";
 import { flowNumber } from "./spread.js";
 import { isWholeMessages } from "./udp-stream.js";
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; !condition() && turn < 200_000; turn++) await nextTurn();
-  expect(condition()).toBe(true);
-}
 
 const cleanups: (() => unknown)[] = [];
 afterEach(async () => {
@@ -74,7 +55,6 @@ class Controller {
   }
 
   #adopt(socket: Socket): void {
-    const framer = new Framer();
     const line = {
       socket,
       received: [] as OfMessage[],
@@ -82,14 +62,10 @@ class Controller {
       send: (message: OfMessageInit) => void socket.write(encode(message)),
     };
     this.tcp.push(line);
-    socket.on("error", () => {});
     socket.on("close", () => {
       line.isClosed = true;
     });
-    socket.on("data", (chunk) => {
-      framer.push(chunk);
-      for (let m = framer.next(); m; m = framer.next()) line.received.push(decode(m));
-    });
+    keepMessages(socket, line.received);
     line.send(OUR_HELLO);
   }
 
@@ -108,31 +84,15 @@ class Controller {
 }
 
 async function connected(auxiliary: AuxiliaryConfig) {
-  const events = new EventEmitter<OfprotoEvents>();
   const calls: string[] = [];
-  const ofproto = {
-    name: "br0",
-    events,
-    setControllerState: () => {},
-    features: () => ({ datapath_id: 1n, n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0 }),
+  const { connmgr, clock, events } = connMgrOn({
     packetOut: ({ in_port }: { in_port: number }) => calls.push(`packet_out ${in_port}`),
     flowMod: () => calls.push("flow_mod"),
     barrier: async () => {},
-  } as unknown as Ofproto;
-  const clock = new VirtualClock();
-  const connmgr = new ConnMgr({ ofproto, clock, log: nullLog });
+  });
   cleanups.push(() => connmgr.close());
   const controller = await new Controller().start();
-  const { target } = controller;
-  const config = (more: AuxiliaryConfig) => ({
-    target,
-    maxBackoffMs: 8000,
-    probeIntervalMs: 5000,
-    limits: DEFAULT_LIMITS,
-    isAsyncEnabled: true,
-    tls: {},
-    auxiliary: more,
-  });
+  const config = (more: AuxiliaryConfig) => controllerConfig(controller.target, { auxiliary: more });
   await connmgr.setControllers([config(auxiliary)]);
   const main = await controller.main();
   const isUp = (count: number): boolean =>

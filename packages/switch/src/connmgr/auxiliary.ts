@@ -20,7 +20,7 @@ export interface AuxiliaryConfig {
   readonly udp: number;
 }
 
-export const NO_AUXILIARIES: AuxiliaryConfig = { reliable: 0, udp: 0 };
+const NO_AUXILIARIES: AuxiliaryConfig = { reliable: 0, udp: 0 };
 
 /** The auxiliary connections that belong to one main connection. */
 export class AuxiliaryConnections {

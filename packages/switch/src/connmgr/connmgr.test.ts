@@ -3,30 +3,10 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, connect as netConnect, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import {
-  decode,
-  encode,
-  Framer,
-  type MessageOf,
-  type OfMessage,
-  type OfMessageInit,
-} from "@sluice/openflow-codec";
-import { nullLog, VirtualClock } from "@sluice/runtime";
-import { EventEmitter } from "eventemitter3";
+import { decode, encode, type MessageOf, type OfMessage, type OfMessageInit } from "@sluice/openflow-codec";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { Ofproto } from "../ofproto/ofproto.js";
-import type { OfprotoEvents } from "../ofproto/types.js";
-import { ConnMgr } from "./connmgr.js";
-import type { ControllerConfig } from "./controller.js";
+import { connMgrOn, controllerConfig, keepMessages, until } from "./connmgr.testkit.js";
 import { OUR_HELLO } from "./hello.js";
-import { DEFAULT_LIMITS } from "./packet-in-queue.js";
-
-const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-async function until(condition: () => boolean): Promise<void> {
-  for (let turn = 0; !condition() && turn < 200_000; turn++) await nextTurn();
-  expect(condition()).toBe(true);
-}
 
 let dir: string;
 const cleanups: (() => unknown)[] = [];
@@ -39,30 +19,14 @@ afterEach(async () => {
 });
 
 function manager() {
-  const events = new EventEmitter<OfprotoEvents>();
   const states: { configured: boolean; connected: boolean }[] = [];
-  const ofproto = {
-    name: "br0",
-    events,
-    groupMod: (message: { type: string }, owner: unknown) => events.emit("modified", message, owner),
+  const on = connMgrOn({
+    groupMod: (message: { type: string }, owner: unknown) => on.events.emit("modified", message, owner),
     setControllerState: (state: { configured: boolean; connected: boolean }) => states.push(state),
-    features: () => ({ datapath_id: 1n, n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0 }),
-  } as unknown as Ofproto;
-  const clock = new VirtualClock();
-  const connmgr = new ConnMgr({ ofproto, clock, log: nullLog });
-  cleanups.push(() => connmgr.close());
-  return { connmgr, clock, events, state: () => states.at(-1)! };
+  });
+  cleanups.push(() => on.connmgr.close());
+  return { ...on, state: () => states.at(-1)! };
 }
-
-const config = (target: string, more: Partial<ControllerConfig> = {}): ControllerConfig => ({
-  target,
-  maxBackoffMs: 8000,
-  probeIntervalMs: 5000,
-  limits: DEFAULT_LIMITS,
-  isAsyncEnabled: true,
-  tls: {},
-  ...more,
-});
 
 /** A controller on a unix socket: accepts, says HELLO, keeps what it gets. */
 class Controller {
@@ -77,7 +41,7 @@ class Controller {
     this.target = `unix:${this.#path}`;
     this.#server = createServer((socket) => {
       this.sockets.push(socket);
-      listenTo(socket, this.received);
+      keepMessages(socket, this.received);
       socket.write(encode(OUR_HELLO));
     });
     cleanups.push(() => this.stop());
@@ -103,20 +67,11 @@ class Controller {
   }
 }
 
-function listenTo(socket: Socket, received: OfMessage[]): void {
-  const framer = new Framer();
-  socket.on("error", () => {});
-  socket.on("data", (chunk) => {
-    framer.push(chunk);
-    for (let m = framer.next(); m; m = framer.next()) received.push(decode(m));
-  });
-}
-
 describe("controllers", () => {
   test("one that is away is tried again after 1, 2, 4 and 8 s, and taken when it is there", async () => {
     const { connmgr, clock } = manager();
     const controller = new Controller("c");
-    await connmgr.setControllers([config(controller.target)]);
+    await connmgr.setControllers([controllerConfig(controller.target)]);
     const status = () => connmgr.status()[0]!;
     for (const wait of [1000, 2000, 4000, 8000, 8000]) {
       await until(() => status().status.state === "BACKOFF");
@@ -136,7 +91,7 @@ describe("controllers", () => {
   test("a silent one is probed, and given up when it does not answer", async () => {
     const { connmgr, clock } = manager();
     const controller = await new Controller("c").start();
-    await connmgr.setControllers([config(controller.target)]);
+    await connmgr.setControllers([controllerConfig(controller.target)]);
     await until(() => connmgr.status()[0]!.is_connected);
     clock.advance(5000);
     await controller.got("OFPT_ECHO_REQUEST");
@@ -151,9 +106,9 @@ describe("controllers", () => {
   test("removing a controller closes its connection; the others keep theirs", async () => {
     const { connmgr } = manager();
     const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
-    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await connmgr.setControllers([controllerConfig(a.target), controllerConfig(b.target)]);
     await until(() => connmgr.status().every(({ is_connected }) => is_connected));
-    await connmgr.setControllers([config(b.target, { maxBackoffMs: 1000 })]);
+    await connmgr.setControllers([controllerConfig(b.target, { maxBackoffMs: 1000 })]);
     await until(() => a.sockets[0]!.destroyed || a.sockets[0]!.readableEnded);
     expect(connmgr.status()).toMatchObject([{ target: b.target, is_connected: true }]);
     expect(b.sockets).toHaveLength(1);
@@ -162,7 +117,7 @@ describe("controllers", () => {
   test("§6.3.4: Controller.role shows who is master", async () => {
     const { connmgr } = manager();
     const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
-    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await connmgr.setControllers([controllerConfig(a.target), controllerConfig(b.target)]);
     await until(() => connmgr.status().every(({ is_connected }) => is_connected));
     a.send({ type: "OFPT_ROLE_REQUEST", role: "OFPCR_ROLE_MASTER", generation_id: 1n });
     await a.got("OFPT_ROLE_REPLY");
@@ -175,7 +130,10 @@ describe("controllers", () => {
   test("events go to those who want them", async () => {
     const { connmgr, events } = manager();
     const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
-    await connmgr.setControllers([config(a.target), config(b.target, { isAsyncEnabled: false })]);
+    await connmgr.setControllers([
+      controllerConfig(a.target),
+      controllerConfig(b.target, { isAsyncEnabled: false }),
+    ]);
     await until(() => connmgr.status().every(({ is_connected }) => is_connected));
     const desc = {
       port_no: 1,
@@ -216,7 +174,7 @@ describe("controllers", () => {
 describe("the fail mode", () => {
   test("a controller counts as lost after three probe intervals without it, not before", async () => {
     const { connmgr, clock, state } = manager();
-    await connmgr.setControllers([config(`unix:${dir}/nobody`)]);
+    await connmgr.setControllers([controllerConfig(`unix:${dir}/nobody`)]);
     expect(state()).toEqual({ configured: true, connected: true });
     clock.advance(14_999);
     expect(state().connected).toBe(true);
@@ -229,7 +187,7 @@ describe("the fail mode", () => {
   test("it is found again as soon as it connects", async () => {
     const { connmgr, clock, state } = manager();
     const controller = new Controller("c");
-    await connmgr.setControllers([config(controller.target)]);
+    await connmgr.setControllers([controllerConfig(controller.target)]);
     await until(() => connmgr.status()[0]!.status.state === "BACKOFF");
     clock.advance(20_000);
     expect(state().connected).toBe(false);
@@ -243,7 +201,7 @@ describe("the fail mode", () => {
 
   test("a service connection is no controller", async () => {
     const { connmgr, state } = manager();
-    await connmgr.setControllers([config(`punix:${dir}/p`)]);
+    await connmgr.setControllers([controllerConfig(`punix:${dir}/p`)]);
     expect(state()).toEqual({ configured: false, connected: false });
   });
 });
@@ -260,7 +218,7 @@ describe("what OpenFlow 1.4 brought, by extensions", () => {
   test("role status: who asked for it learns that another is master now", async () => {
     const { connmgr } = manager();
     const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
-    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await connmgr.setControllers([controllerConfig(a.target), controllerConfig(b.target)]);
     await until(() => connmgr.status().every(({ is_connected }) => is_connected));
     a.send(asks("ROLE_STATUS"));
     a.send({ type: "OFPT_ROLE_REQUEST", role: "OFPCR_ROLE_MASTER", generation_id: 1n });
@@ -278,7 +236,7 @@ describe("what OpenFlow 1.4 brought, by extensions", () => {
   test("request forwarding: who asked for it gets the group_mods of others, whole", async () => {
     const { connmgr } = manager();
     const [a, b] = [await new Controller("a").start(), await new Controller("b").start()];
-    await connmgr.setControllers([config(a.target), config(b.target)]);
+    await connmgr.setControllers([controllerConfig(a.target), controllerConfig(b.target)]);
     await until(() => connmgr.status().every(({ is_connected }) => is_connected));
     for (const controller of [a, b]) {
       controller.send(asks("REQUESTFORWARD"));
@@ -299,7 +257,7 @@ describe("local sockets", () => {
     cleanups.push(() => socket.destroy());
     await once(socket, "connect");
     const received: OfMessage[] = [];
-    listenTo(socket, received);
+    keepMessages(socket, received);
     socket.write(encode(OUR_HELLO));
     await until(() => received.some(({ type }) => type === "OFPT_HELLO"));
     return { socket, received };
@@ -311,7 +269,7 @@ describe("local sockets", () => {
     const snooper = await dial(join(dir, "br0.snoop"));
     const mgmt = await dial(join(dir, "br0.mgmt"));
     const controller = await new Controller("c").start();
-    await connmgr.setControllers([config(controller.target)]);
+    await connmgr.setControllers([controllerConfig(controller.target)]);
     await until(() => connmgr.status()[0]!.is_connected);
     mgmt.socket.write(encode({ type: "OFPT_ECHO_REQUEST", xid: 1 }));
     controller.send({ type: "OFPT_FEATURES_REQUEST", xid: 2 });
@@ -329,7 +287,7 @@ describe("local sockets", () => {
     await once(blocker, "listening");
     const { port } = blocker.address() as { port: number };
     const target = `ptcp:${port}:127.0.0.1`;
-    await connmgr.setControllers([config(target)]);
+    await connmgr.setControllers([controllerConfig(target)]);
     await until(() => connmgr.status()[0]!.status.last_error !== undefined);
     expect(connmgr.status()[0]!.status.last_error).toMatch(new RegExp(`${port}.*already in use`));
     blocker.close();
