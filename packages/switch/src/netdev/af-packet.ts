@@ -163,6 +163,11 @@ export class AfPacketNetdev implements PolledNetdev {
     return value[0]! & 0xffff;
   }
 
+  isReady(): boolean {
+    const frames = this.#frames;
+    return frames !== undefined && (frames.status(0) & TP_STATUS_USER) !== 0;
+  }
+
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
     const frames = this.#frames;
     if (!frames) {

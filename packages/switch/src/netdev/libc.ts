@@ -28,8 +28,13 @@ export interface Libc {
   unmap(address: number, size: number): void;
   /** The memory at an address, as long as it stays mapped. */
   view(address: number, size: number): ArrayBuffer;
-  /** sched_setaffinity(2); `mask` is an address. */
+  /** sched_setaffinity(2), sched_getaffinity(2): a thread's cores (0: the caller's); `mask` is an address. */
   schedSetaffinity(thread: number, size: number, mask: number): number;
+  schedGetaffinity(thread: number, size: number, mask: number): number;
+  /** The core that the caller runs on. */
+  schedGetcpu(): number;
+  /** sched_yield(2). */
+  schedYield(): number;
   /** setpriority(2). */
   setpriority(which: number, who: number, nice: number): number;
   errno(): number;
@@ -81,10 +86,16 @@ export function loadLibc(): Libc {
       const address = mmap(0, size, PROT_READ_WRITE, flags, fd, offset) as number;
       return address === -1 ? undefined : address;
     };
-    const affinity = library.func("int sched_setaffinity(int, uintptr_t, intptr_t)");
     return {
       ...(functions as unknown as Libc),
-      schedSetaffinity: affinity as unknown as Libc["schedSetaffinity"],
+      schedSetaffinity: library.func(
+        "int sched_setaffinity(int, uintptr_t, intptr_t)",
+      ) as unknown as Libc["schedSetaffinity"],
+      schedGetaffinity: library.func(
+        "int sched_getaffinity(int, uintptr_t, intptr_t)",
+      ) as unknown as Libc["schedGetaffinity"],
+      schedYield: library.func("int sched_yield()") as unknown as Libc["schedYield"],
+      schedGetcpu: library.func("int sched_getcpu()") as unknown as Libc["schedGetcpu"],
       bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),
       mapShared: (fd, size, offset) => map(size, MAP_SHARED_POPULATE, fd, offset),
       mapAnonymous: (size) => map(size, MAP_PRIVATE_ANONYMOUS_NORESERVE, -1, 0),

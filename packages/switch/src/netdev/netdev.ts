@@ -22,6 +22,8 @@ export interface Netdev {
 /** A device that is read from by a file descriptor when poll says so. */
 export interface PolledNetdev extends Netdev {
   readonly fd: number;
+  /** Whether packets are there, where that can be told without a call. */
+  isReady?(): boolean;
   /** Receives one burst of packets into buffers of its own and hands each to `sink`, then `endOfBurst`; the buffers
    *  are used again after. Gives how many came. */
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number;

@@ -15,6 +15,7 @@ import { PackedCounts } from "./counts.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
 import { Devices } from "./devices.js";
 import { actionsOfText } from "./flow-directory.js";
+import { HomeCore } from "./home-core.js";
 import {
   type AddedPort,
   type Command,
@@ -32,6 +33,8 @@ import { RingWriter } from "./ring.js";
 import { comeFirst } from "./scheduling.js";
 import { Turns } from "./turns.js";
 
+/** A stream's packets come closer together than this. */
+const LINGER_MS = 0.05;
 const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
@@ -78,6 +81,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   readonly #datapath: Datapath;
   readonly #devices: Devices;
   readonly #links: LinkWatch;
+  /** Of a thread that has no core of its own. */
+  readonly #home: HomeCore | undefined;
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
   /** struct pollfd: fd, then events and revents. The first two are the wake-up and the links. */
@@ -127,6 +132,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
     this.#rebuildPoll();
     if (data.core !== undefined) this.#keepTo(data.core);
+    else this.#home = new HomeCore(this.#libc);
     comeFirst(this.#libc);
   }
 
@@ -204,7 +210,22 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#postReport();
   }
 
+  /** Looks for packets for a while, before it sleeps: to wake it costs the sender of a stream's next packet as much as to
+   *  copy that. Whoever else wants the core has it meanwhile. */
+  #linger(): void {
+    const polled = this.#polled;
+    const end = this.#turnEnded + LINGER_MS;
+    do {
+      this.#libc.schedYield();
+      for (let i = 0; i < polled.length; i++) {
+        const { netdev } = polled[i]!;
+        if (isPolled(netdev) && netdev.isReady?.() === true) return;
+      }
+    } while (this.#clock.now() < end);
+  }
+
   #turn(): void {
+    if (this.#home?.isKept === true && !this.#hasCommands && !this.#isPacking) this.#linger();
     const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
     if (this.#isWaiting) this.#commands.stopWaiting();
     const begun = this.#clock.now();
@@ -225,6 +246,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#datapath.serveQueues();
     this.#sweepStats(begun);
     this.#postReport();
+    if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#received());
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
     this.#turns.add(this.#turnEnded - begun);
@@ -259,6 +281,13 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       // A device that only ever reports an error is gone: it must not keep poll from waiting.
       if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#refresh(port);
     }
+  }
+
+  /** Bytes that have come in by devices. */
+  #received(): number {
+    let bytes = 0;
+    for (const { netdev } of this.#polled) bytes += netdev.stats.rx_bytes;
+    return bytes;
   }
 
   #takeCommands(): void {
