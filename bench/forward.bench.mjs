@@ -1,4 +1,5 @@
 // The user-space datapath beside Open vSwitch's, between network namespaces. Needs root, iperf3, ethtool, Open vSwitch.
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cpuSeconds, daemon, missingProgram, sh, until } from "./lib/shell.mjs";
@@ -8,24 +9,16 @@ export const title = "forwarding between two namespaces, beside Open vSwitch's u
 
 const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 
+/** What is no switch, and its column. */
+const BESIDE = { bridge: "Linux bridge", sockets: "packet sockets alone" };
+
 /** What has to be forwarded before it counts, where a measure is not of the set-up of flows. */
 const WARM_UP_SECONDS = 7;
 
 /** What is measured: a measure gives a sample, each of its rows a number of it. `rules`: the flows it needs. `warmUp`: a
- *  sample that does not count goes before. */
+ *  sample that does not count goes before. `beside`: what shows how far a switch could get. */
 const measures = [
-  {
-    offloads: "on",
-    peer: "ovs-tso",
-    measure: tcpGbps,
-    rows: [{ what: "TCP, hosts' offloads on", unit: "Gb/s", value: (gbps) => gbps }],
-  },
-  {
-    offloads: "off",
-    peer: "ovs",
-    measure: tcpGbps,
-    rows: [{ what: "TCP, hosts' offloads off", unit: "Gb/s", value: (gbps) => gbps }],
-  },
+  ...congestionControls().flatMap((control) => [tcp(control, "on", "ovs-tso"), tcp(control, "off", "ovs")]),
   ...[1, 1000, 100_000].map((flows) => small(`${flows} flows`, { flows })),
   small("1000 addresses, NORMAL", { flows: 1000, kind: "macs", rules: () => ["actions=NORMAL"] }),
   small("1000 flows, 10,000 rules of 20 masks", { flows: 1000, kind: "all", rules: acl, warmUp: true }),
@@ -47,6 +40,31 @@ const measures = [
     ],
   },
 ];
+
+/** A TCP stream. Which congestion control the hosts have decides: bbr spaces its packets by a timer for each. */
+function tcp(control, offloads, peer) {
+  const what = `TCP (${control}), hosts' offloads ${offloads}`;
+  return {
+    offloads,
+    peer,
+    beside: ["bridge", "sockets"],
+    measure: (one, seconds) => stream(one, seconds, control),
+    rows: [
+      { what, unit: "Gb/s", value: ({ gbps }) => gbps },
+      {
+        what: `${what}, per CPU-second of the switch`,
+        unit: "Gb",
+        value: ({ gigabits, cpu }) => gigabits / cpu,
+      },
+    ],
+  };
+}
+
+/** Linux's own, and that of this machine where it is another. */
+function congestionControls() {
+  const own = "/proc/sys/net/ipv4/tcp_congestion_control";
+  return [...new Set(["cubic", ...(existsSync(own) ? [readFileSync(own, "utf8").trim()] : [])])];
+}
 
 /** 64-byte frames: the CPU time counts, for the sender shares the machine. */
 function small(what, { flows, kind = "ports", rules = cross, warmUp = false, ours = "sluice" }) {
@@ -78,17 +96,26 @@ export async function run(ctx) {
   if (missing) ctx.skip(`needs ${missing}`);
   await removeLeftovers();
   const switches = {};
-  for (const kind of ["sluice", "sluice-xdp", "ovs", "ovs-tso"]) {
+  for (const kind of ["sluice", "sluice-xdp", "ovs", "ovs-tso", ...Object.keys(BESIDE)]) {
     switches[kind] = await startSwitch(kind, ctx.cleanup);
     if (kind === "sluice-xdp") await setOffloads(switches[kind], "off");
     await until(() => answers(switches[kind]), `a ping through ${kind}`);
   }
 
-  for (const { offloads, ours = "sluice", peer, rules = cross, warmUp, measure, rows } of measures) {
-    const samples = { [ours]: [], [peer]: [] };
+  for (const {
+    offloads,
+    ours = "sluice",
+    peer,
+    beside = [],
+    rules = cross,
+    warmUp,
+    measure,
+    rows,
+  } of measures) {
+    const samples = Object.fromEntries([ours, peer, ...beside].map((kind) => [kind, []]));
     for (const kind of Object.keys(samples)) {
       await setOffloads(switches[kind], offloads);
-      await setFlows(switches[kind], rules(switches[kind].ports));
+      if (!(kind in BESIDE)) await setFlows(switches[kind], rules(switches[kind].ports));
       if (warmUp) await measure(switches[kind], WARM_UP_SECONDS);
     }
     for (let round = 0; round < ctx.rounds; round++) {
@@ -112,6 +139,9 @@ export async function run(ctx) {
         sluice: cell(mine, ctx),
         "Open vSwitch": `${cell(theirs, ctx)}${peer === "ovs-tso" ? ", userspace-tso" : ""}`,
         "sluice / OVS": (ctx.median(mine) / ctx.median(theirs)).toFixed(2),
+        ...Object.fromEntries(
+          beside.map((kind) => [BESIDE[kind], ctx.figure(ctx.median(samples[kind].map(value)))]),
+        ),
       });
     }
   }
@@ -130,13 +160,25 @@ const answers = ({ names }) =>
     () => false,
   );
 
-async function tcpGbps({ names }, seconds) {
+/** What arrives by a TCP stream of `seconds`, after one that it has to get up to speed; all that arrived, and the CPU time
+ *  that the switch took for it. */
+async function stream({ names, pid }, seconds, control) {
   const server = daemon(["iperf3", "-s", "-1", "--forceflush"], { netns: names.right });
+  const read = async () => ({
+    bytes: Number(await sh(["cat", "/sys/class/net/eth0/statistics/rx_bytes"], { netns: names.right })),
+    cpu: pid === undefined ? Number.NaN : cpuSeconds(pid),
+  });
   try {
     await until(() => server.output().includes("listening"), "iperf3", 5000, server.output);
-    const argv = ["iperf3", "-c", IP.right, "-t", String(seconds), "-O", "1", "-J"];
+    const argv = ["iperf3", "-c", IP.right, "-C", control, "-t", String(seconds), "-O", "1", "-J"];
+    const before = await read();
     const { end } = JSON.parse(await sh(argv, { netns: names.left, timeoutMs: seconds * 1000 + 15_000 }));
-    return end.sum_received.bits_per_second / 1e9;
+    const after = await read();
+    return {
+      gbps: end.sum_received.bits_per_second / 1e9,
+      gigabits: ((after.bytes - before.bytes) * 8) / 1e9,
+      cpu: after.cpu - before.cpu,
+    };
   } finally {
     await server.stop();
   }

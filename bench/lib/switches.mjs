@@ -6,13 +6,15 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { daemon, sh, until } from "./shell.mjs";
 
-const SLUICE = join(dirname(fileURLToPath(import.meta.url)), "../../packages/cli/bin/sluice.js");
-const BARE_BRIDGE = join(dirname(fileURLToPath(import.meta.url)), "bare-bridge.mjs");
+const HERE = dirname(fileURLToPath(import.meta.url));
+const SLUICE = join(HERE, "../../packages/cli/bin/sluice.js");
+const BARE_BRIDGE = join(HERE, "bare-bridge.mjs");
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
 export const MAC = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" };
 export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
 
-/** The kinds of switch: how the database server and the daemon are started, what is set before ports are added. */
+/** The kinds of switch: how the database server and the daemon are started, what is set before ports are added. What is
+ *  no switch but shows how far one could get: programs that set it up, and one that forwards, if the kernel does not. */
 const kinds = {
   sluice: {
     server: (dir) => ["node", SLUICE, "ovsdb-server", join(dir, "conf.db"), `--remote=punix:${dir}/db.sock`],
@@ -41,14 +43,31 @@ const kinds = {
     server: (dir) => kinds.ovs.server(dir),
     daemon: (dir) => kinds.ovs.daemon(dir),
   },
+  /** The kernel's own bridge. */
+  bridge: {
+    setUp: [
+      ["ip", "link", "add", "br0", "type", "bridge"],
+      ["ip", "link", "set", "p1", "master", "br0"],
+      ["ip", "link", "set", "p2", "master", "br0"],
+      ["ip", "link", "set", "br0", "up"],
+    ],
+  },
+  /** Packet sockets with nothing between them. */
+  sockets: { setUp: [], forwarder: ["node", join(HERE, "forward-frames.mjs"), "p1", "p2"] },
 };
 
 /** Starts a switch of `kind` with its two hosts and a flow each way. Everything is undone by `cleanup`. */
 export async function startSwitch(kind, cleanup) {
-  const { schema, settings, xdp, server, daemon: daemonOf } = kinds[kind];
+  const { schema, settings, xdp, server, daemon: daemonOf, setUp, forwarder } = kinds[kind];
   const dir = mkdtempSync(join(tmpdir(), "slb-"));
   cleanup(() => rmSync(dir, { recursive: true, force: true }));
   const names = await makeNamespaces(kind, cleanup);
+  if (setUp) {
+    for (const argv of setUp) await sh(argv, { netns: names.sw });
+    const running = forwarder && daemon(forwarder, { netns: names.sw });
+    if (running) cleanup(() => running.stop());
+    return { kind, names, pid: running?.pid };
+  }
   const env = { OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, SLUICE_RUNDIR: dir };
   const vsctl = (...args) => sh(["ovs-vsctl", `--db=unix:${dir}/db.sock`, "--timeout=20", ...args], { env });
   const ofctl = (...args) => sh(["ovs-ofctl", "-O", "OpenFlow13", "--timeout=20", ...args], { env });
