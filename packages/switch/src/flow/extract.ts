@@ -62,10 +62,15 @@ export class Layers {
   l3End = 0;
 }
 
+/** As `extractFrom`, for who has no view of the bytes. */
+export function extract(b: Uint8Array, start: number, end: number, key: FlowKey, layers: Layers): number {
+  return extractFrom(new DataView(b.buffer, b.byteOffset, b.byteLength), start, end, key, layers);
+}
+
 /** Fills the packet's lanes of `key` (LANE_ETH up to DP_LANES) from the frame in [start, end) of `b`, and `layers`.
  *  Gives how many lanes are in use: those from there to DP_LANES are 0. `used`: how many the key had in use. */
-export function extract(
-  b: Uint8Array,
+export function extractFrom(
+  b: DataView,
   start: number,
   end: number,
   key: FlowKey,
@@ -80,36 +85,36 @@ export function extract(
   layers.l3End = end;
   if (end - start < 14) return LANES_IPV4;
 
-  key[LANE_ETH] = u32(b, start);
-  key[LANE_ETH + 1] = u32(b, start + 4);
-  key[LANE_ETH + 2] = u32(b, start + 8);
+  key[LANE_ETH] = b.getInt32(start);
+  key[LANE_ETH + 1] = b.getInt32(start + 4);
+  key[LANE_ETH + 2] = b.getInt32(start + 8);
   let at = start + 12;
-  let type = (b[at]! << 8) | b[at + 1]!;
+  let type = b.getUint16(at);
   let tci = 0;
   if (isVlan(type) && end - at >= 6) {
-    tci = (b[at + 2]! << 8) | b[at + 3]! | 0x1000;
+    tci = b.getUint16(at + 2) | 0x1000;
     key[LANE_TPIDS] = type << 16;
     at += 4;
-    type = (b[at]! << 8) | b[at + 1]!;
+    type = b.getUint16(at);
     if (isVlan(type) && end - at >= 6) {
       key[LANE_TPIDS]! |= type;
-      key[LANE_TCI2_FLAGS] = ((b[at + 2]! << 8) | b[at + 3]! | 0x1000) << 16;
+      key[LANE_TCI2_FLAGS] = (b.getUint16(at + 2) | 0x1000) << 16;
       at += 4;
-      type = (b[at]! << 8) | b[at + 1]!;
+      type = b.getUint16(at);
     }
   }
   if (type < 0x0600) {
     // LLC with SNAP and OUI 0 carries an EtherType (RFC 1042).
     if (
       end - at >= 10 &&
-      b[at + 2] === 0xaa &&
-      b[at + 3] === 0xaa &&
-      b[at + 4] === 3 &&
-      (b[at + 5]! | b[at + 6]! | b[at + 7]!) === 0 &&
-      b[at + 8]! >= 6
+      b.getUint8(at + 2) === 0xaa &&
+      b.getUint8(at + 3) === 0xaa &&
+      b.getUint8(at + 4) === 3 &&
+      (b.getUint8(at + 5) | b.getUint8(at + 6) | b.getUint8(at + 7)) === 0 &&
+      b.getUint8(at + 8) >= 6
     ) {
       at += 8;
-      type = (b[at]! << 8) | b[at + 1]!;
+      type = b.getUint16(at);
     } else type = ETH_NONE;
   }
   layers.ethType = at;
@@ -129,36 +134,33 @@ export function extract(
     extractArp(b, at, end, key, layers);
     return LANES_ARP;
   }
-  if ((type === ETH_MPLS || type === ETH_MPLS_MC) && end - at >= 4) key[LANE_MPLS] = u32(b, at);
-  else if (type === ETH_PBB && end - at >= 4) key[LANE_PBB] = u32(b, at) & 0xff_ffff;
+  if ((type === ETH_MPLS || type === ETH_MPLS_MC) && end - at >= 4) key[LANE_MPLS] = b.getInt32(at);
+  else if (type === ETH_PBB && end - at >= 4) key[LANE_PBB] = b.getInt32(at) & 0xff_ffff;
   else return LANES_IPV4;
   return LANES_MPLS;
 }
 
 const isVlan = (type: number): boolean => type === ETH_VLAN || type === ETH_QINQ;
 
-const u32 = (b: Uint8Array, at: number): number =>
-  (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!;
-
-function extractIpv4(b: Uint8Array, l3: number, end: number, key: FlowKey, layers: Layers): void {
+function extractIpv4(b: DataView, l3: number, end: number, key: FlowKey, layers: Layers): void {
   const size = end - l3;
-  if (size < 20 || b[l3]! >>> 4 !== 4) return;
-  const headerSize = (b[l3]! & 15) << 2;
-  const total = (b[l3 + 2]! << 8) | b[l3 + 3]!;
+  if (size < 20 || b.getUint8(l3) >>> 4 !== 4) return;
+  const headerSize = (b.getUint8(l3) & 15) << 2;
+  const total = b.getUint16(l3 + 2);
   if (headerSize < 20 || total < headerSize || total > size) return;
   layers.l3 = l3;
   layers.l3End = l3 + total;
-  const fragment = ((b[l3 + 6]! << 8) | b[l3 + 7]!) & 0x3fff;
+  const fragment = b.getUint16(l3 + 6) & 0x3fff;
   const frag = fragment === 0 ? 0 : (fragment & 0x1fff) === 0 ? FRAG_ANY : FRAG_ANY | FRAG_LATER;
-  const proto = b[l3 + 9]!;
-  key[LANE_NW] = (proto << 24) | (b[l3 + 1]! << 16) | (b[l3 + 8]! << 8) | frag;
-  key[LANE_IPV4_SRC] = u32(b, l3 + 12);
-  key[LANE_IPV4_DST] = u32(b, l3 + 16);
+  const proto = b.getUint8(l3 + 9);
+  key[LANE_NW] = (proto << 24) | (b.getUint8(l3 + 1) << 16) | (b.getUint8(l3 + 8) << 8) | frag;
+  key[LANE_IPV4_SRC] = b.getInt32(l3 + 12);
+  key[LANE_IPV4_DST] = b.getInt32(l3 + 16);
   if (frag < FRAG_LATER) extractL4(b, l3 + headerSize, l3 + total, proto, key, layers, false);
 }
 
 function extractL4(
-  b: Uint8Array,
+  b: DataView,
   l4: number,
   end: number,
   proto: number,
@@ -169,7 +171,7 @@ function extractL4(
   const size = end - l4;
   if (proto === IP_TCP) {
     if (size < 20) return;
-    key[LANE_TCI2_FLAGS]! |= ((b[l4 + 12]! << 8) | b[l4 + 13]!) & 0xfff;
+    key[LANE_TCI2_FLAGS]! |= b.getUint16(l4 + 12) & 0xfff;
   } else if (proto === IP_UDP) {
     if (size < 8) return;
   } else if (proto === IP_SCTP) {
@@ -177,57 +179,58 @@ function extractL4(
   } else if ((proto === IP_ICMP && !v6) || (proto === IP_ICMPV6 && v6)) {
     if (size < 8) return;
     layers.l4 = l4;
-    key[LANE_TP] = (b[l4]! << 16) | b[l4 + 1]!;
-    if (v6 && (b[l4] === 135 || b[l4] === 136) && b[l4 + 1] === 0) extractNd(b, l4, end, key);
+    key[LANE_TP] = (b.getUint8(l4) << 16) | b.getUint8(l4 + 1);
+    if (v6 && (b.getUint8(l4) === 135 || b.getUint8(l4) === 136) && b.getUint8(l4 + 1) === 0)
+      extractNd(b, l4, end, key);
     return;
   } else return;
   layers.l4 = l4;
-  key[LANE_TP] = u32(b, l4);
+  key[LANE_TP] = b.getInt32(l4);
 }
 
 /** Neighbour solicitation (135) and advertisement (136): the target, and the one option that goes with each. */
-function extractNd(b: Uint8Array, l4: number, end: number, key: FlowKey): void {
+function extractNd(b: DataView, l4: number, end: number, key: FlowKey): void {
   if (end - l4 < 24) return;
-  for (let i = 0; i < 4; i++) key[LANE_ND_TARGET + i] = u32(b, l4 + 8 + 4 * i);
-  const option = findNdOption(b, l4, end, b[l4] === 135 ? 1 : 2);
+  for (let i = 0; i < 4; i++) key[LANE_ND_TARGET + i] = b.getInt32(l4 + 8 + 4 * i);
+  const option = findNdOption(b, l4, end, b.getUint8(l4) === 135 ? 1 : 2);
   if (option === 0) return;
   // Source link-layer address lies in arp_sha's place, the target's in arp_tha's.
-  if (b[l4] === 135) {
-    key[LANE_ARP] = u32(b, option);
-    key[LANE_ARP + 1] = ((b[option + 4]! << 8) | b[option + 5]!) << 16;
+  if (b.getUint8(l4) === 135) {
+    key[LANE_ARP] = b.getInt32(option);
+    key[LANE_ARP + 1] = b.getUint16(option + 4) << 16;
   } else {
-    key[LANE_ARP + 1] = (b[option]! << 8) | b[option + 1]!;
-    key[LANE_ARP + 2] = u32(b, option + 2);
+    key[LANE_ARP + 1] = b.getUint16(option);
+    key[LANE_ARP + 2] = b.getInt32(option + 2);
   }
 }
 
 /** Where the MAC address of the ND option `wanted` (1 source, 2 target link-layer address) lies; 0: nowhere. */
-export function findNdOption(b: Uint8Array, l4: number, end: number, wanted: number): number {
+export function findNdOption(b: DataView, l4: number, end: number, wanted: number): number {
   for (let at = l4 + 24; end - at >= 8; ) {
-    const size = b[at + 1]! << 3;
+    const size = b.getUint8(at + 1) << 3;
     if (size === 0 || size > end - at) return 0;
-    if (b[at] === wanted && size === 8) return at + 2;
+    if (b.getUint8(at) === wanted && size === 8) return at + 2;
     at += size;
   }
   return 0;
 }
 
-function extractIpv6(b: Uint8Array, l3: number, end: number, key: FlowKey, layers: Layers): void {
-  if (end - l3 < 40 || b[l3]! >>> 4 !== 6) return;
-  const payload = (b[l3 + 4]! << 8) | b[l3 + 5]!;
+function extractIpv6(b: DataView, l3: number, end: number, key: FlowKey, layers: Layers): void {
+  if (end - l3 < 40 || b.getUint8(l3) >>> 4 !== 6) return;
+  const payload = b.getUint16(l3 + 4);
   const l3End = l3 + 40 + payload;
   if (l3End > end) return;
   layers.l3 = l3;
   layers.l3End = l3End;
   for (let i = 0; i < 4; i++) {
-    key[LANE_IPV6_SRC + i] = u32(b, l3 + 8 + 4 * i);
-    key[LANE_IPV6_DST + i] = u32(b, l3 + 24 + 4 * i);
+    key[LANE_IPV6_SRC + i] = b.getInt32(l3 + 8 + 4 * i);
+    key[LANE_IPV6_DST + i] = b.getInt32(l3 + 24 + 4 * i);
   }
-  const trafficClass = ((b[l3]! << 4) | (b[l3 + 1]! >>> 4)) & 0xff;
-  const label = ((b[l3 + 1]! & 15) << 16) | (b[l3 + 2]! << 8) | b[l3 + 3]!;
+  const trafficClass = ((b.getUint8(l3) << 4) | (b.getUint8(l3 + 1) >>> 4)) & 0xff;
+  const label = ((b.getUint8(l3 + 1) & 15) << 16) | b.getUint16(l3 + 2);
 
   // The chain of extension headers (RFC 8200 §4); each header steps at least 8 bytes, so it ends.
-  let proto = b[l3 + 6]!;
+  let proto = b.getUint8(l3 + 6);
   let at = l3 + 40;
   let frag = 0;
   let seen = 0;
@@ -236,20 +239,20 @@ function extractIpv6(b: Uint8Array, l3: number, end: number, key: FlowKey, layer
     seen = noteExtension(seen, proto, rank);
     rank = extensionRank(proto, seen);
     if (l3End - at < 8) break;
-    const next = b[at]!;
+    const next = b.getUint8(at);
     let size = 8;
     if (proto === 44) {
-      const fragment = (b[at + 2]! << 8) | b[at + 3]!;
+      const fragment = b.getUint16(at + 2);
       if ((fragment & 0xfff9) !== 0) frag = fragment & 0xfff8 ? FRAG_ANY | FRAG_LATER : FRAG_ANY;
-    } else if (proto === 51) size = (b[at + 1]! + 2) << 2;
-    else size = (b[at + 1]! + 1) << 3;
+    } else if (proto === 51) size = (b.getUint8(at + 1) + 2) << 2;
+    else size = (b.getUint8(at + 1) + 1) << 3;
     if (size > l3End - at) break;
     at += size;
     proto = next;
   }
   if (proto === 50) seen = noteExtension(seen, proto, rank);
   else if (proto === 59) seen |= IEH.NONEXT;
-  key[LANE_NW] = (proto << 24) | (trafficClass << 16) | (b[l3 + 7]! << 8) | frag;
+  key[LANE_NW] = (proto << 24) | (trafficClass << 16) | (b.getUint8(l3 + 7) << 8) | frag;
   key[LANE_FLABEL] = (seen << 20) | label;
   if (frag < FRAG_LATER && !isExtension(proto)) extractL4(b, at, l3End, proto, key, layers, true);
 }
@@ -285,14 +288,15 @@ function noteExtension(seen: number, proto: number, rank: number): number {
   return now;
 }
 
-function extractArp(b: Uint8Array, l3: number, end: number, key: FlowKey, layers: Layers): void {
+function extractArp(b: DataView, l3: number, end: number, key: FlowKey, layers: Layers): void {
   // Ethernet (1) and IPv4 addresses of 6 and 4 bytes (RFC 826); other ARP has no fields here.
-  if (end - l3 < 28 || u32(b, l3) !== 0x0001_0800 || b[l3 + 4] !== 6 || b[l3 + 5] !== 4) return;
+  if (end - l3 < 28 || b.getInt32(l3) !== 0x0001_0800 || b.getUint8(l3 + 4) !== 6 || b.getUint8(l3 + 5) !== 4)
+    return;
   layers.l3 = l3;
-  key[LANE_NW] = ((b[l3 + 6]! << 8) | b[l3 + 7]!) << 16;
-  key[LANE_IPV4_SRC] = u32(b, l3 + 14);
-  key[LANE_IPV4_DST] = u32(b, l3 + 24);
-  key[LANE_ARP] = u32(b, l3 + 8);
-  key[LANE_ARP + 1] = (((b[l3 + 12]! << 8) | b[l3 + 13]!) << 16) | (b[l3 + 18]! << 8) | b[l3 + 19]!;
-  key[LANE_ARP + 2] = u32(b, l3 + 20);
+  key[LANE_NW] = b.getUint16(l3 + 6) << 16;
+  key[LANE_IPV4_SRC] = b.getInt32(l3 + 14);
+  key[LANE_IPV4_DST] = b.getInt32(l3 + 24);
+  key[LANE_ARP] = b.getInt32(l3 + 8);
+  key[LANE_ARP + 1] = (b.getUint16(l3 + 12) << 16) | b.getUint16(l3 + 18);
+  key[LANE_ARP + 2] = b.getInt32(l3 + 20);
 }

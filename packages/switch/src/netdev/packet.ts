@@ -18,6 +18,8 @@ export const MAX_FRAME = 65_536 + 64;
  *  the buffer, so that pushing and popping headers in front does not move them. */
 export class Packet {
   readonly buffer: Uint8Array;
+  /** The same bytes. */
+  readonly view: DataView;
   /** Where the buffer lies in memory, for devices that hand it to the kernel; 0: nobody asked yet. */
   address = 0;
   start = 0;
@@ -40,6 +42,7 @@ export class Packet {
   /** `memory`: bytes for a buffer of its own, or a larger buffer that it lies in, and that one's address. */
   constructor(memory: number | Uint8Array = HEADROOM + MAX_FRAME, address = 0) {
     this.buffer = typeof memory === "number" ? new Uint8Array(new ArrayBuffer(memory)) : memory;
+    this.view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
     this.address = address;
   }
 

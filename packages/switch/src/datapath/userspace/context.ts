@@ -1,6 +1,6 @@
 // Hot path. One context per depth of execution, used again and again.
 
-import { extract, Layers } from "../../flow/extract.js";
+import { extractFrom, Layers } from "../../flow/extract.js";
 import { newFlowKey } from "../../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TYPE_TCI } from "../../flow/lanes.js";
 import type { Packet } from "../../netdev/packet.js";
@@ -12,6 +12,9 @@ export class Context {
   readonly layers = new Layers();
   /** Lanes of `key` in use. */
   lanes = 0;
+  /** Of the key, and the slot of the flow that it led to: the datapath's notes while a batch is looked up. */
+  hash = 0;
+  slot = -1;
   /** Whether `layers` tells of the packet as it is now. */
   layersFresh = false;
   /** Whether `key` tells of the packet as it is now. */
@@ -53,7 +56,7 @@ export class Context {
   /** Makes `key` and `layers` tell of the packet as it is now. */
   extract(): void {
     const packet = this.packet;
-    this.lanes = extract(packet.buffer, packet.start, packet.end, this.key, this.layers, this.lanes);
+    this.lanes = extractFrom(packet.view, packet.start, packet.end, this.key, this.layers, this.lanes);
     this.layersFresh = true;
     this.keyFresh = true;
   }

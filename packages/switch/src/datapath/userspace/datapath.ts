@@ -41,6 +41,8 @@ const EMC_PLACES = 8192;
 /** Words of an entry: 3 and the lanes. */
 const EMC_STRIDE = 16;
 const EMC_WIDE_STRIDE = 36;
+/** Packets that are looked up together, so that the processor waits for the memory of all of them at a time. */
+const BATCH = 32;
 /** Packets of the slow path that go out together. */
 const MAX_EXECUTING = 32;
 const SCTP_CSUM_OFFSET = 8;
@@ -61,6 +63,11 @@ export class Datapath implements ExecutorHost {
   readonly #wideEmc = new Emc(EMC_PLACES, EMC_WIDE_STRIDE);
   readonly #executor: Executor;
   readonly #stages: Stages;
+  /** Of memory that was loaded ahead of its use: kept, so that the loads are. */
+  touched = 0;
+  /** Packets that came in and have not been looked up yet. */
+  readonly #batch: readonly Context[];
+  #batched = 0;
   /** What packets of the slow path are in, and how many of them ports hold. */
   readonly #executePackets = [new Packet()];
   #executing = 0;
@@ -85,6 +92,7 @@ export class Datapath implements ExecutorHost {
       offload: undefined,
     };
     this.#executor = new Executor(this, this.#ports);
+    this.#batch = Array.from({ length: BATCH }, () => new Context(this.#executePackets[0]!));
   }
 
   /** Adds a device under a number of the caller's choice. */
@@ -112,23 +120,27 @@ export class Datapath implements ExecutorHost {
     this.#stages.begin(this.now);
   }
 
-  /** Forwards a packet that came in. `flush` has to follow before its buffer is used again. */
+  /** Takes a packet that came in, to be forwarded with those that come with it: by `flush` at the latest, which has to
+   *  follow before its buffer is used again. */
   receive(odpPort: number, packet: Packet): void {
-    this.counters.packets++;
     // A card's offer to finish SCTP's CRC cannot be told to the next card by a virtio_net_hdr.
     if (packet.csumStart !== 0 && packet.csumOffset === SCTP_CSUM_OFFSET) finishChecksum(packet);
+    const ctx = this.#batch[this.#batched++]!;
     if (this.#stages.isSampling) {
       this.#stages.packets++;
       this.#stages.mark();
-    }
-    this.#ctx.begin(packet, odpPort, 0);
-    if (this.#stages.isSampling) this.#stages.lap(Stage.Parse);
-    this.forward(this.#ctx);
-    if (this.#stages.isSampling) this.#stages.lap(Stage.Actions);
+      ctx.begin(packet, odpPort, 0);
+      this.#stages.lap(Stage.Parse);
+    } else ctx.begin(packet, odpPort, 0);
+    if (this.#batched === BATCH) this.#forwardBatch();
   }
 
-  /** Ends a burst: sends what ports hold. */
+  /** How many packets `receive` takes before it has forwarded all that it was given. */
+  static readonly BATCH = BATCH;
+
+  /** Ends a burst: forwards what came in, and sends what ports hold. */
   flush(): void {
+    if (this.#batched > 0) this.#forwardBatch();
     this.#executing = 0;
     if (!this.#stages.isSampling) {
       this.#executor.flush();
@@ -140,25 +152,71 @@ export class Datapath implements ExecutorHost {
     this.#stages.end();
   }
 
+  /** Looks up the packets of a batch, in the caches one after the other, then carries out what was found for each, in
+   *  order. The loops are short, so that the processor fetches for the next packets what it waits for with this one. */
+  #forwardBatch(): void {
+    const batch = this.#batch;
+    const flows = this.#flows;
+    const count = this.#batched;
+    const { isSampling } = this.#stages;
+    this.#batched = 0;
+    this.counters.packets += count;
+    if (isSampling) this.#stages.mark();
+    let hits = 0;
+    for (let i = 0; i < count; i++) {
+      const ctx = batch[i]!;
+      const { key, lanes } = ctx;
+      const hash = hashKey(key, lanes);
+      ctx.hash = hash;
+      ctx.slot = (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).lookup(key, lanes, hash, flows);
+      if (ctx.slot >= 0) hits++;
+    }
+    this.counters.emc_hits += hits;
+    if (isSampling) this.#stages.lap(Stage.Emc);
+    if (hits < count) {
+      let touched = 0;
+      for (let i = 0; i < count; i++) if (batch[i]!.slot < 0) touched ^= flows.touch(batch[i]!.key);
+      for (let i = 0; i < count; i++) if (batch[i]!.slot < 0) this.#findFlow(batch[i]!);
+      for (let i = 0; i < count; i++) if (batch[i]!.slot >= 0) touched ^= flows.generation(batch[i]!.slot);
+      this.touched = touched;
+      if (isSampling) this.#stages.lap(Stage.Megaflow);
+    }
+    const { version } = flows;
+    for (let i = 0; i < count; i++) {
+      const ctx = batch[i]!;
+      // Flows have come or gone meanwhile, by an upcall that was answered at once.
+      if (flows.version !== version) this.forward(ctx);
+      else this.#act(ctx);
+    }
+    if (isSampling) this.#stages.lap(Stage.Actions);
+  }
+
+  /** Looks one packet up, and carries out what is found. */
   forward(ctx: Context): void {
     const { key, lanes } = ctx;
-    if (ctx.recircs > 0 && this.#stages.isSampling) this.#stages.lap(Stage.Actions);
-    const hash = hashKey(key, lanes);
-    const emc = lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc;
-    let slot = emc.lookup(key, lanes, hash, this.#flows);
-    if (this.#stages.isSampling) this.#stages.lap(Stage.Emc);
-    if (slot >= 0) this.counters.emc_hits++;
-    else {
-      slot = this.#flows.lookup(key);
-      if (this.#stages.isSampling) this.#stages.lap(Stage.Megaflow);
-      if (slot < 0) {
-        this.#miss(ctx);
-        return;
-      }
-      emc.insert(key, lanes, hash, slot, this.#flows);
+    ctx.hash = hashKey(key, lanes);
+    ctx.slot = (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).lookup(key, lanes, ctx.hash, this.#flows);
+    if (ctx.slot >= 0) this.counters.emc_hits++;
+    else this.#findFlow(ctx);
+    this.#act(ctx);
+  }
+
+  /** Among the megaflows, where the exact-match cache does not know it. */
+  #findFlow(ctx: Context): void {
+    const { key, lanes } = ctx;
+    const slot = this.#flows.lookup(key);
+    ctx.slot = slot;
+    if (slot >= 0)
+      (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).insert(key, lanes, ctx.hash, slot, this.#flows);
+  }
+
+  #act(ctx: Context): void {
+    const { packet, slot } = ctx;
+    if (slot < 0) {
+      this.#miss(ctx);
+      return;
     }
-    const packet = ctx.packet;
-    this.#flows.count(slot, packet.end - packet.start, this.now, key[LANE_TCI2_FLAGS]! & 0xfff);
+    this.#flows.count(slot, packet.end - packet.start, this.now, ctx.key[LANE_TCI2_FLAGS]! & 0xfff);
     this.#executor.run(ctx, this.#flows.ops(slot));
   }
 

@@ -1,7 +1,7 @@
 // Hot path. Nothing is allocated, nothing throws.
 
 import type { FlowKey } from "../../flow/flow-key.js";
-import { LANE_RECIRC_ID } from "../../flow/lanes.js";
+import { LANES_IPV4 } from "../../flow/lanes.js";
 import type { Megaflows } from "./megaflow.js";
 
 /** Words of an entry: the key's hash, the flow's slot and its generation, then the key. */
@@ -11,9 +11,11 @@ const GENERATION = 2;
 const KEY = 3;
 /** Of the keys whose places are both taken by live entries, one in 32 gets one all the same. */
 const CONTENTION_MASK = 31;
+/** And of these, one in four is asked whether the flows are still there. */
+const LOOK_MASK = 3;
 
 /** The exact-match cache: which megaflow a whole key led to, in a fixed number of places. A key has two that it may
- *  be in; one whose flow is gone makes room at once, others by turns and now and then. An entry is true as long as
+ *  be in; one whose flow is gone makes room soon, others by turns and now and then. An entry is true as long as
  *  its flow's generation is the one it was made with: nothing has to be flushed.
  *
  *  An entry lies together, so that one for an IPv4 packet (12 lanes) is one line of the processor's cache. */
@@ -31,7 +33,7 @@ export class Emc {
     for (let at = SLOT; at < this.#entries.length; at += stride) this.#entries[at] = -1;
   }
 
-  /** The slot of the flow that the key (its first `lanes` lanes, the others 0) led to, or -1. */
+  /** The slot of the flow that the key (its first `lanes` lanes, LANES_IPV4 at least, the others 0) led to, or -1. */
   lookup(key: FlowKey, lanes: number, hash: number, flows: Megaflows): number {
     let at = (hash & this.#mask) * this.#stride;
     if (this.#entries[at] !== hash || !this.#same(at, key, lanes)) {
@@ -51,13 +53,18 @@ export class Emc {
     let at = first;
     if (entries[first] === hash && this.#same(first, key, lanes)) at = first;
     else if (entries[second] === hash && this.#same(second, key, lanes)) at = second;
-    else if (this.#isLive(first, flows)) {
+    else if (entries[first + SLOT]! >= 0) {
       at = second;
-      // More keys than places: entries would only chase each other away. One in a while changes hands.
-      if (this.#isLive(second, flows)) {
+      if (entries[second + SLOT]! >= 0) {
+        // More keys than places: to look after every entry's flow would cost more than the cache saves.
         this.#turn = (this.#turn + 1) & (2 * CONTENTION_MASK + 1);
-        if ((this.#turn & CONTENTION_MASK) !== 0) return;
-        if (this.#turn !== 0) at = first;
+        if ((this.#turn & LOOK_MASK) !== 0) return;
+        if (!this.#isLive(first, flows)) at = first;
+        else if (this.#isLive(second, flows)) {
+          // Entries would only chase each other away. One in a while changes hands.
+          if ((this.#turn & CONTENTION_MASK) !== 0) return;
+          if (this.#turn !== 0) at = first;
+        }
       }
     }
     entries[at + HASH] = hash;
@@ -76,23 +83,53 @@ export class Emc {
   #same(at: number, key: FlowKey, lanes: number): boolean {
     const entries = this.#entries;
     const base = at + KEY;
-    for (let i = 0; i < lanes; i++) if (entries[base + i] !== (key[i]! | 0)) return false;
+    // Most keys have these, and a loop costs more than what it does. The lanes that differ most come first.
+    if (
+      entries[base + 10] !== (key[10]! | 0) ||
+      entries[base + 9] !== (key[9]! | 0) ||
+      entries[base + 11] !== (key[11]! | 0) ||
+      entries[base] !== (key[0]! | 0) ||
+      entries[base + 1] !== (key[1]! | 0) ||
+      entries[base + 2] !== (key[2]! | 0) ||
+      entries[base + 3] !== (key[3]! | 0) ||
+      entries[base + 4] !== (key[4]! | 0) ||
+      entries[base + 5] !== (key[5]! | 0) ||
+      entries[base + 6] !== (key[6]! | 0) ||
+      entries[base + 7] !== (key[7]! | 0) ||
+      entries[base + 8] !== (key[8]! | 0)
+    )
+      return false;
+    for (let i = LANES_IPV4; i < lanes; i++) if (entries[base + i] !== (key[i]! | 0)) return false;
     return true;
   }
 }
 
+const FACTOR_A = 0x9e37_79b1 | 0;
+const FACTOR_B = 0x85eb_ca6b | 0;
+
 /** The hash of a key whose lanes from `lanes` on are 0. Two chains, so that the processor works on both at a time. */
 export function hashKey(key: FlowKey, lanes: number): number {
-  let a = key[0]!;
-  let b = key[LANE_RECIRC_ID]!;
-  let i = 2;
+  // Unrolled, for the lanes that all have.
+  let a = Math.imul(key[0]! ^ key[2]!, FACTOR_A);
+  let b = Math.imul(key[1]! ^ key[3]!, FACTOR_B);
+  a = Math.imul(a ^ (a >>> 15) ^ key[4]!, FACTOR_A);
+  b = Math.imul(b ^ (b >>> 13) ^ key[5]!, FACTOR_B);
+  a = Math.imul(a ^ (a >>> 15) ^ key[6]!, FACTOR_A);
+  b = Math.imul(b ^ (b >>> 13) ^ key[7]!, FACTOR_B);
+  a = Math.imul(a ^ (a >>> 15) ^ key[8]!, FACTOR_A);
+  b = Math.imul(b ^ (b >>> 13) ^ key[9]!, FACTOR_B);
+  a = Math.imul(a ^ (a >>> 15) ^ key[10]!, FACTOR_A);
+  b = Math.imul(b ^ (b >>> 13) ^ key[11]!, FACTOR_B);
+  a ^= a >>> 15;
+  b ^= b >>> 13;
+  let i = LANES_IPV4;
   for (; i + 1 < lanes; i += 2) {
-    a = Math.imul(a ^ key[i]!, 0x9e37_79b1);
-    b = Math.imul(b ^ key[i + 1]!, 0x85eb_ca6b);
+    a = Math.imul(a ^ key[i]!, FACTOR_A);
+    b = Math.imul(b ^ key[i + 1]!, FACTOR_B);
     a ^= a >>> 15;
     b ^= b >>> 13;
   }
-  if (i < lanes) a = Math.imul(a ^ key[i]!, 0x9e37_79b1);
+  if (i < lanes) a = Math.imul(a ^ key[i]!, FACTOR_A);
   const h = Math.imul(a ^ (a >>> 15) ^ ((b << 16) | (b >>> 16)), 0xc2b2_ae35);
   return h ^ (h >>> 16);
 }

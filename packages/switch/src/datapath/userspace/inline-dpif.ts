@@ -47,7 +47,8 @@ export class InlineDpif implements Dpif, DatapathHost {
   readonly #directory: FlowDirectory;
   readonly #counts = new PackedCounts();
   readonly #open = new Map<number, OpenPort>();
-  readonly #packet = new Packet();
+  /** As many as came at a time, and no more than the datapath holds. */
+  readonly #packets: Packet[] = [];
   readonly #queue: (() => void)[] = [];
   #busy = false;
   #statsTimer: Timer | undefined;
@@ -257,8 +258,13 @@ export class InlineDpif implements Dpif, DatapathHost {
     // The port may have been deleted while the frame waited.
     if (this.#datapath.port(odpPort)?.netdev !== netdev) return;
     this.#datapath.beginBurst();
-    for (let i = 0; i < frames.length; i++)
-      if (netdev.accept(frames[i]!, this.#packet)) this.#datapath.receive(odpPort, this.#packet);
+    for (let i = 0, next = 0; i < frames.length; i++) {
+      if (next === this.#packets.length) this.#packets.push(new Packet());
+      const packet = this.#packets[next]!;
+      if (!netdev.accept(frames[i]!, packet)) continue;
+      this.#datapath.receive(odpPort, packet);
+      next = (next + 1) & (Datapath.BATCH - 1);
+    }
     this.#datapath.flush();
   }
 

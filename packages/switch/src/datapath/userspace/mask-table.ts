@@ -1,4 +1,4 @@
-// Hot path: `find`. It is generated for each mask: the mask's lanes and bits are constants in it, the flows are data.
+// Hot path: `find` and `touch`. They are generated for each mask: the mask's lanes and bits are constants in them, the flows are data.
 
 import { DP_LANES, type FlowKey, type FlowMask } from "../../flow/flow-key.js";
 
@@ -25,6 +25,12 @@ const KEY = 2;
 const FILTER_BITS = 16;
 
 type Find = (store: Store, key: FlowKey) => number;
+
+interface Lookup {
+  readonly find: Find;
+  /** Loads what `find` would have to wait for, and waits for nothing. What it gives has no meaning. */
+  readonly touch: Find;
+}
 
 /** Masks that are equal have equal names. */
 export const maskName = (mask: FlowMask): string => mask.subarray(0, DP_LANES).join();
@@ -57,32 +63,38 @@ function hashWords(words: (i: number) => number, count: number): number {
 
 const tagOf = (hash: number): number => hash >>> 24 || 1;
 
-/** The lookup in straight-line source. Only numbers of the mask get into it. */
-function generateFind(lanes: readonly number[], bits: readonly number[]): Find {
+/** Both in straight-line source. Only numbers of the mask get into it. */
+function generate(lanes: readonly number[], bits: readonly number[]): Lookup {
   const words = lanes.map((lane, i) => `const w${i} = key[${lane}] & ${bits[i]! | 0};`);
   const hashes = lanes.map((_, i) => `Math.imul(w${i} ^ (w${i} >>> 15), ${FACTORS[i]!})`);
   const same = lanes.map((_, i) => `entries[at + ${KEY + i}] === w${i}`).join(" && ") || "true";
-  const source = `"use strict";
+  const stride = strideOf(lanes.length);
+  const hash = `"use strict";
 ${words.join("\n")}
 let h = ${hashes.join(" ^ ") || "0"};
 h = Math.imul(h ^ (h >>> 16), ${LAST_FACTOR}); h ^= h >>> 15;
-const { filter, tags, mask } = store;
+const { filter, tags, entries, mask } = store;`;
+  const find = `${hash}
 if ((filter[(h >>> 5) & (filter.length - 1)] & (1 << h)) === 0) return -1;
 const wanted = h >>> 24 || 1;
 for (let place = h & mask; ; place = (place + 1) & mask) {
   const tag = tags[place];
   if (tag === wanted) {
-    const entries = store.entries;
-    const at = place * ${strideOf(lanes.length)};
+    const at = place * ${stride};
     if (${same}) return entries[at];
   } else if (tag === 0) return -1;
 }`;
-  return new Function("store", "key", source) as Find;
+  const touch = `${hash}
+return filter[(h >>> 5) & (filter.length - 1)] ^ tags[h & mask] ^ entries[(h & mask) * ${stride}];`;
+  return {
+    find: new Function("store", "key", find) as Find,
+    touch: new Function("store", "key", touch) as Find,
+  };
 }
 
 /** The same, slow and obvious, for where code must not be generated (--disallow-code-generation-from-strings). */
-export function interpretFind(lanes: readonly number[], bits: readonly number[]): Find {
-  return ({ tags, entries, mask }, key) => {
+export function interpret(lanes: readonly number[], bits: readonly number[]): Lookup {
+  const find: Find = ({ tags, entries, mask }, key) => {
     const words = lanes.map((lane, i) => key[lane]! & bits[i]!);
     const hash = hashWords((i) => words[i]!, words.length);
     for (let place = hash & mask; tags[place] !== 0; place = (place + 1) & mask) {
@@ -91,13 +103,14 @@ export function interpretFind(lanes: readonly number[], bits: readonly number[])
     }
     return NONE;
   };
+  return { find, touch: () => 0 };
 }
 
-function makeFind(lanes: readonly number[], bits: readonly number[]): Find {
+function makeLookup(lanes: readonly number[], bits: readonly number[]): Lookup {
   try {
-    return generateFind(lanes, bits);
+    return generate(lanes, bits);
   } catch (error) {
-    if (error instanceof EvalError) return interpretFind(lanes, bits);
+    if (error instanceof EvalError) return interpret(lanes, bits);
     throw error;
   }
 }
@@ -120,6 +133,7 @@ export class MaskTable {
   readonly #bits: number[];
   readonly #stride: number;
   readonly #find: Find;
+  readonly #touch: Find;
   readonly #store: Store;
   /** What takes its place once it has all of it, and how many of the present one's places have been gone through. */
   #next: Store | undefined;
@@ -127,19 +141,24 @@ export class MaskTable {
   /** Removed since the filter was made: their bits are still in it. */
   #removed = 0;
 
-  constructor(mask: FlowMask, make: (lanes: readonly number[], bits: readonly number[]) => Find = makeFind) {
+  constructor(mask: FlowMask, make: typeof makeLookup = makeLookup) {
     this.name = maskName(mask);
     this.mask = mask.slice();
     this.#lanes = significant(mask);
     this.#bits = this.#lanes.map((lane) => mask[lane]!);
     this.#stride = strideOf(this.#lanes.length);
-    this.#find = make(this.#lanes, this.#bits);
+    ({ find: this.#find, touch: this.#touch } = make(this.#lanes, this.#bits));
     this.#store = newStore(FIRST_PLACES, this.#stride);
   }
 
   /** The slot of the flow whose masked key this is, or -1. */
   find(key: FlowKey): number {
     return this.#find(this.#store, key);
+  }
+
+  /** Has the processor fetch what `find` will read. */
+  touch(key: FlowKey): number {
+    return this.#touch(this.#store, key);
   }
 
   /** Of the masked key; `remove` wants it. */

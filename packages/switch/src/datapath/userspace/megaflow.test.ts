@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { DP_LANES, newFlowKey } from "../../flow/flow-key.js";
 import { deltasOf, PackedCounts } from "./counts.js";
 import { Emc, hashKey } from "./emc.js";
-import { interpretFind, MaskTable } from "./mask-table.js";
+import { interpret, MaskTable } from "./mask-table.js";
 import { Megaflows } from "./megaflow.js";
 import { NO_PROGRAM, Programs } from "./programs.js";
 
@@ -86,7 +86,7 @@ test("megaflows, and the cache before them, agree with a list that is searched f
 
 test("the interpreted lookup finds what the generated one finds", () => {
   const mask = toKey([3, 0, 0xffff_ffff, 0]);
-  const tables = [new MaskTable(mask), new MaskTable(mask, interpretFind)];
+  const tables = [new MaskTable(mask), new MaskTable(mask, interpret)];
   const keyOf = (i: number) => toKey([i, i, 0xffff_fff0 + (i >>> 2), 5]);
   for (const table of tables) for (let i = 0; i < 60; i += 3) table.insert(keyOf(i), i);
   const [generated, interpreted] = tables.map((table) =>

@@ -39,6 +39,8 @@ export class Megaflows {
   /** Lookups that had to look, and the mask tables that they looked into. */
   lookups = 0;
   probes = 0;
+  /** Changes whenever a lookup may find something else than before. */
+  version = 0;
   size = 0;
 
   readonly #programs: Programs;
@@ -73,6 +75,7 @@ export class Megaflows {
 
   /** Installs a flow in a slot that is free. */
   put(slot: number, id: number, key: FlowKey, mask: FlowMask, program: number): void {
+    this.version++;
     while (slot >= this.#touched.length) this.#grow();
     this.size++;
     this.#counts[slot * COUNTS + ID] = id;
@@ -98,6 +101,7 @@ export class Megaflows {
 
   /** Removes the flow in a slot. Its last counts, if any, go to `counts`. */
   remove(slot: number, counts: PackedCounts): void {
+    this.version++;
     this.#take(slot, counts);
     this.size--;
     const table = this.#home[slot];
@@ -128,6 +132,12 @@ export class Megaflows {
     }
     this.probes += order.length;
     return NONE;
+  }
+
+  /** Has the processor fetch what `lookup` will most likely read: in the table that most packets find theirs in. */
+  touch(key: FlowKey): number {
+    const table = this.#order[0];
+    return table === undefined ? 0 : table.touch(key);
   }
 
   ops(slot: number): readonly Op[] {

@@ -221,7 +221,7 @@ function writeIcmpv6(ctx: Context, write: FieldWrite): void {
   if ((b[l4] !== 135 && b[l4] !== 136) || l3End - l4 < 24) return;
   let at = l4 + write.offset;
   if (write.header !== Header.NdTarget) {
-    at = findNdOption(b, l4, l3End, write.header === Header.NdSourceOption ? 1 : 2);
+    at = findNdOption(ctx.packet.view, l4, l3End, write.header === Header.NdSourceOption ? 1 : 2);
     if (at === 0) return;
   }
   fixL4(ctx, put(ctx, at, write), false);
