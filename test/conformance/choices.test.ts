@@ -351,11 +351,5 @@ const FILTERS: Case[] = (
 
 const hex = (n: number): string => n.toString(16).padStart(2, "0");
 
-conformance("Actions that choose", [
-  ...MULTIPATH,
-  ...BUNDLE,
-  ...CHECK_PKT_LARGER,
-  ...SAMPLE,
-  ...RESULT,
-  ...FILTERS,
-]);
+conformance("Actions that choose", [...MULTIPATH, ...BUNDLE, ...SAMPLE, ...RESULT, ...FILTERS]);
+conformance("Actions that choose by length", CHECK_PKT_LARGER, ["inline", "worker"]);
