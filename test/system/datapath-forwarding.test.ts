@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -31,8 +31,8 @@ class Forwarder {
   readonly said: [string, never][] = [];
   readonly #exit: Promise<number | null>;
 
-  constructor(netns: string, ports: readonly PortSpec[], flows: readonly FlowSpec[]) {
-    const argument = JSON.stringify({ ports, flows });
+  constructor(netns: string, ports: readonly PortSpec[], flows: readonly FlowSpec[], hurry = 1) {
+    const argument = JSON.stringify({ ports, flows, hurry });
     this.#child = spawn("ip", ["netns", "exec", netns, process.execPath, FORWARDER, argument], {
       stdio: ["pipe", "pipe", "inherit"],
     });
@@ -72,6 +72,15 @@ class Forwarder {
       () => JSON.stringify(this.said),
     );
     return this.all<T>(method)[before]!;
+  }
+
+  /** Descriptors that it has open, and pieces of memory that sockets share with it. */
+  get held(): { descriptors: number; rings: number } {
+    const proc = `/proc/${this.#child.pid}`;
+    return {
+      descriptors: readdirSync(`${proc}/fd`).length,
+      rings: readFileSync(`${proc}/maps`, "utf8").split("socket:").length - 1,
+    };
   }
 
   async stop(): Promise<number | null> {
@@ -124,8 +133,12 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     await topology.destroy();
   });
 
-  async function start(ports: readonly PortSpec[], flows: readonly FlowSpec[]): Promise<Forwarder> {
-    const forwarder = new Forwarder(topology.netns("sw"), ports, flows);
+  async function start(
+    ports: readonly PortSpec[],
+    flows: readonly FlowSpec[],
+    hurry?: number,
+  ): Promise<Forwarder> {
+    const forwarder = new Forwarder(topology.netns("sw"), ports, flows, hurry);
     running.push(forwarder);
     await forwarder.says("ready");
     return forwarder;
@@ -334,6 +347,57 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     expect(after.rx_packets).toBeGreaterThan(before.rx_packets!);
     expect(await forwarder.call("counters")).toMatchObject({ restarts: 1, flows: 2 });
     expect(await forwarder.stop()).toBe(0);
+  });
+
+  test("twenty failures in the middle of traffic are told and made good, and leave nothing open", async () => {
+    await addHosts(true);
+    const forwarder = await start([...VETHS, { name: "br0", type: "internal" }], CROSS, 1000);
+    const traffic = new Daemon(["ping", "-q", "-i", "0.002", "10.9.0.2"], { netns: topology.netns("a") });
+    const isBack = (): number =>
+      forwarder.all<string>("log").filter((text) => text.includes("is back")).length;
+    try {
+      let first = forwarder.held;
+      for (let failure = 1; failure <= 20; failure++) {
+        await forwarder.call("crash");
+        await until(() => isBack() === failure, `the datapath to be back for the ${failure}. time`);
+        await forwarder.call("barrier");
+        if (failure === 1) first = forwarder.held;
+      }
+      await until(
+        () => forwarder.held.descriptors <= first.descriptors && forwarder.held.rings <= first.rings,
+        `no more to be held than ${JSON.stringify(first)}`,
+        20_000,
+        () => JSON.stringify(forwarder.held),
+      );
+      expect(first.rings).toBeGreaterThan(0);
+    } finally {
+      traffic.kill();
+    }
+    expect(await topology.ping("a", "10.9.0.2", 3, true)).toBe(true);
+    expect(forwarder.all("error")).toHaveLength(20);
+    expect(await forwarder.call("counters")).toMatchObject({ restarts: 20, flows: 2 });
+    expect(await forwarder.stop()).toBe(0);
+  });
+
+  test("without memory for a ring a packet socket carries the same", async () => {
+    await addHosts(true);
+    const fixture = fileURLToPath(new URL("./af-packet-forwarder.mjs", import.meta.url));
+    const forwarder = new Daemon([process.execPath, fixture, "p1", "p2"], { netns: topology.netns("sw") });
+    try {
+      await forwarder.prints(/ready/);
+      expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+      expect(await tcp("a", "b", "10.9.0.2")).toBeGreaterThan(20e6);
+      expect(await tcp("a", "b", "10.9.0.2", ["-R", "-t", "1"])).toBeGreaterThan(20e6);
+      forwarder.endInput();
+      expect(await forwarder.ended()).toBe(0);
+      const [first, second] = JSON.parse(/^\[.*\]$/m.exec(forwarder.output)![0]) as Record<string, number>[];
+      expect(first).toMatchObject({ rx_errors: 0, tx_errors: 0 });
+      // Super-frames are among them.
+      expect(first!.rx_bytes! / first!.rx_packets!).toBeGreaterThan(1518);
+      expect(second!.tx_packets).toBeGreaterThan(100);
+    } finally {
+      forwarder.kill();
+    }
   });
 
   test("packets go on while the control plane's thread stands still, and none is lost", async () => {

@@ -3,13 +3,21 @@ import { OfClient } from "../support/conformance/client.js";
 import { flowMod } from "../support/conformance/session.js";
 import { type SwitchUnderTest, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
-import { until } from "../support/process.js";
+import { check, SLUICE, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
 
 /** What OpenFlow says of traffic (meters, queues, groups, many flow_mods), with the tools and interfaces of a user. */
 
-const PROGRAMS = ["ovs-vsctl", "ovs-ofctl", "iperf3", "ip", "ping", "ethtool"];
+const PROGRAMS = ["ovs-vsctl", "ovs-ofctl", "iperf3", "ip", "ping", "ethtool", "python3"];
 const ADDRESS = { h1: "10.0.0.1", h2: "10.0.0.2", h3: "10.0.0.3" } as const;
+
+/** Sends datagrams of 500 bytes to an address, by 64 source ports in turn. */
+const DATAGRAMS = `
+import socket, sys
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
+for i in range(int(sys.argv[2])):
+    socks[i % 64].sendto(b"x" * 500, (sys.argv[1], 9))
+`;
 
 describeWith({ root: true, programs: PROGRAMS }, "OpenFlow and real traffic", () => {
   const net = new Topology();
@@ -43,6 +51,9 @@ describeWith({ root: true, programs: PROGRAMS }, "OpenFlow and real traffic", ()
     await sut?.stop();
     await net.destroy();
   });
+
+  const appctl = (...args: string[]): Promise<string> =>
+    check(["node", SLUICE, "appctl", ...args], { env: { SLUICE_RUNDIR: sut.rundir } });
 
   test("flows that share a meter share its rate; its statistics say what it let through", async () => {
     // One packet a second, after a burst of five.
@@ -102,6 +113,74 @@ describeWith({ root: true, programs: PROGRAMS }, "OpenFlow and real traffic", ()
       "queue",
     );
     expect(await net.ping("h1", ADDRESS.h2)).toBe(true);
+  });
+
+  test("with threads for two cores a meter and a queue hold their rates, and count every packet once", async () => {
+    await sut.vsctl(
+      ...["set", "Open_vSwitch", ".", "other_config:pmd-cpu-mask=3", "--"],
+      ...["set", "port", "p3", "qos=@qos", "--"],
+      ..."--id=@qos create qos type=linux-htb queues:0=@q0 queues:1=@q1 --".split(" "),
+      ..."--id=@q0 create queue other-config:max-rate=1000000000 --".split(" "),
+      ..."--id=@q1 create queue other-config:max-rate=20000000".split(" "),
+    );
+    try {
+      await sut.ofctl(
+        "add-meter",
+        "br0",
+        "meter=1,pktps,burst,stats,bands=type=drop,rate=2000,burst_size=200",
+      );
+      await sut.ofctl("add-flow", "br0", "priority=9,udp,nw_dst=10.0.0.2,actions=meter:1,output:2");
+      await sut.ofctl("add-flow", "br0", "priority=9,udp,nw_dst=10.0.0.3,actions=set_queue:1,output:3");
+      await net.ping("h1", ADDRESS.h2, 1);
+      await net.ping("h1", ADDRESS.h3, 1);
+      const send = (to: string): Promise<string> =>
+        net.check("h1", ["python3", "-c", DATAGRAMS, to, "10000"]);
+      await Promise.all([send(ADDRESS.h2), send(ADDRESS.h3)]);
+      // Both threads have had their part: a flow's packets stay with one, and there are many flows.
+      const threads = (await appctl("dpif-netdev/pmd-stats-show")).matchAll(/packets received: (\d+)/g);
+      for (const [, packets] of threads) expect(Number(packets)).toBeGreaterThan(1000);
+      const text = await sut.ofctl("meter-stats", "br0", "meter=1");
+      const [, packets, bytes] = /packet_in_count:(\d+) byte_in_count:(\d+)/.exec(text)!.map(Number);
+      const [, duration] = /duration:([\d.]+)s/.exec(text)!.map(Number);
+      const [, dropped] = /\n0: packet_count:(\d+)/.exec(text)!.map(Number);
+      const flows = await sut.ofctl("dump-flows", "br0", "udp");
+      const counted = (to: string): number[] => {
+        const line = flows.split("\n").find((one) => one.includes(`nw_dst=${to}`))!;
+        return /n_packets=(\d+), n_bytes=(\d+)/.exec(line)!.slice(1).map(Number);
+      };
+      expect(counted(ADDRESS.h2)).toEqual([packets, bytes]);
+      expect(bytes).toBe(packets! * 542);
+      // Threads that look at a bucket in one instant may both take the same token.
+      const passed = packets! - dropped!;
+      expect(passed).toBeLessThan(1.2 * (2000 * duration! + 200));
+      expect(passed).toBeGreaterThan(200);
+      expect(dropped).toBeGreaterThan(0);
+      // What waits in a queue is counted when it leaves.
+      let queue: number[] = [];
+      await until(async () => {
+        const stats = await sut.ofctl("queue-stats", "br0", "3", "1");
+        queue = /bytes=(\d+), pkts=(\d+), errors=(\d+), duration=([\d.]+)s/.exec(stats)!.slice(1).map(Number);
+        return queue[1]! + queue[2]! === counted(ADDRESS.h3)[0];
+      }, "the queue to be empty");
+      expect(queue[0]).toBe(queue[1]! * 542);
+      expect(queue[0]! * 8).toBeLessThan(1.2 * 20_000_000 * (queue[3]! + 0.1));
+      expect(await appctl("qos/show", "p3")).toMatch(
+        /^QoS: p3 linux-htb\n[\s\S]*\nQueue 1:\n {2}max-rate: 20000000\n/,
+      );
+    } finally {
+      await sut.vsctl(
+        "remove",
+        "Open_vSwitch",
+        ".",
+        "other_config",
+        "pmd-cpu-mask",
+        "--",
+        "clear",
+        "port",
+        "p3",
+        "qos",
+      );
+    }
   });
 
   test("fast failover leaves a bucket whose port's cable is pulled, and comes back to it", async () => {
