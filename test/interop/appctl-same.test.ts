@@ -6,6 +6,7 @@ import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.
 import { Topology } from "../support/netns.js";
 import { type RunResult, run, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
+import { addBridge, addPort } from "../support/vsctl.js";
 
 /** Control commands by ovs-appctl and by sluice appctl, on Open vSwitch and on our switch: the tools say the same, and the
  *  switches lay their answers out in the same way. */
@@ -203,33 +204,17 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
     ] as const) {
       const sut = await start({ netns: await topology.add(ns) });
       suts.set(name, sut);
-      const port = (n: number): string[] => {
-        const set = ["type=internal", `ofport_request=${n}`];
-        return ["--", "add-port", "br0", `p${n}`, "--", "set", "interface", `p${n}`, ...set];
-      };
+      const port = (bridge: string, n: number): string[] =>
+        addPort(bridge, `p${n}`, "type=internal", `ofport_request=${n}`);
       const set = ["datapath_type=netdev", "fail_mode=secure"];
-      await sut.vsctl("add-br", "br0", "--", "set", "bridge", "br0", ...set, ...port(1), ...port(2));
+      await sut.vsctl(...addBridge("br0", ...set), ...port("br0", 1), ...port("br0", 2));
       await sut.ofctl("add-group", "br0", GROUP);
       for (const flow of FLOWS) await sut.ofctl("add-flow", "br0", flow);
-      const patch = (bridge: string, name: string, peer: string, ofport: number): string[] => {
-        const set = ["type=patch", `options:peer=${peer}`, `ofport_request=${ofport}`];
-        return ["--", "add-port", bridge, name, "--", "set", "interface", name, ...set];
-      };
+      const patch = (bridge: string, name: string, peer: string, ofport: number): string[] =>
+        addPort(bridge, name, "type=patch", `options:peer=${peer}`, `ofport_request=${ofport}`);
       await sut.vsctl(
-        ...["add-br", "br1", "--", "set", "bridge", "br1", ...set],
-        ...[...patch("br0", "q0", "q1", 5), ...patch("br1", "q1", "q0", 6)],
-        ...[
-          "--",
-          "add-port",
-          "br1",
-          "p9",
-          "--",
-          "set",
-          "interface",
-          "p9",
-          "type=internal",
-          "ofport_request=9",
-        ],
+        ...addBridge("br1", ...set),
+        ...[...patch("br0", "q0", "q1", 5), ...patch("br1", "q1", "q0", 6), ...port("br1", 9)],
       );
       for (const [bridge, flows] of Object.entries(PATCHED))
         for (const flow of flows) await sut.ofctl("add-flow", bridge, flow);

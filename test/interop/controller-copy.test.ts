@@ -1,45 +1,25 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.js";
+import type { SwitchUnderTest } from "../support/daemons.js";
 import { until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
-import { RestController } from "../support/rest.js";
+import { BRIDGE, type RestController, SWITCH_KINDS, switchWithRest } from "../support/rest.js";
 
 /** `/v1/trace` by the controller's copy of the tables, on both switches: what REST and the apps send is in it, and what
  *  ovs-ofctl does behind the controller's back is found. */
 
-/** Not br0: its local port is a device, and other tests have theirs at the same time. */
-const BRIDGE = `br${process.pid}`;
 const DPID = "0000000000000001";
-const KINDS = [
-  ["Sluice", () => startSluice()],
-  ["Open vSwitch", () => startOvs({ vswitchd: ["--enable-dummy"] })],
-] as const;
 const NOTHING = { missing: 0, surplus: 0, changed: 0, groups: 0 };
 
 describeWith(
   { programs: ["ovs-vsctl", "ovs-ofctl", "ovs-vswitchd", "ovsdb-server"] },
   "the controller's copy of the tables",
   () => {
-    describe.each(KINDS)("of %s", (kind, start) => {
+    describe.each(SWITCH_KINDS)("of %s", (kind) => {
       let sut: SwitchUnderTest;
       let rest: RestController;
 
       beforeAll(async () => {
-        sut = await start();
-        rest = await RestController.start(`${sut.rundir}/c.sock`, "--app", "topology", "--app", "forwarding");
-        await sut.vsctl(
-          ...`add-br ${BRIDGE} -- set bridge ${BRIDGE} fail_mode=secure protocols=OpenFlow13`.split(" "),
-          ...`datapath_type=${kind === "Sluice" ? "netdev" : "dummy"}`.split(" "),
-          `other_config:datapath-id=${DPID}`,
-          ...["p1", "p2", "p3"].flatMap((port, i) =>
-            `-- add-port ${BRIDGE} ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(
-              " ",
-            ),
-          ),
-          ...`-- set-controller ${BRIDGE}`.split(" "),
-          `unix:${rest.socket}`,
-        );
-        await rest.hasSwitches(1);
+        ({ sut, rest } = await switchWithRest(kind, "--app", "topology", "--app", "forwarding"));
       });
       afterAll(async () => {
         await rest?.stop();

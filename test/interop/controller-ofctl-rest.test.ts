@@ -1,45 +1,26 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.js";
+import type { SwitchUnderTest } from "../support/daemons.js";
 import { until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
-import { RestController } from "../support/rest.js";
+import { BRIDGE, type RestController, SWITCH_KINDS, switchWithRest } from "../support/rest.js";
 import { ACTIONS, MATCHES } from "../support/ryu-documentation.js";
 
 /** The bodies of Ryu's documentation on both switches: what is answered, and what ovs-ofctl then finds in the switch. */
 
-/** Not br0: its local port is a device, and other tests have theirs at the same time. */
-const BRIDGE = `br${process.pid}`;
 const DPID = "0000000000000001";
-const KINDS = [
-  ["Sluice", () => startSluice()],
-  ["Open vSwitch", () => startOvs({ vswitchd: ["--enable-dummy"] })],
-] as const;
 
 describeWith(
   { programs: ["ovs-vsctl", "ovs-ofctl", "ovs-vswitchd", "ovsdb-server"] },
   "Ryu's ofctl_rest",
   () => {
-    describe.each(KINDS)("on %s", (kind, start) => {
+    describe.each(SWITCH_KINDS)("on %s", (kind) => {
       const isOvs = kind === "Open vSwitch";
       let sut: SwitchUnderTest;
       let rest: RestController;
 
       beforeAll(async () => {
-        sut = await start();
-        rest = await RestController.start(`${sut.rundir}/c.sock`, "--app", "topology", "--app", "hub");
-        await sut.vsctl(
-          ...`add-br ${BRIDGE} -- set bridge ${BRIDGE} fail_mode=secure protocols=OpenFlow13`.split(" "),
-          ...`datapath_type=${isOvs ? "dummy" : "netdev"} other_config:datapath-id=${DPID}`.split(" "),
-          ...["p1", "p2", "p3"].flatMap((port, i) =>
-            `-- add-port ${BRIDGE} ${port} -- set interface ${port} type=dummy ofport_request=${i + 1}`.split(
-              " ",
-            ),
-          ),
-          ...`-- set-controller ${BRIDGE}`.split(" "),
-          `unix:${rest.socket}`,
-        );
-        await rest.hasSwitches(1);
+        ({ sut, rest } = await switchWithRest(kind, "--app", "topology", "--app", "hub"));
       });
       afterAll(async () => {
         await rest?.stop();

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { bundledApps } from "@sluice/controller";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { selfSigned } from "../support/certificate.js";
 import { type SwitchUnderTest, startOvs } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
 import { check, Daemon, SLUICE, until } from "../support/process.js";
@@ -146,7 +147,10 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
 
   test("over TLS each shows a certificate, and one that the other does not know is refused", async () => {
     await controller.stop();
-    const [ours, theirs] = [await certificate("controller"), await certificate("switch")];
+    const [ours, theirs] = [
+      await selfSigned(sut.rundir, "controller"),
+      await selfSigned(sut.rundir, "switch"),
+    ];
     await sut.vsctl("set-ssl", theirs.key, theirs.cert, ours.cert);
     await sut.vsctl("set-controller", "br0", "ssl:127.0.0.1:6653");
     const tls = ["--listen", "pssl:6653:127.0.0.1", "-p", ours.key, "-c", ours.cert];
@@ -173,24 +177,6 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller on an Open v
       readFileSync(ours.cert, "utf8").split("\n")[1],
     );
   });
-
-  const certificate = async (name: string): Promise<{ key: string; cert: string }> => {
-    const [key, cert] = [`${sut.rundir}/${name}.key`, `${sut.rundir}/${name}.pem`];
-    const request = [
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-days",
-      "2",
-      "-subj",
-      `/CN=${name}`,
-    ];
-    await check([...request, "-keyout", key, "-out", cert]);
-    return { key, cert };
-  };
 
   test("a switch without OpenFlow 1.3 is told so, and the log says what to do", async () => {
     await controller.stop();

@@ -4,7 +4,8 @@ import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { check, Daemon, SLUICE } from "../support/process.js";
+import { selfSigned } from "../support/certificate.js";
+import { Daemon, SLUICE } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
 
 let dir: string;
@@ -114,15 +115,7 @@ describe("sluice controller --rest", () => {
 
 describeWith({ programs: ["openssl"] }, "REST over TLS", () => {
   test("shows its certificate, and takes only clients that show one of its authority", async () => {
-    const certificate = async (name: string): Promise<{ key: string; cert: string }> => {
-      const [key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-      await check([
-        ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", `/CN=${name}`],
-        ...["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", cert],
-      ]);
-      return { key, cert };
-    };
-    const [ours, theirs] = [await certificate("controller"), await certificate("client")];
+    const [ours, theirs] = [await selfSigned(dir, "controller"), await selfSigned(dir, "client")];
     const daemon = start(
       ...["--rest", "0", "--rest-private-key", ours.key, "--rest-certificate", ours.cert],
       ...["--rest-ca-cert", theirs.cert],

@@ -3,6 +3,7 @@ import { type SwitchUnderTest, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
 import { check, Daemon, run, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
+import { addBridge, addPort } from "../support/vsctl.js";
 
 /** ARP request as hex, from 02:…:01 to everybody. */
 const FRAME = `ffffffffffff020000000001${"0806"}0001080006040001020000000001${"0a000001"}000000000000${"0a000002"}`;
@@ -17,21 +18,10 @@ describeWith(
 
     beforeAll(async () => {
       netns = await net.add("sw");
-      await check(["ip", "-n", netns, "link", "set", "lo", "up"]);
       sut = await startSluice({ netns });
       await sut.vsctl(
-        "add-br",
-        "br0",
-        "--",
-        "set",
-        "bridge",
-        "br0",
-        "datapath_type=netdev",
-        "fail_mode=secure",
-      );
-      await sut.vsctl(
-        ...["add-port", "br0", "d1", "--", "set", "interface", "d1", "type=dummy", "ofport_request=1", "--"],
-        ...["add-port", "br0", "d2", "--", "set", "interface", "d2", "type=dummy", "ofport_request=2"],
+        ...addBridge("br0", "datapath_type=netdev", "fail_mode=secure"),
+        ...[1, 2].flatMap((n) => addPort("br0", `d${n}`, "type=dummy", `ofport_request=${n}`)),
       );
       await sut.vsctl("set-controller", "br0", "ptcp:16653:127.0.0.1");
     });

@@ -7,6 +7,7 @@ import { Topology } from "../support/netns.js";
 import { FILES, SCRIPT, type Step } from "../support/ofctl/script.js";
 import { type RunResult, run } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
+import { addBridge, addPort } from "../support/vsctl.js";
 
 /** The same command lines (test/support/ofctl/script.ts) by ovs-ofctl and by sluice ofctl, each on a real Open vSwitch and
  *  on our switch: the same output and exit codes, but for counters and times. */
@@ -88,12 +89,11 @@ describeWith(needs, "the same commands by ovs-ofctl and sluice ofctl", () => {
     ] as const) {
       const sut = await start({ netns: await topology.add(ns) });
       suts.set(name, sut);
-      const port = (n: number): string[] => {
-        const set = ["type=internal", `ofport_request=${n}`];
-        return ["--", "add-port", "br0", `p${n}`, "--", "set", "interface", `p${n}`, ...set];
-      };
       const set = ["datapath_type=netdev", "fail_mode=secure", "other-config:datapath-id=00000000000000aa"];
-      await sut.vsctl("add-br", "br0", "--", "set", "bridge", "br0", ...set, ...port(1), ...port(2));
+      await sut.vsctl(
+        ...addBridge("br0", ...set),
+        ...[1, 2].flatMap((n) => addPort("br0", `p${n}`, "type=internal", `ofport_request=${n}`)),
+      );
       for (const [file, text] of Object.entries(FILES)) writeFileSync(join(sut.rundir, file), text);
       theirs.set(name, await transcript(sut, byOvs));
       ours.set(name, await transcript(sut, bySluice));

@@ -2,6 +2,7 @@ import { copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { selfSigned } from "../support/certificate.js";
 import { scratchDir } from "../support/daemons.js";
 import { check, Daemon, run, SLUICE } from "../support/process.js";
 import { describeWith, findProgram } from "../support/requirements.js";
@@ -118,21 +119,7 @@ describeWith({ programs }, "OVSDB and its peers", () => {
   });
 
   test("TLS: both ends show certificates, and a client without one is refused", async () => {
-    const [key, cert] = [file("key.pem"), file("cert.pem")];
-    const subject = ["-subj", "/CN=sluice-test", "-days", "2"];
-    await check([
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-keyout",
-      key,
-      "-out",
-      cert,
-      ...subject,
-    ]);
+    const { key, cert } = await selfSigned(dir, "known");
     const tls = [`--private-key=${key}`, `--certificate=${cert}`, `--ca-cert=${cert}`];
     const server = new Daemon(
       sluice("ovsdb-server", file("tls.db"), "--remote=pssl:0:127.0.0.1", "--unixctl=none", ...tls),
@@ -142,21 +129,8 @@ describeWith({ programs }, "OVSDB and its peers", () => {
     const target = `ssl:127.0.0.1:${/listening on pssl:(\d+)/.exec(server.output)![1]}`;
     await check(["ovs-vsctl", ...tls, "--timeout=10", `--db=${target}`, "--no-wait", "add-br", "brt"]);
     expect(await check(sluice("vsctl", ...tls, "--timeout=10", `--db=${target}`, "list-br"))).toBe("brt\n");
-    const other = [file("key2.pem"), file("cert2.pem")] as const;
-    await check([
-      "openssl",
-      "req",
-      "-x509",
-      "-newkey",
-      "rsa:2048",
-      "-nodes",
-      "-keyout",
-      other[0],
-      "-out",
-      other[1],
-      ...subject,
-    ]);
-    const stranger = [`--private-key=${other[0]}`, `--certificate=${other[1]}`, `--ca-cert=${cert}`];
+    const other = await selfSigned(dir, "stranger");
+    const stranger = [`--private-key=${other.key}`, `--certificate=${other.cert}`, `--ca-cert=${cert}`];
     expect(
       (await run(sluice("vsctl", ...stranger, "--timeout=10", `--db=${target}`, "list-br"))).code,
     ).not.toBe(0);

@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import type { Socket } from "node:net";
@@ -6,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { listen, openStream } from "@sluice/runtime";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { selfSigned } from "../support/certificate.js";
 import { describeWith } from "../support/requirements.js";
 
 describeWith({ programs: ["openssl"] }, "streams over TLS", () => {
@@ -15,28 +15,17 @@ describeWith({ programs: ["openssl"] }, "streams over TLS", () => {
   });
   afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-  function certificate(name: string): { private_key: string; certificate: string } {
-    const [private_key, cert] = [join(dir, `${name}.key`), join(dir, `${name}.pem`)];
-    execFileSync(
-      "openssl",
-      [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days",
-        "2",
-      ].concat(["-subj", `/CN=${name}`, "-keyout", private_key, "-out", cert]),
-      { stdio: "ignore" },
-    );
-    return { private_key, certificate: cert };
-  }
+  const certificate = async (name: string) => {
+    const { key, cert } = await selfSigned(dir, name);
+    return { private_key: key, certificate: cert };
+  };
 
   test("a connection needs a certificate that the other end's ca_cert vouches for, both ways", async () => {
-    const [us, peer, stranger] = [certificate("us"), certificate("peer"), certificate("stranger")];
+    const [us, peer, stranger] = [
+      await certificate("us"),
+      await certificate("peer"),
+      await certificate("stranger"),
+    ];
     const errors: string[] = [];
     let served = 0;
     const serve = (socket: Socket): void => {

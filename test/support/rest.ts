@@ -1,4 +1,6 @@
+import { type SwitchUnderTest, startOvs, startSluice } from "./daemons.js";
 import { Daemon, SLUICE, until } from "./process.js";
+import { addBridge, addPort } from "./vsctl.js";
 
 export interface Answer {
   readonly status: number;
@@ -63,4 +65,29 @@ export class RestController {
   async stop(): Promise<void> {
     await this.daemon.stop();
   }
+}
+
+/** Both kinds of switch, for tests of what a controller makes of them. */
+export const SWITCH_KINDS = ["Sluice", "Open vSwitch"] as const;
+export type SwitchKind = (typeof SWITCH_KINDS)[number];
+
+/** Not br0: its local port is a device, and other tests have theirs at the same time. */
+export const BRIDGE = `br${process.pid}`;
+
+/** A switch with that bridge (datapath_id 1) and dummy ports p1 to p3, connected to a controller with these options. */
+export async function switchWithRest(
+  kind: SwitchKind,
+  ...options: string[]
+): Promise<{ sut: SwitchUnderTest; rest: RestController }> {
+  const isOvs = kind === "Open vSwitch";
+  const sut = isOvs ? await startOvs({ vswitchd: ["--enable-dummy"] }) : await startSluice();
+  const rest = await RestController.start(`${sut.rundir}/c.sock`, ...options);
+  await sut.vsctl(
+    ...addBridge(BRIDGE, `datapath_type=${isOvs ? "dummy" : "netdev"}`, "fail_mode=secure"),
+    ...["protocols=OpenFlow13", "other_config:datapath-id=0000000000000001"],
+    ...[1, 2, 3].flatMap((n) => addPort(BRIDGE, `p${n}`, "type=dummy", `ofport_request=${n}`)),
+    ...["--", "set-controller", BRIDGE, `unix:${rest.socket}`],
+  );
+  await rest.hasSwitches(1);
+  return { sut, rest };
 }

@@ -5,6 +5,7 @@ import { type SwitchUnderTest, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
 import { check, SLUICE, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
+import { addBridge, addPort } from "../support/vsctl.js";
 
 /** What OpenFlow says of traffic (meters, queues, groups, many flow_mods), with the tools and interfaces of a user. */
 
@@ -29,17 +30,9 @@ describeWith({ root: true, programs: PROGRAMS }, "OpenFlow and real traffic", ()
       await net.addHost(host, `${address}/24`, `p${i + 1}`, "sw");
     sut = await startSluice({ netns });
     await sut.vsctl(
-      "add-br",
-      "br0",
-      "--",
-      "set",
-      "bridge",
-      "br0",
-      "datapath_type=netdev",
-      "fail-mode=secure",
+      ...addBridge("br0", "datapath_type=netdev", "fail_mode=secure"),
+      ...[1, 2, 3].flatMap((n) => addPort("br0", `p${n}`, `ofport_request=${n}`)),
     );
-    for (const n of [1, 2, 3])
-      await sut.vsctl("add-port", "br0", `p${n}`, "--", "set", "interface", `p${n}`, `ofport_request=${n}`);
   });
 
   beforeEach(async () => {

@@ -1,18 +1,16 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type SwitchUnderTest, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
+import { oskenManager } from "../support/osken.js";
 import { Daemon, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
+import { addBridge, addPort } from "../support/vsctl.js";
 
-const appFile = (name: string): string => new URL(`../support/osken/${name}`, import.meta.url).pathname;
 const H1 = "10.0.0.1";
 const H2 = "10.0.0.2";
 
-const osken = (netns: string, port: number, app = "learning_switch.py"): Daemon =>
-  new Daemon(
-    ["osken-manager", "--ofp-listen-host", "127.0.0.1", "--ofp-tcp-listen-port", String(port), appFile(app)],
-    { netns },
-  );
+const osken = (netns: string, port: number, app?: string): Daemon =>
+  new Daemon(oskenManager(port, app), { netns });
 
 const flows = (sut: SwitchUnderTest): Promise<string> => sut.ofctl("--no-names", "dump-flows", "br0");
 
@@ -143,19 +141,9 @@ describeWith(
         await net.addHost(name, `${SERVER.ip}/24`, `p${i + 2}`, "sw", { mac: SERVER.mac });
       sut = await startSluice({ netns });
       await sut.vsctl(
-        "add-br",
-        "br0",
-        "--",
-        "set",
-        "bridge",
-        "br0",
-        "datapath_type=netdev",
-        "fail_mode=secure",
+        ...addBridge("br0", "datapath_type=netdev", "fail_mode=secure"),
+        ...[1, 2, 3].flatMap((n) => addPort("br0", `p${n}`, `ofport_request=${n}`)),
       );
-      for (const ofport of [1, 2, 3]) {
-        const port = `p${ofport}`;
-        await sut.vsctl("add-port", "br0", port, "--", "set", "interface", port, `ofport_request=${ofport}`);
-      }
       controller = osken(netns, 6653, "replicas.py");
       await sut.vsctl("set-controller", "br0", "tcp:127.0.0.1:6653");
       await controller.prints(/^configured/m, 40_000);

@@ -1,10 +1,8 @@
 import { createServer } from "node:net";
-import { fileURLToPath } from "node:url";
 import { afterEach, expect, test } from "vitest";
+import { oskenManager } from "../support/osken.js";
 import { check, Daemon, run, SLUICE, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
-
-const OSKEN_APP = fileURLToPath(new URL("../support/osken/learning_switch.py", import.meta.url));
 
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
@@ -43,20 +41,12 @@ describeWith({ programs: ["ovs-vsctl", "ovs-ofctl", "osken-manager"] }, "sluice 
 
   test("os-ken as the outside controller makes the hosts reach each other, and takes over again when it is back", async () => {
     const port = await freePort();
-    const osken = [
-      "osken-manager",
-      "--ofp-listen-host",
-      "127.0.0.1",
-      "--ofp-tcp-listen-port",
-      `${port}`,
-      OSKEN_APP,
-    ];
-    const first = start(...osken);
+    const first = start(...oskenManager(port));
     const daemon = startSluice("--hosts=2", `--controller=tcp:127.0.0.1:${port}`);
     await daemon.prints(/ping h1 -> h2: 3 sent, [123] received/);
     await first.stop();
     await daemon.prints(new RegExp(`controller tcp:127.0.0.1:${port}: lost`));
-    start(...osken);
+    start(...oskenManager(port));
     await until(
       () => daemon.output.split(`${port}: connected`).length === 3,
       "the second connection",
@@ -67,14 +57,7 @@ describeWith({ programs: ["ovs-vsctl", "ovs-ofctl", "osken-manager"] }, "sluice 
 
   test("a running network changes its controller by ovs-vsctl set-controller", async () => {
     const port = await freePort();
-    const osken = start(
-      "osken-manager",
-      "--ofp-listen-host",
-      "127.0.0.1",
-      "--ofp-tcp-listen-port",
-      `${port}`,
-      OSKEN_APP,
-    );
+    const osken = start(...oskenManager(port));
     const daemon = startSluice("--controller-port=0", "--hosts=2");
     await daemon.prints(/The flows in br0 now/);
     const db = /--db=(\S+)/.exec(daemon.output)![1]!;
