@@ -9,7 +9,7 @@ import {
   type ScalarNode,
   type StructNode,
   type UnionNode,
-} from "./schema/declare.js";
+} from "./schema/nodes.js";
 import { headParser, headSize } from "./schema/parser.js";
 import { fromBits } from "./text/fields.js";
 import { actionUnion } from "./v13/actions.js";

@@ -1,5 +1,5 @@
 import { experimenterErrors } from "./ext/errors.js";
-import { isHidden, type StructNode, type UnionNode } from "./schema/declare.js";
+import { isHidden, type StructNode, type UnionNode } from "./schema/nodes.js";
 import { actionUnion } from "./v13/actions.js";
 import { ofErrors } from "./v13/errors.js";
 import { instructionUnion } from "./v13/instructions.js";

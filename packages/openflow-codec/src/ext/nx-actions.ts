@@ -53,17 +53,6 @@ const nxAction = <const T extends string, const F extends Fields>(
   );
 
 /** OpenFlow 1.0 port numbers, which these actions keep. */
-export const OFPP10 = Object.freeze({
-  MAX: 0xff00,
-  IN_PORT: 0xfff8,
-  TABLE: 0xfff9,
-  NORMAL: 0xfffa,
-  FLOOD: 0xfffb,
-  ALL: 0xfffc,
-  CONTROLLER: 0xfffd,
-  LOCAL: 0xfffe,
-  NONE: 0xffff,
-});
 const port10 = u16({
   reserved: names("ofp10_port", {
     OFPP_IN_PORT: 0xfff8,
@@ -82,11 +71,6 @@ const hex32 = u32({ fmt: "hex" });
 /** `ofs << 6 | (n_bits - 1)`: which bits of a field. */
 const ofsNbits = u16();
 
-export const NXLearnFlags = Object.freeze({
-  SEND_FLOW_REM: 1 << 0,
-  DELETE_LEARNED: 1 << 1,
-  WRITE_RESULT: 1 << 2,
-});
 const learnFlags = flags(
   2,
   names("nx_learn_flags", {
@@ -95,15 +79,7 @@ const learnFlags = flags(
     NX_LEARN_F_WRITE_RESULT: 4,
   }),
 );
-export const NXCtFlags = Object.freeze({ COMMIT: 1 << 0, FORCE: 1 << 1 });
 const ctFlags = flags(2, names("nx_conntrack_flags", { NX_CT_F_COMMIT: 1, NX_CT_F_FORCE: 2 }));
-export const NXNatFlags = Object.freeze({
-  SRC: 1 << 0,
-  DST: 1 << 1,
-  PERSISTENT: 1 << 2,
-  PROTO_HASH: 1 << 3,
-  PROTO_RANDOM: 1 << 4,
-});
 const natFlags = flags(
   2,
   names("nx_nat_flags", {

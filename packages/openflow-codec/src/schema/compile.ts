@@ -1,9 +1,9 @@
-import type { BodyNode, Names, RefNode, StructNode, UnionNode } from "./declare.js";
 import { decodeBody, decodeList, decodeStruct, decodeUnion } from "./emit-decode.js";
 import { encodeBody, encodeList, encodeStruct, encodeUnion } from "./emit-encode.js";
 import { decodeOxm, encodeOxm } from "./emit-oxm.js";
 import { isFixedStruct, lengthFieldOf } from "./layout.js";
 import { ListMemo } from "./list-memo.js";
+import type { BodyNode, Names, RefNode, StructNode, UnionNode } from "./nodes.js";
 import type { OxmField } from "./oxm-field.js";
 import { createRuntime } from "./runtime.js";
 import { identifier } from "./source.js";

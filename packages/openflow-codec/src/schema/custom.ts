@@ -1,7 +1,7 @@
 import { fromHex } from "@sluice/wire";
 import { hexDump, writeBytes } from "./bytes.js";
-import type { CustomNode } from "./declare.js";
 import { EncodeError, type ErrorRef, OfDecodeError, within } from "./error.js";
+import type { CustomNode } from "./nodes.js";
 import { type OxmCodec, show } from "./oxm-wire.js";
 
 /** Layouts that the declaration language cannot say, by name. */

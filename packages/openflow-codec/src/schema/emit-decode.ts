@@ -1,5 +1,4 @@
 import type { Emitter } from "./compile.js";
-import type { BodyNode, FieldNode, ListNode, StructNode, UnionNode } from "./declare.js";
 import { BAD_LEN } from "./declare.js";
 import {
   alignmentOf,
@@ -14,6 +13,7 @@ import {
   structMin,
   takesRest,
 } from "./layout.js";
+import type { BodyNode, FieldNode, ListNode, StructNode, UnionNode } from "./nodes.js";
 import { identifier, plus, readInt, Source } from "./source.js";
 
 /** Source of the decoding functions. `d_x(b, at, end)` reads the struct that fills [at, end) and answers its

@@ -1,6 +1,6 @@
 import type { Emitter } from "./compile.js";
-import type { AddressNode, BodyNode, FieldNode, IntNode, StructNode, UnionNode } from "./declare.js";
 import { alignmentOf, lengthFieldOf, lengthOfFor, MAX_NESTING, minSize, namedMembers } from "./layout.js";
+import type { AddressNode, BodyNode, FieldNode, IntNode, StructNode, UnionNode } from "./nodes.js";
 import { identifier, plus, Source, writeInt } from "./source.js";
 
 /** Source of the encoding functions. `e_x(b, at, v)` writes the value at `at` and answers where it ends; what
@@ -211,7 +211,7 @@ function encodeNested(out: Source, key: string, statement: string): void {
 const literal = (value: unknown): string => (typeof value === "bigint" ? `${value}n` : JSON.stringify(value));
 
 /** Statements that check `x` and store it. `x` may be assigned. */
-export function writeScalar(e: Emitter, out: Source, key: string, field: FieldNode, at: string): void {
+function writeScalar(e: Emitter, out: Source, key: string, field: FieldNode, at: string): void {
   switch (field.kind) {
     case "uint":
       writeIntField(e, out, key, field, at);

@@ -1,16 +1,6 @@
 import { readIpv4, readIpv6, readMac } from "@sluice/wire";
 import { read64, read128, readText } from "./bytes.js";
 import { customCodecs } from "./custom.js";
-import type {
-  BodyNode,
-  FieldNode,
-  ListNode,
-  OptionalNode,
-  RefNode,
-  ScalarNode,
-  StructNode,
-  UnionNode,
-} from "./declare.js";
 import { BAD_LEN } from "./declare.js";
 import { type ErrorRef, within } from "./error.js";
 import {
@@ -26,6 +16,16 @@ import {
   minSize,
   structMin,
 } from "./layout.js";
+import type {
+  BodyNode,
+  FieldNode,
+  ListNode,
+  OptionalNode,
+  RefNode,
+  ScalarNode,
+  StructNode,
+  UnionNode,
+} from "./nodes.js";
 import type { OxmField } from "./oxm-field.js";
 import { BAD_OXM_LEN, oxmCodec } from "./oxm-wire.js";
 import { fail, named, readInts, setFieldError, TOO_DEEP } from "./runtime.js";

@@ -1,4 +1,5 @@
 import { fromHex, toHex } from "@sluice/wire";
+import { MAX_NESTING, namedMembers } from "./layout.js";
 import {
   type BodyNode,
   type FieldNode,
@@ -9,8 +10,7 @@ import {
   type ScalarNode,
   type StructNode,
   type UnionNode,
-} from "./declare.js";
-import { MAX_NESTING, namedMembers } from "./layout.js";
+} from "./nodes.js";
 import type { OxmField } from "./oxm-field.js";
 import { oxmCodec } from "./oxm-wire.js";
 

@@ -1,4 +1,4 @@
-import type { FieldNode, StructNode, TagNode, UnionNode } from "./declare.js";
+import type { FieldNode, StructNode, TagNode, UnionNode } from "./nodes.js";
 
 /** Sizes and offsets that follow from a declaration. */
 
@@ -102,7 +102,7 @@ export function headFields(struct: StructNode): Placed<FieldNode>[] {
   return head;
 }
 
-export const tagsOf = (struct: StructNode): Placed<TagNode>[] =>
+const tagsOf = (struct: StructNode): Placed<TagNode>[] =>
   headFields(struct).filter((placed): placed is Placed<TagNode> => placed.node.kind === "tag");
 
 export const lengthFieldOf = once(

@@ -1,4 +1,5 @@
-import type { AddressNode, BigNode, BytesNode, IntNode, Typed } from "./declare.js";
+import type { Typed } from "./declare.js";
+import type { AddressNode, BigNode, BytesNode, IntNode } from "./nodes.js";
 
 /** Bytes of any size up to `size`, as hex digits. */
 export const hexBytes = (size: number): Typed<BytesNode, string> =>

@@ -19,10 +19,10 @@ import type { OxmField } from "./oxm-field.js";
 const EXPERIMENTER_CLASS = 0xffff;
 const match = (code: string): ErrorRef => ["OFPET_BAD_MATCH", code];
 export const BAD_OXM_LEN = match("OFPBMC_BAD_LEN");
-export const BAD_VALUE = match("OFPBMC_BAD_VALUE");
-export const BAD_MASK = match("OFPBMC_BAD_MASK");
-export const BAD_WILDCARDS = match("OFPBMC_BAD_WILDCARDS");
-export const DUP_FIELD = match("OFPBMC_DUP_FIELD");
+const BAD_VALUE = match("OFPBMC_BAD_VALUE");
+const BAD_MASK = match("OFPBMC_BAD_MASK");
+const BAD_WILDCARDS = match("OFPBMC_BAD_WILDCARDS");
+const DUP_FIELD = match("OFPBMC_DUP_FIELD");
 
 type Values = Record<string, unknown>;
 

@@ -1,9 +1,9 @@
 /// <reference path="./binary-parser.d.ts" />
 import { readIpv4, readIpv6, readMac } from "@sluice/wire";
 import { Parser } from "binary-parser";
-import type { FieldNode, StructNode } from "./declare.js";
 import { scalar } from "./interpret.js";
 import { headFields, structMin } from "./layout.js";
+import type { FieldNode, StructNode } from "./nodes.js";
 
 /** binary-parser parsers derived from declarations: one for the fixed head of each struct.
  *

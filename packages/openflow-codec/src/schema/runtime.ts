@@ -15,8 +15,8 @@ import {
   zero,
 } from "./bytes.js";
 import { customCodecs } from "./custom.js";
-import type { CustomNode } from "./declare.js";
 import { EncodeError, type ErrorRef, OfDecodeError, recode, within } from "./error.js";
+import type { CustomNode } from "./nodes.js";
 import type { OxmField } from "./oxm-field.js";
 import { matchOrder } from "./oxm-order.js";
 import { BAD_OXM_LEN, oxmCodec, show, writeIpv6Text } from "./oxm-wire.js";
@@ -53,7 +53,7 @@ export function bad(path: string, value: unknown, expected: string): never {
   );
 }
 
-export function refuseMask(offset: number): never {
+function refuseMask(offset: number): never {
   return fail(["OFPET_BAD_MATCH", "OFPBMC_BAD_MASK"], offset, "set-field takes no mask");
 }
 
@@ -68,7 +68,7 @@ export function readInts(b: Uint8Array, at: number, end: number, size: number): 
 }
 
 /** `count` integers (missing ones are 0), or all of the list when that is -1. */
-export function writeInts(
+function writeInts(
   b: Uint8Array,
   at: number,
   given: unknown,
@@ -92,7 +92,7 @@ export function writeInts(
 }
 
 /** The code's number: the place of its name among those of `type`. */
-export function errorCodeNumber(
+function errorCodeNumber(
   codes: Readonly<Record<string, { readonly codes: readonly string[] }>>,
   type: unknown,
   name: string,
@@ -104,7 +104,7 @@ export function errorCodeNumber(
 }
 
 /** A flag word, with the bits of the optional fields that are there. */
-export function flagBits(x: unknown, parts: readonly (readonly [boolean, number])[], key: string): number {
+function flagBits(x: unknown, parts: readonly (readonly [boolean, number])[], key: string): number {
   let flags = typeof x === "number" ? x : bad(key, x, "a number");
   for (const [present, bit] of parts) {
     if (present) flags |= bit;
@@ -119,14 +119,14 @@ export function padTo(b: Uint8Array, start: number, end: number, multiple: numbe
   return next;
 }
 
-export function writeRest(b: Uint8Array, at: number, value: unknown, key: string): number {
+function writeRest(b: Uint8Array, at: number, value: unknown, key: string): number {
   if (value === undefined) return at;
   if (!(value instanceof Uint8Array)) return bad(key, value, "bytes (Uint8Array)");
   writeBytes(b, at, value);
   return at + value.length;
 }
 
-export function writeRestText(b: Uint8Array, at: number, value: unknown, key: string): number {
+function writeRestText(b: Uint8Array, at: number, value: unknown, key: string): number {
   if (value === undefined) return at;
   if (typeof value !== "string") return bad(key, value, "a string");
   return writeRest(b, at, textBytes(value), key);

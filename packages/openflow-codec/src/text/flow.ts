@@ -25,7 +25,7 @@ const COMMANDS = {
   delete_strict: "OFPFC_DELETE_STRICT",
 } as const;
 
-export const FLAG_WORDS: Readonly<Record<string, number>> = {
+const FLAG_WORDS: Readonly<Record<string, number>> = {
   send_flow_rem: OFPFF.SEND_FLOW_REM,
   check_overlap: OFPFF.CHECK_OVERLAP,
   reset_counts: OFPFF.RESET_COUNTS,

@@ -28,7 +28,7 @@ export function formatPort(port: number, names: PortNames = {}): string {
 }
 
 /** Names that could be taken for something else are quoted. */
-export const quoteName = (name: string): string =>
+const quoteName = (name: string): string =>
   /^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name) && !BY_NAME.has(name.toUpperCase()) ? name : JSON.stringify(name);
 
 /** Open vSwitch's own ports are 16 bits: these stand for the 32-bit ones. */

@@ -1,5 +1,6 @@
 import { nxmClasses } from "../ext/nxm.js";
-import type { MatchNode, OxmIdsNode, OxmListNode, OxmNode, Typed } from "../schema/declare.js";
+import type { Typed } from "../schema/declare.js";
+import type { MatchNode, OxmIdsNode, OxmListNode, OxmNode } from "../schema/nodes.js";
 import { type Masked, type MatchMembers, type OxmField, oxmRows } from "../schema/oxm-field.js";
 import { oxmBasic } from "./oxm-basic.js";
 

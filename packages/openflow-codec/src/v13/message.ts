@@ -1,5 +1,6 @@
-import { constant, type Fields, length, member, type StructOptions, tag, u32 } from "../schema/declare.js";
+import { constant, type Fields, length, member, tag, u32 } from "../schema/declare.js";
 import type { ErrorRef } from "../schema/error.js";
+import type { StructOptions } from "../schema/nodes.js";
 import { OFP_VERSION } from "./numbers.js";
 
 export const BAD_VERSION: ErrorRef = ["OFPET_BAD_REQUEST", "OFPBRC_BAD_VERSION"];

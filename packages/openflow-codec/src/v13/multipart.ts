@@ -12,10 +12,8 @@ import {
   member,
   pad,
   rest,
-  type StructNode,
   struct,
   text,
-  type UnionNode,
   u8,
   u16,
   u32,
@@ -23,6 +21,7 @@ import {
   union,
 } from "../schema/declare.js";
 import type { ErrorRef } from "../schema/error.js";
+import type { StructNode, UnionNode } from "../schema/nodes.js";
 import { instructionUnion } from "./instructions.js";
 import { match } from "./match.js";
 import {
