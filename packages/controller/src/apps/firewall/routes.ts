@@ -1,8 +1,7 @@
-import type { Switch } from "../../framework/app.js";
-import type { Body } from "../../rest/ofctl/read.js";
-import type { JsonSchema, Route, RouteRequest } from "../../rest/route.js";
+import type { JsonSchema, Route } from "../../rest/route.js";
+import { ruleRoutes, rulesRows } from "../rest/rule-routes.js";
 import { ruleMatch } from "../rest/schemas.js";
-import { readVlan, type SwitchSet } from "../rest/switch-set.js";
+import type { SwitchSet } from "../rest/switch-set.js";
 import type { Firewall } from "./firewall.js";
 
 const ruleBody: JsonSchema = {
@@ -18,70 +17,34 @@ const deletion: JsonSchema = {
   properties: { rule_id: { type: ["integer", "string"], description: 'Its number, or "all".' } },
   required: ["rule_id"],
 };
-const answer: JsonSchema = { type: "array", items: { type: "object" } };
-
-type Work = (state: Firewall, dp: Switch, request: { body: Body; vlan: number | "all" }) => Promise<unknown>;
 
 /** The routes of Ryu's rest_firewall. */
-export function firewallRoutes(switches: SwitchSet<Firewall>): Route[] {
-  const row = (
-    method: Route["method"],
-    path: string,
-    summary: string,
-    key: string,
-    work: Work,
-    body?: JsonSchema,
-  ): Route => ({
-    method,
-    path: `/firewall/${path}`,
-    tag: "firewall",
-    summary,
-    answer,
-    ...(body !== undefined && { body }),
-    handle: ({ params, body }: RouteRequest) => {
-      const request = { body: (body ?? {}) as Body, vlan: readVlan(params.vlan_id, "vlan_id") };
-      return switches.each(params.switch_id ?? "all", async (dp, state) => ({
-        switch_id: dp.id,
-        [key]: await work(state, dp, request),
-      }));
+export const firewallRoutes = (switches: SwitchSet<Firewall>): Route[] =>
+  ruleRoutes("firewall", switches, [
+    {
+      ...{ method: "GET", path: "module/status", summary: "Whether firewalls run", key: "status" },
+      work: (state, dp) => state.status(dp),
     },
-  });
-  const RESULT = "command_result";
-  const rules = (path: string, of: string): Route[] => [
-    row("GET", path, `Rules${of}`, "access_control_list", (state, dp, { vlan }) => state.list(dp, vlan)),
-    row(
-      "POST",
-      path,
-      `Adds a rule${of}`,
-      RESULT,
-      (state, dp, { body, vlan }) => state.add(dp, body, vlan),
-      ruleBody,
-    ),
-    row(
-      "DELETE",
-      path,
-      `Deletes rules${of}`,
-      RESULT,
-      (state, dp, { body, vlan }) => state.remove(dp, body, vlan),
-      deletion,
-    ),
-  ];
-  return [
-    row("GET", "module/status", "Whether firewalls run", "status", (state, dp) => state.status(dp)),
-    row("PUT", "module/enable/{switch_id}", "Lets pass what rules allow", RESULT, (state, dp) =>
-      state.enable(dp),
-    ),
-    row("PUT", "module/disable/{switch_id}", "Lets nothing pass", RESULT, (state, dp) => state.disable(dp)),
-    row("GET", "log/status", "Whether blocked packets are told in the log", "log_status", (state, dp) =>
-      state.logStatus(dp),
-    ),
-    row("PUT", "log/enable/{switch_id}", "Tells of blocked packets", RESULT, (state, dp) =>
-      state.setLog(dp, true),
-    ),
-    row("PUT", "log/disable/{switch_id}", "Does not tell of them", RESULT, (state, dp) =>
-      state.setLog(dp, false),
-    ),
-    ...rules("rules/{switch_id}", ""),
-    ...rules("rules/{switch_id}/{vlan_id}", " of a VLAN, or of all"),
-  ];
-}
+    {
+      ...{ method: "PUT", path: "module/enable/{switch_id}", summary: "Lets pass what rules allow" },
+      work: (state, dp) => state.enable(dp),
+    },
+    {
+      ...{ method: "PUT", path: "module/disable/{switch_id}", summary: "Lets nothing pass" },
+      work: (state, dp) => state.disable(dp),
+    },
+    {
+      ...{ method: "GET", path: "log/status", summary: "Whether blocked packets are told in the log" },
+      key: "log_status",
+      work: (state, dp) => state.logStatus(dp),
+    },
+    {
+      ...{ method: "PUT", path: "log/enable/{switch_id}", summary: "Tells of blocked packets" },
+      work: (state, dp) => state.setLog(dp, true),
+    },
+    {
+      ...{ method: "PUT", path: "log/disable/{switch_id}", summary: "Does not tell of them" },
+      work: (state, dp) => state.setLog(dp, false),
+    },
+    ...rulesRows<Firewall>({ rule: ruleBody, deletion }, "access_control_list"),
+  ]);

@@ -1,9 +1,8 @@
-import type { Switch } from "../../framework/app.js";
-import type { Body } from "../../rest/ofctl/read.js";
 import { meterEntry } from "../../rest/ofctl/schemas.js";
 import type { JsonSchema, Route } from "../../rest/route.js";
+import { ruleRoutes, rulesRows } from "../rest/rule-routes.js";
 import { ruleMatch } from "../rest/schemas.js";
-import { readVlan, type SwitchSet } from "../rest/switch-set.js";
+import type { SwitchSet } from "../rest/switch-set.js";
 import type { Qos } from "./qos.js";
 import type { Queues } from "./queues.js";
 
@@ -33,71 +32,43 @@ const deletion = object(
 );
 const { properties: { dpid: _, ...meter } = {} } = meterEntry as { properties?: Record<string, JsonSchema> };
 const meterBody = object(meter, "meter_id");
-const answer: JsonSchema = { type: "array", items: { type: "object" } };
-
-type Work = (state: Qos, dp: Switch, request: { body: Body; vlan: number | "all" }) => unknown;
 
 /** The routes of Ryu's rest_qos. */
-export function qosRoutes(switches: SwitchSet<Qos>, queues: Queues): Route[] {
-  const row = (
-    method: Route["method"],
-    path: string,
-    summary: string,
-    work: Work,
-    body?: JsonSchema,
-  ): Route => ({
-    method,
-    path: `/qos/${path}`,
-    tag: "qos",
-    summary,
-    answer,
-    ...(body !== undefined && { body }),
-    handle: ({ params, body }) => {
-      const request = { body: (body ?? {}) as Body, vlan: readVlan(params.vlan_id, "vlan_id") };
-      return switches.each(params.switch_id, async (dp, state) => ({
-        switch_id: dp.id,
-        command_result: await work(state, dp, request),
-      }));
+export const qosRoutes = (switches: SwitchSet<Qos>, queues: Queues): Route[] =>
+  ruleRoutes("qos", switches, [
+    {
+      ...{ method: "GET", path: "queue/status/{switch_id}", summary: "Counters of queues" },
+      work: (state, dp) => state.queueStatus(dp),
     },
-  });
-  const rules = (path: string, of: string): Route[] => [
-    row("GET", path, `Rules${of}`, (state, dp, { vlan }) => state.list(dp, vlan)),
-    row("POST", path, `Adds a rule${of}`, (state, dp, { body, vlan }) => state.add(dp, body, vlan), ruleBody),
-    row(
-      "DELETE",
-      path,
-      `Deletes rules${of}`,
-      (state, dp, { body, vlan }) => state.remove(dp, body, vlan),
-      deletion,
-    ),
-  ];
-  return [
-    row("GET", "queue/status/{switch_id}", "Counters of queues", (state, dp) => state.queueStatus(dp)),
-    row("GET", "queue/{switch_id}", "Queues that were set", (_, dp) => queues.list(dp)),
-    row(
-      "POST",
-      "queue/{switch_id}",
-      "Sets queues, in place of others",
-      (_, dp, { body }) => queues.set(dp, body),
-      queueBody,
-    ),
-    row("DELETE", "queue/{switch_id}", "Takes queues away", (_, dp) => queues.clear(dp)),
-    ...rules("rules/{switch_id}", ""),
-    ...rules("rules/{switch_id}/{vlan_id}", " of a VLAN, or of all"),
-    row("GET", "meter/{switch_id}", "Counters of meters", (state, dp) => state.meters(dp)),
-    row(
-      "POST",
-      "meter/{switch_id}",
-      "Adds a meter",
-      (state, dp, { body }) => state.addMeter(dp, body),
-      meterBody,
-    ),
-    row(
-      "DELETE",
-      "meter/{switch_id}",
-      "Deletes a meter",
-      (state, dp, { body }) => state.removeMeter(dp, body),
-      object({ meter_id: number }, "meter_id"),
-    ),
-  ];
-}
+    {
+      ...{ method: "GET", path: "queue/{switch_id}", summary: "Queues that were set" },
+      work: (_, dp) => queues.list(dp),
+    },
+    {
+      ...{
+        method: "POST",
+        path: "queue/{switch_id}",
+        summary: "Sets queues, in place of others",
+        body: queueBody,
+      },
+      work: (_, dp, { body }) => queues.set(dp, body),
+    },
+    {
+      ...{ method: "DELETE", path: "queue/{switch_id}", summary: "Takes queues away" },
+      work: (_, dp) => queues.clear(dp),
+    },
+    ...rulesRows<Qos>({ rule: ruleBody, deletion }),
+    {
+      ...{ method: "GET", path: "meter/{switch_id}", summary: "Counters of meters" },
+      work: (state, dp) => state.meters(dp),
+    },
+    {
+      ...{ method: "POST", path: "meter/{switch_id}", summary: "Adds a meter", body: meterBody },
+      work: (state, dp, { body }) => state.addMeter(dp, body),
+    },
+    {
+      ...{ method: "DELETE", path: "meter/{switch_id}", summary: "Deletes a meter" },
+      body: object({ meter_id: number }, "meter_id"),
+      work: (state, dp, { body }) => state.removeMeter(dp, body),
+    },
+  ]);
