@@ -1,4 +1,4 @@
-/** The Internet checksum (RFC 1071), in its parts so that pseudo-headers and increments can join. */
+/** The Internet checksum (RFC 1071), in its parts so that pseudo-headers can join. */
 
 /** Ones'-complement sum of big-endian 16-bit words in [at, end), added to `sum`, not folded.
  *  A last odd byte counts as the high byte of a word. Exact up to 64 KB from a folded `sum`. */
@@ -20,15 +20,3 @@ export function checksumFold(sum: number): number {
 /** The checksum of a byte range: 0 when the range holds a right checksum. */
 export const checksum = (bytes: Uint8Array, at: number, end: number): number =>
   checksumFold(checksumAdd(bytes, at, end));
-
-/** The checksum after one 16-bit word changed from `before` to `after` (RFC 1624, equation 3). */
-export function checksumUpdate16(old: number, before: number, after: number): number {
-  let sum = (~old & 0xffff) + (~before & 0xffff) + after;
-  sum = (sum & 0xffff) + (sum >>> 16);
-  sum = (sum & 0xffff) + (sum >>> 16);
-  return ~sum & 0xffff;
-}
-
-/** The checksum after a 32-bit value changed. */
-export const checksumUpdate32 = (old: number, before: number, after: number): number =>
-  checksumUpdate16(checksumUpdate16(old, before >>> 16, after >>> 16), before & 0xffff, after & 0xffff);

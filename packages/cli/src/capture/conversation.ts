@@ -19,7 +19,7 @@ const HEADER_SIZE = 8;
 
 /** Whether bytes read as OpenFlow headers one after the other, up to their end or past it. Neither HTTP, TLS, SSH nor
  *  JSON starts so. */
-export function looksLikeOpenFlow(bytes: Uint8Array): boolean {
+function looksLikeOpenFlow(bytes: Uint8Array): boolean {
   let at = 0;
   while (at + HEADER_SIZE <= bytes.length) {
     const length = (bytes[at + 2]! << 8) | bytes[at + 3]!;

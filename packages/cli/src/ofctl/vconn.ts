@@ -51,7 +51,7 @@ const NONE: ReadonlySet<number> = new Set();
 const isSocket = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isSocket() ?? false;
 
 /** The stream that SWITCH means: a target as it is, a socket's path, or a bridge by its `.mgmt` (or other) socket. */
-export function switchTarget(name: string, env: Io["env"], suffix: "mgmt" | "snoop" = "mgmt"): string {
+function switchTarget(name: string, env: Io["env"], suffix: "mgmt" | "snoop" = "mgmt"): string {
   if (name.includes(":")) return name;
   const socket = join(runDir(env), `${name}.${suffix}`);
   const path = [socket, name].find(isSocket);

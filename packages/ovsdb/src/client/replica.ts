@@ -36,7 +36,7 @@ const relaxed = ({ type: { key, value } }: ColumnSchema): ColumnType => ({
   max: Infinity,
 });
 
-export class ReplicaTable {
+class ReplicaTable {
   readonly schema: TableSchema;
   readonly columns: readonly ColumnSchema[];
   readonly #types: ReadonlyMap<string, ColumnType>;

@@ -31,7 +31,7 @@ const relations: Record<string, (value: Datum, argument: Datum) => boolean> = {
   excludes: (value, argument) => datumExcludes(value, argument),
 };
 
-export const clauseHolds = (clause: Clause, row: Row): boolean => {
+const clauseHolds = (clause: Clause, row: Row): boolean => {
   const value = row.get(clause.column);
   const relation = relations[clause.function];
   if (relation) return relation(value, clause.argument);

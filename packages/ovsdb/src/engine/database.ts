@@ -19,7 +19,7 @@ export interface Storage {
 }
 
 /** For a database that lives as long as its process. */
-export const memoryStorage: Storage = {
+const memoryStorage: Storage = {
   append: () => {},
   sync: () => Promise.resolve(),
   compact: () => Promise.resolve(),

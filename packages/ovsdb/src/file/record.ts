@@ -5,7 +5,7 @@ import { parseJson } from "@sluice/runtime";
 // The append-only file of ovsdb(5): records of a header line `OVSDB JSON <length> <sha1>` and `length` bytes of JSON with
 // its newline. The first holds the schema, each other one a transaction.
 
-export const MAGIC = "OVSDB JSON ";
+const MAGIC = "OVSDB JSON ";
 const CLUSTER_MAGIC = "OVSDB CLUSTER ";
 const SHA1_LENGTH = 40;
 /** Of a length: what a file can hold. */

@@ -22,7 +22,7 @@ const pseudo = (name: string, index: number): ColumnSchema => {
 
 /** The columns that every table has and no schema lists. */
 export const UUID_COLUMN = pseudo("_uuid", -1);
-export const VERSION_COLUMN = pseudo("_version", -2);
+const VERSION_COLUMN = pseudo("_version", -2);
 
 export interface ColumnSpec {
   readonly type: ColumnType;

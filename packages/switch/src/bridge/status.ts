@@ -67,7 +67,7 @@ export const failedInterfaceColumns = (error: string): Columns<"Interface"> => (
 });
 
 /** Bridge columns. `datapath` says which datapath really serves it. */
-export const bridgeColumns = (bridge: Bridge, datapath: DatapathInfo): Columns<"Bridge"> => ({
+const bridgeColumns = (bridge: Bridge, datapath: DatapathInfo): Columns<"Bridge"> => ({
   datapath_id: formatDpid(bridge.ofproto.datapathId),
   datapath_version: datapath.version,
   status: new Map([
@@ -82,7 +82,7 @@ export interface DatapathInfo {
   readonly note: string | undefined;
 }
 
-export const controllerColumns = (status: ControllerStatus): Columns<"Controller"> => ({
+const controllerColumns = (status: ControllerStatus): Columns<"Controller"> => ({
   is_connected: status.is_connected,
   role: status.role === "" ? undefined : (status.role as "other" | "master" | "slave"),
   status: new Map(Object.entries(status.status)),

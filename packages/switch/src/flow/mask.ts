@@ -1,16 +1,6 @@
 import { FLOW_LANES, type FlowField, type FlowKey, type FlowMask, fieldLaneMask } from "./flow-key.js";
 
-/** Operations on whole keys and masks. Those with a target write into it and allocate nothing. */
-
-/** target = a & b. */
-export function andInto(target: Uint32Array, a: Uint32Array, b: Uint32Array): void {
-  for (let i = 0; i < FLOW_LANES; i++) target[i] = a[i]! & b[i]!;
-}
-
-/** target |= other: widens a mask by what another looks at. */
-export function orInto(target: FlowMask, other: FlowMask): void {
-  for (let i = 0; i < FLOW_LANES; i++) target[i]! |= other[i]!;
-}
+/** Questions about whole keys and masks. */
 
 export function equalKeys(a: FlowKey, b: FlowKey): boolean {
   for (let i = 0; i < FLOW_LANES; i++) if (a[i] !== b[i]) return false;
