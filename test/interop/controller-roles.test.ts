@@ -23,7 +23,7 @@ describeWith({ root: true, programs: PROGRAMS }, "two controllers of one switch"
   const roles = async (): Promise<string> =>
     (await sut.vsctl("--bare", "--columns=target,role", "list", "controller")).replace(/\n+/g, " ");
 
-  const setUp = async (start: typeof startOvs): Promise<[Daemon, Daemon]> => {
+  const setUp = async (start: typeof startOvs, ...apps: string[]): Promise<[Daemon, Daemon]> => {
     net = new Topology();
     const netns = await net.add("sw");
     await net.addHost("a", `${A}/24`, "p1", "sw", { offloads: false });
@@ -33,8 +33,8 @@ describeWith({ root: true, programs: PROGRAMS }, "two controllers of one switch"
       ..."add-br br0 -- set bridge br0 datapath_type=netdev fail_mode=secure protocols=OpenFlow13".split(" "),
       ..."-- add-port br0 p1 -- add-port br0 p2".split(" "),
     );
-    const primary = await controller(6653, "--role=master");
-    const standby = await controller(6663, "--standby-for=tcp:127.0.0.1:6653");
+    const primary = await controller(6653, "--role=master", ...apps);
+    const standby = await controller(6663, "--standby-for=tcp:127.0.0.1:6653", ...apps);
     await standby.prints(/watching the controller/);
     await sut.vsctl("set-controller", "br0", "tcp:127.0.0.1:6653", "tcp:127.0.0.1:6663");
     await primary.prints(/master of switch/);
@@ -52,55 +52,75 @@ describeWith({ root: true, programs: PROGRAMS }, "two controllers of one switch"
     await net?.destroy();
   });
 
-  test.each([
+  const KINDS: [string, typeof startOvs][] = [
     ["Open vSwitch", startOvs],
     ["Sluice", startSluice],
-  ])("on %s: one is killed, and the other takes over; not a packet is lost", async (_name, start) => {
-    const [primary, standby] = await setUp(start);
-    await until(
-      async () => /6653 master/.test(await roles()),
-      "the switch to know its master",
-      20_000,
-      roles,
-    );
-    const pinging = run(["ping", "-i", "0.05", "-c", "60", "-W", "2", B], { netns: net.netns("a") });
-    primary.kill();
-    await standby.prints(/is gone .* this one takes over/);
-    await standby.prints(/master of switch/);
-    expect((await pinging).stdout).toMatch(/60 packets transmitted, 60 received/);
-    // What is not in the tables goes by the new master.
-    await check(["ip", "neigh", "flush", "dev", "eth0"], { netns: net.netns("a") });
-    expect(await net.ping("a", B)).toBe(true);
-    await until(
-      async () => /6663 master/.test(await roles()),
-      "the switch to have a new master",
-      20_000,
-      roles,
-    );
-  });
+  ];
+  test.each(KINDS)(
+    "on %s: one is killed, and the other takes over; not a packet is lost",
+    async (_name, start) => {
+      const [primary, standby] = await setUp(start);
+      await until(
+        async () => /6653 master/.test(await roles()),
+        "the switch to know its master",
+        20_000,
+        roles,
+      );
+      const pinging = run(["ping", "-i", "0.05", "-c", "60", "-W", "2", B], { netns: net.netns("a") });
+      primary.kill();
+      await standby.prints(/is gone .* this one takes over/);
+      await standby.prints(/master of switch/);
+      expect((await pinging).stdout).toMatch(/60 packets transmitted, 60 received/);
+      // What is not in the tables goes by the new master.
+      await check(["ip", "neigh", "flush", "dev", "eth0"], { netns: net.netns("a") });
+      expect(await net.ping("a", B)).toBe(true);
+      await until(
+        async () => /6663 master/.test(await roles()),
+        "the switch to have a new master",
+        20_000,
+        roles,
+      );
+    },
+  );
 
-  test("one that hangs is replaced; when it wakes, the switch refuses its writes, and its apps let go", async () => {
-    const [primary, standby] = await setUp(startOvs);
-    primary.signal("SIGSTOP");
-    await standby.prints(/this one takes over/);
-    await standby.prints(/master of switch/);
-    primary.signal("SIGCONT");
-    await until(
-      async () => /6663 master/.test(await roles()),
-      "the switch to have a new master",
-      20_000,
-      roles,
-    );
-    // The one that slept still means to be master until it is told: by the switch, or by a write that is refused.
-    await until(
-      async () => {
-        await net.ping("a", B);
-        return /another controller is master of switch|slave of switch/.test(primary.output);
-      },
-      "the deposed one to be told",
-      20_000,
-      () => primary.output,
-    );
-    expect(await net.ping("a", B)).toBe(true);
-  });
+  test.each(KINDS)(
+    "on %s: the one that takes over finds the flows of forwarding, and leaves them",
+    async (_name, start) => {
+      const [primary, standby] = await setUp(start, "--app=forwarding");
+      const pinging = run(["ping", "-i", "0.05", "-c", "100", "-W", "2", B], { netns: net.netns("a") });
+      primary.kill();
+      await standby.prints(/switches that keep their flows: 1/);
+      expect((await pinging).stdout).toMatch(/100 packets transmitted, 100 received/);
+      await check(["ip", "neigh", "flush", "dev", "eth0"], { netns: net.netns("a") });
+      expect(await net.ping("a", B)).toBe(true);
+    },
+  );
+
+  test.each(KINDS)(
+    "on %s: one that hangs is replaced; when it wakes, the switch refuses its writes, and its apps let go",
+    async (_name, start) => {
+      const [primary, standby] = await setUp(start);
+      primary.signal("SIGSTOP");
+      await standby.prints(/this one takes over/);
+      await standby.prints(/master of switch/);
+      primary.signal("SIGCONT");
+      await until(
+        async () => /6663 master/.test(await roles()),
+        "the switch to have a new master",
+        20_000,
+        roles,
+      );
+      // The one that slept still means to be master until it is told: by the switch, or by a write that is refused.
+      await until(
+        async () => {
+          await net.ping("a", B);
+          return /another controller is master of switch|slave of switch/.test(primary.output);
+        },
+        "the deposed one to be told",
+        20_000,
+        () => primary.output,
+      );
+      expect(await net.ping("a", B)).toBe(true);
+    },
+  );
 });

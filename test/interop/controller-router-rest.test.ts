@@ -26,7 +26,7 @@ describeWith({ root: true, programs: PROGRAMS }, "the router app", () => {
 
     const add = async (dpid: string, body: object): Promise<string> => {
       const answer = await rest.post(`/router/${dpid}`, body);
-      expect(answer).toMatchObject({ status: 200, body: [{ switch_id: dpid }] });
+      expect(answer).toMatchObject({ status: 200, body: [{ switch_id: dpid.slice(0, 16) }] });
       const [{ result, details }] = answer.body[0].command_result;
       return `${result}: ${details}`;
     };
@@ -213,6 +213,56 @@ describeWith({ root: true, programs: PROGRAMS }, "the router app", () => {
       );
       expect(await ping("a", B)).toBe(true);
       expect(await ping("a", B6)).toBe(true);
+    });
+
+    test("tenants by VLAN, as in the book's last part: each has routers of its own, and none gets to the other's", async () => {
+      const tagged = async (host: string, vid: number, address: string): Promise<void> => {
+        const device = `eth0.${vid}`;
+        await ip(host, "link", "add", "link", "eth0", "name", device, "type", "vlan", "id", String(vid));
+        await ip(host, "addr", "add", `${address}/24`, "dev", device);
+        await ip(host, "link", "set", device, "up");
+        const gateway = address.replace(/\d+$/, "1");
+        await ip(host, "route", "add", "192.168.0.0/16", "via", gateway, "dev", device);
+      };
+      // Both tenants have the same addresses.
+      await tagged("a", 2, "192.168.20.10");
+      await tagged("a2", 110, "192.168.20.10");
+      await tagged("b", 2, "192.168.10.10");
+      for (const vlan of [2, 110])
+        for (const [dpid, body] of [
+          [S1, { address: "192.168.20.1/24" }],
+          [S1, { address: "192.168.30.30/24" }],
+          [S2, { address: "192.168.10.1/24" }],
+          [S2, { address: "192.168.30.1/24" }],
+          [S1, { gateway: "192.168.30.1" }],
+          [S2, { destination: "192.168.20.0/24", gateway: "192.168.30.30" }],
+        ] as const)
+          expect(await add(`${dpid}/${vlan}`, body)).toMatch(/^success/);
+      const pings = async (host: string, to: string): Promise<boolean> =>
+        (await net.run(host, ["ping", "-c", "2", "-i", "0.2", "-W", "4", to])).stdout.includes(" 2 received");
+      expect(await pings("a", "192.168.20.1")).toBe(true);
+      expect(await pings("a", "192.168.10.10")).toBe(true);
+      expect(await pings("b", "192.168.20.10")).toBe(true);
+      expect(await answerTo("a", "-t", "1", "192.168.10.10")).toMatch(/From 192\.168\.20\.1 .*Time to live/);
+      // The other tenant has its router, but no host there.
+      expect(await pings("a2", "192.168.20.1")).toBe(true);
+      expect(await answerTo("a2", "192.168.10.10")).toMatch(/Destination Host Unreachable/);
+      expect((await rest.get(`/router/${S1}/2`)).body[0].internal_network).toMatchObject([
+        { vlan_id: 2, address: [{ address: "192.168.20.1/24" }, { address: "192.168.30.30/24" }] },
+      ]);
+      const flows = await sut.ofctl("--no-names", "dump-flows", "s2");
+      expect(flows).toMatch(/dl_vlan=2,.*nw_dst=192\.168\.10\.10 actions=dec_ttl,set_field/);
+      for (const vlan of [2, 110])
+        for (const [dpid, what] of [
+          [S1, { route_id: "all" }],
+          [S2, { route_id: "all" }],
+          [S1, { address_id: "all" }],
+          [S2, { address_id: "all" }],
+        ] as const)
+          expect((await rest.delete(`/router/${dpid}/${vlan}`, what)).body[0].command_result).toMatchObject([
+            { result: "success" },
+          ]);
+      expect(await sut.ofctl("dump-flows", "s2")).not.toContain("dl_vlan=2");
     });
 
     test("routes and addresses are deleted, and their flows with them", async () => {

@@ -325,6 +325,58 @@ describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
         expect((await rest.get(RULES)).body[0].command_result).toEqual([]);
       });
 
+      test("a meter drops what is too much, and counts it", async () => {
+        const meter = { meter_id: "2", flags: "PKTPS", bands: [{ type: "DROP", rate: "5" }] };
+        expect(await rest.post(`/qos/meter/${DPID}`, meter)).toMatchObject({ status: 200 });
+        const match = { nw_dst: A, nw_proto: "ICMP" };
+        expect(await rest.post(RULES, { match, actions: { meter: "2" } })).toMatchObject({ status: 200 });
+        const { stdout } = await net.run("b", ["ping", "-c", "100", "-i", "0.005", "-W", "1", A]);
+        const received = Number(/(\d+) received/.exec(stdout)?.[1]);
+        expect(received).toBeGreaterThan(0);
+        expect(received).toBeLessThan(90);
+        // What is counted follows what is done by up to a second.
+        const count = async (): Promise<object> => {
+          const [stats] = (await rest.get(`/qos/meter/${DPID}`)).body[0].command_result["1"];
+          return { seen: stats.packet_in_count, dropped: stats.band_stats[0].packet_band_count };
+        };
+        await until(
+          async () =>
+            JSON.stringify(await count()) === JSON.stringify({ seen: 100, dropped: 100 - received }),
+          `100 to be seen, ${received} to be let through`,
+          10_000,
+          async () => JSON.stringify(await count()),
+        );
+        await rest.delete(RULES, { qos_id: "all" });
+        await rest.delete(`/qos/meter/${DPID}`, { meter_id: "2" });
+      });
+
+      test("what a rule puts into a queue leaves by that queue of the port's scheduler", async () => {
+        const body = {
+          ...{ port_name: "p1", type: "linux-htb", max_rate: "10000000" },
+          queues: [{ max_rate: "5000000" }, { min_rate: "1000000" }],
+        };
+        expect(await rest.post(`/qos/queue/${DPID}`, body)).toMatchObject({ status: 200 });
+        await rest.post(RULES, { match: { nw_dst: A, nw_proto: "ICMP" }, actions: { queue: "1" } });
+        const sent = async (queue: number): Promise<number> => {
+          const { body: answer } = await rest.get(`/qos/queue/status/${DPID}`);
+          const all = answer[0].command_result["1"] as Record<string, number>[];
+          return all.find((one) => one.port_no === 1 && one.queue_id === queue)?.tx_packets ?? -1;
+        };
+        await until(async () => (await sent(1)) >= 0, "the queue", 10_000);
+        const before = await sent(1);
+        expect((await net.run("b", ["ping", "-c", "30", "-i", "0.01", "-W", "3", A])).stdout).toContain(
+          "30 received",
+        );
+        await until(
+          async () => (await sent(1)) - before === 30,
+          "30 in the queue",
+          10_000,
+          async () => String(await sent(1)),
+        );
+        await rest.delete(RULES, { qos_id: "all" });
+        await rest.delete(`/qos/queue/${DPID}`);
+      });
+
       test("before the router app, as in the book's second part, that one's flows are in table 1", async () => {
         await run("qos", "router");
         const added = await rest.post(`/router/${DPID}`, { address: "10.0.0.254/24" });

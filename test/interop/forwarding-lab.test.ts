@@ -68,11 +68,12 @@ async function start(
   await clock.advanceAsync(2500, 5);
 }
 function startController(options: ForwardingOptions = {}): void {
-  app = topology({ clock });
+  const logs = createLog({ clock, console: (text) => log.push(text) });
+  app = topology({ clock, log: logs.module("topology") });
   controller = new Controller({
-    apps: [app, forwarding(app.topology, { clock, ...options })],
+    apps: [app, forwarding(app.topology, { clock, log: logs.module("forwarding"), ...options })],
     clock,
-    log: createLog({ clock, console: (text) => log.push(text) }),
+    log: logs,
     probeIntervalMs: 0,
   });
 }
@@ -282,6 +283,22 @@ describe.each([...SHAPES.slice(1), ["a ring of 5", ring(5)] as [string, Shape]])
     expect(await lostPings()).toEqual([]);
     expect(await broadcast(fabric.network.hosts[0]!)).toEqual(everybodyOnce());
   });
+});
+
+test("an address that two hosts have is told of, once", async () => {
+  await start(ring(4));
+  const [h1, h2] = fabric.network.hosts;
+  for (let i = 0; i < 10; i++) {
+    for (const host of [h1!, h2!])
+      host.sendFrame(
+        ethernet({ src: h1!.mac }, arp({ op: ARP_REQUEST, sha: h1!.mac, spa: h1!.ip, tpa: STRANGER })),
+      );
+    await clock.advanceAsync(50, 1);
+  }
+  expect(log.filter((text) => text.includes("two hosts have this address, or there is a loop"))).toHaveLength(
+    1,
+  );
+  expect(app.topology.counters.flapping).toBe(1);
 });
 
 test("what has changed while there was no controller is put right, and no more", async () => {

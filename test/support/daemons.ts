@@ -14,6 +14,9 @@ export interface SwitchUnderTest {
   vsctl(...args: string[]): Promise<string>;
   /** ovs-ofctl (the real one), OpenFlow 1.3. `args[1]` is usually the bridge. */
   ofctl(...args: string[]): Promise<string>;
+  /** Kills the switch daemon, as a crash would; `startAgain` brings it back, with its database as it was. */
+  crash(): Promise<void>;
+  startAgain(): void;
   stop(): Promise<void>;
 }
 
@@ -29,7 +32,13 @@ interface Options {
   vswitchd?: readonly string[];
 }
 
-function underTest(rundir: string, daemons: Daemon[], netns: string | undefined): SwitchUnderTest {
+function underTest(
+  rundir: string,
+  server: Daemon,
+  startSwitch: () => Daemon,
+  netns: string | undefined,
+): SwitchUnderTest {
+  const daemons = [server, startSwitch()];
   const env = { OVS_RUNDIR: rundir, SLUICE_RUNDIR: rundir };
   const db = `unix:${rundir}/db.sock`;
   return {
@@ -38,6 +47,12 @@ function underTest(rundir: string, daemons: Daemon[], netns: string | undefined)
     daemons,
     vsctl: (...args) => check(["ovs-vsctl", `--db=${db}`, "--timeout=15", ...args], { env, netns }),
     ofctl: (...args) => check(["ovs-ofctl", "-O", "OpenFlow13", "--timeout=15", ...args], { env, netns }),
+    crash: async () => {
+      await daemons[1]!.stop("SIGKILL");
+    },
+    startAgain: () => {
+      daemons[1] = startSwitch();
+    },
     stop: async () => {
       for (const daemon of [...daemons].reverse()) await daemon.stop();
       rmSync(rundir, { recursive: true, force: true });
@@ -60,8 +75,8 @@ export async function startSluice(options: Options = {}): Promise<SwitchUnderTes
     20_000,
     () => alive(server),
   );
-  const vswitchd = new Daemon([...(options.prefix ?? []), "node", SLUICE, "vswitchd", `unix:${sock}`], run);
-  return underTest(rundir, [server, vswitchd], options.netns);
+  const argv = [...(options.prefix ?? []), "node", SLUICE, "vswitchd", `unix:${sock}`];
+  return underTest(rundir, server, () => new Daemon(argv, run), options.netns);
 }
 
 /** Debian's ovsdb-server and ovs-vswitchd, with no kernel datapath. */
@@ -81,17 +96,14 @@ export async function startOvs(options: Options = {}): Promise<SwitchUnderTest> 
     20_000,
     () => alive(server),
   );
-  const vswitchd = new Daemon(
-    [
-      "ovs-vswitchd",
-      "--disable-system",
-      ...(options.vswitchd ?? []),
-      `--pidfile=${rundir}/ovs-vswitchd.pid`,
-      `unix:${sock}`,
-    ],
-    run,
-  );
-  const sut = underTest(rundir, [server, vswitchd], options.netns);
+  const argv = [
+    "ovs-vswitchd",
+    "--disable-system",
+    ...(options.vswitchd ?? []),
+    `--pidfile=${rundir}/ovs-vswitchd.pid`,
+    `unix:${sock}`,
+  ];
+  const sut = underTest(rundir, server, () => new Daemon(argv, run), options.netns);
   await sut.vsctl("--no-wait", "init");
   return sut;
 }

@@ -16,7 +16,7 @@ export interface RealFabricOptions {
 
 /** Bridges s1, s2, … with dpids 1, 2, … of a real switch daemon in one namespace, veth pairs between them, and hosts h1,
  *  h2, … (10.0.0.1, …) in namespaces of their own. The end of the cable of host hN is pN; the ends of the cable between
- *  sA and sB are cA-B at sA and cB-A at sB. */
+ *  sA and sB are cA-B at sA and cB-A at sB; of a second one, cA-Bx and cB-Ax. */
 export class RealFabric {
   readonly net: Topology;
   readonly shape: Shape;
@@ -34,8 +34,9 @@ export class RealFabric {
     const net = new Topology();
     const netns = await net.add("sw");
     const ports: string[][] = Array.from({ length: shape.switches }, () => []);
-    for (const [a, b] of shape.links) {
-      const [one, two] = [cableEnd(a, b), cableEnd(b, a)];
+    for (const [i, [a, b]] of shape.links.entries()) {
+      const isSecond = shape.links.findIndex(([x, y]) => x === a && y === b) !== i;
+      const [one, two] = [cableEnd(a, b, isSecond), cableEnd(b, a, isSecond)];
       await net.check("sw", ["ip", "link", "add", one, "type", "veth", "peer", "name", two]);
       for (const end of [one, two]) {
         // Open vSwitch's user-space datapath does not complete the checksums that a veth leaves to hardware.
@@ -101,7 +102,7 @@ export class RealFabric {
   /** The cable carries nothing from `a` to `b` any more, though both ports are up and the way back is as before. */
   async muteOneWay(a: number, b: number): Promise<void> {
     const tc = (...args: string[]) => this.net.check("sw", ["tc", ...args]);
-    await tc("qdisc", "replace", "dev", cableEnd(a, b), "root", "netem", "loss", "100%");
+    await tc("qdisc", "replace", "dev", cableEnd(a, b), "root", "blackhole");
   }
 
   /** Takes a host's cable out of its bridge and puts it into another, while the host sees its carrier all the time. */
@@ -146,4 +147,5 @@ export class RealFabric {
 export const ipOf = (host: number): string => `10.0.0.${host}`;
 export const macOf = (host: number): string => `02:00:00:00:01:${host.toString(16).padStart(2, "0")}`;
 export const dpidOf = (at: number): string => (at + 1).toString(16).padStart(16, "0");
-const cableEnd = (a: number, b: number): string => `c${a + 1}-${b + 1}`;
+const cableEnd = (a: number, b: number, isSecond = false): string =>
+  `c${a + 1}-${b + 1}${isSecond ? "x" : ""}`;

@@ -9,6 +9,24 @@ const HOSTS = ["a", "b", "c"];
 const ipOf = (host: string): string => `10.0.0.${HOSTS.indexOf(host) + 1}`;
 const PROGRAMS = ["ovs-vsctl", "ovs-ofctl", "ovs-vswitchd", "ip", "ping", "ethtool"];
 
+/** An access list of a VLAN, and a rule that shows its packets to port pc. */
+const mirrored = (isUdpAllowed: boolean): string => `
+vlans:
+  office: { vid: 100, acl_in: for-all }
+acls:
+  for-all:
+    - { match: udp, allow: ${isUdpAllowed} }
+    - { match: icmp, allow: true, mirror: pc }
+    - { allow: true }
+dps:
+  br0:
+    dp_id: 0x1
+    interfaces:
+      pa: { native_vlan: office }
+      pb: { native_vlan: office }
+      pc: {}
+`;
+
 const file = (vlanOfC: string, aclOfA: string): string => `
 vlans:
   office: { vid: 100 }
@@ -115,6 +133,38 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller --app policy
         /not taken up: .*net\.yaml: dps\.br0\.interfaces\.pc\.native_vlan: "offce" is not the name of a VLAN; there are office, guests/,
       );
       expect(await pings("a", "c")).toBe(true);
+    });
+
+    test("a list for a whole VLAN, and a rule that mirrors what it takes", async () => {
+      await takenUp(mirrored(true));
+      expect(await pings("a", "b")).toBe(true);
+      const received = async (): Promise<number> =>
+        Number(await net.check("c", ["cat", "/sys/class/net/eth0/statistics/rx_packets"]));
+      const before = await received();
+      const ping = await net.run("a", ["ping", "-c", "10", "-i", "0.02", "-W", "3", ipOf("b")]);
+      expect(ping.stdout).toContain("10 received");
+      // Echoes and replies; of ARP nothing.
+      expect((await received()) - before).toBe(20);
+    });
+
+    test("at SIGHUP, while hosts talk, only what is different is sent, and no packet is lost", async () => {
+      const ages = async (): Promise<number[]> =>
+        [...(await flows()).matchAll(/duration=([\d.]+)s/g)].map(([, age]) => Number(age));
+      const count = (await ages()).length;
+      const pinging = net.run("a", ["ping", "-c", "100", "-i", "0.02", "-W", "3", ipOf("b")]);
+      const lines = controller.output.split("taken up").length;
+      writeFileSync(path, mirrored(false));
+      controller.signal("SIGHUP");
+      await until(
+        async () => controller.output.split("taken up").length > lines,
+        "the file to be read",
+        10_000,
+        () => controller.output,
+      );
+      const changed = [...controller.output.matchAll(/taken up: (\d+) flows added, (\d+) removed/g)].at(-1);
+      expect(changed?.slice(1).map(Number)).toEqual([expect.toSatisfy((n) => n > 0 && n < count / 2), 0]);
+      expect((await pinging).stdout).toContain("100 received");
+      expect((await ages()).length).toBe(count);
     });
 
     test("neither side finds anything wrong with the other", () => {

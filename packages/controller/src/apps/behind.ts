@@ -84,7 +84,11 @@ async function requestBehind(dp: Switch, message: OfMessageInit, tables: number)
   if (reply?.type !== "OFPT_MULTIPART_REPLY" || reply.body.type !== "OFPMP_FLOW") return reply;
   const entries = reply.body.entries
     .filter(({ table_id }) => table_id >= tables)
-    .map((flow) => ({ ...flow, table_id: flow.table_id - tables }));
+    .map(({ instructions, ...flow }) => ({
+      ...flow,
+      table_id: flow.table_id - tables,
+      instructions: instructions.map((one) => shiftInstruction(one, -tables)),
+    }));
   return { ...reply, body: { ...reply.body, entries } };
 }
 
@@ -98,5 +102,5 @@ function shiftMessage(message: OfMessageInit, tables: number): OfMessageInit {
   };
 }
 
-const shiftInstruction = (one: InstructionInit, tables: number): InstructionInit =>
+const shiftInstruction = <I extends InstructionInit>(one: I, tables: number): I =>
   one.type === "OFPIT_GOTO_TABLE" ? { ...one, table_id: one.table_id + tables } : one;

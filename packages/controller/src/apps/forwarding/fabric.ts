@@ -140,15 +140,18 @@ export class Fabric {
     return true;
   }
 
-  /** From now on switches that were left as they came are made what they should be. `flush` follows. */
-  takeOver(): void {
+  /** From now on switches that were left as they came are made what they should be. `flush` follows. Gives
+   *  how many there are, and ports of theirs without the link that they had. */
+  takeOver(): { switches: number; missing: number } {
+    let missing = 0;
     const sites = [...this.#sites].filter(([, { found }]) => found !== undefined);
     for (const [node, site] of sites) {
-      const { roles, groups, hosts, senders } = site.found!;
+      const { groups, hosts, senders } = site.found!;
       for (const [port, state] of site.states) {
         if (state !== "kept") continue;
+        missing++;
         // There was a link when nobody looked; it may be there still.
-        if (LINKED.has(roles.get(port)!)) site.states.set(port, "blocked");
+        site.states.set(port, "blocked");
       }
       for (const { mac, port } of senders) {
         const host = this.host(mac);
@@ -167,6 +170,7 @@ export class Fabric {
       site.found = undefined;
     }
     this.ways.adopted();
+    return { switches: sites.length, missing };
   }
 
   /** What takes everything back from a switch. */
@@ -202,6 +206,11 @@ export class Fabric {
     if (!this.#links.add(edge)) return;
     this.#isGraphChanged = true;
     if (edge.isDirect) this.ways.addEdge(edge);
+  }
+
+  /** Whether a link is seen both ways. */
+  isUsed(link: FabricLink): boolean {
+    return this.#links.isJoined(edgeOf(link));
   }
 
   removeLink(link: FabricLink): void {
@@ -328,11 +337,11 @@ export class Fabric {
   #roleOf({ states, roles }: Site, node: number, port: number): PortRole {
     const state = states.get(port) ?? "down";
     if (state === "down") return "down";
+    if (state === "kept") return roles.get(port) ?? "down";
     const { links = 0, direct = 0 } = this.#linksAt.get(portKey(node, port)) ?? {};
     const isInTree = this.#forest.ports.has(portKey(node, port));
     if (direct > 0) return isInTree ? "tree" : "link";
     if (links > 0) return isInTree ? "segment-tree" : "segment";
-    if (state === "kept") return roles.get(port) ?? "down";
     return state === "up" ? "edge" : state;
   }
 

@@ -1,6 +1,6 @@
 // Hot path: `onPacketIn` runs for each packet-in.
 import { type MessageOf, OFP_NO_BUFFER, OFPG, OFPP, OFPTT, type OfMessageInit } from "@sluice/openflow-codec";
-import { type Clock, realClock, type Timer } from "@sluice/runtime";
+import { type Clock, type Log, nullLog, realClock, type Timer } from "@sluice/runtime";
 import { macFromNumber, macToNumber } from "@sluice/wire";
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
@@ -20,6 +20,7 @@ export interface ForwardingOptions {
    *  unless given; 0 makes them anew. */
   takeoverMs?: number | undefined;
   clock?: Clock;
+  log?: Log;
 }
 
 /** Links that come are taken up together, this much after the first: a network that starts has many. */
@@ -29,11 +30,20 @@ const GATHER_MS = 20;
  *  along a spanning tree. `fabric.ts` decides, `flows.ts` has the messages. `model` is that of a topology app that stands
  *  before this one. */
 export function forwarding(model: Topology, options: ForwardingOptions = {}): App {
-  const { clock = realClock, edgeDelayMs = 2000, hostIdleSecs = 300, takeoverMs = 10_000 } = options;
+  const {
+    clock = realClock,
+    edgeDelayMs = 2000,
+    hostIdleSecs = 300,
+    takeoverMs = 10_000,
+    log = nullLog,
+  } = options;
   const nodes = new Map<bigint, number>();
   const switches: (Switch | undefined)[] = [];
   const fabric = new Fabric({
-    send: (node, message) => void switches[node]?.send(message),
+    send: (node, message) => {
+      confirming[node] = undefined;
+      switches[node]?.send(message);
+    },
     confirm: (node, then) => confirm(node, then),
     hostIdleSecs,
     forget: (mac) => model.forgetHost(mac),
@@ -47,23 +57,22 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   /** Switches whose tables are being read. */
   const entering = new Set<Switch>();
 
-  /** What waits for the next barrier of a switch: one serves for all that is sent in a turn. */
-  const waiting: ((() => void)[] | undefined)[] = [];
+  /** By switch: what waits for its last barrier, if nothing was sent after that. A barrier leaves right behind what it is
+   *  for, in the same write. */
+  const confirming: ((() => void)[] | undefined)[] = [];
   const confirm = (node: number, then: () => void): void => {
-    const known = waiting[node];
+    const known = confirming[node];
     if (known) {
       known.push(then);
       return;
     }
     const all = [then];
-    waiting[node] = all;
-    queueMicrotask(() => {
-      waiting[node] = undefined;
-      const done = (): void => {
-        if (!isStopped) for (const one of all) one();
-      };
-      (switches[node]?.barrier() ?? Promise.resolve()).then(done, done);
-    });
+    confirming[node] = all;
+    const done = (): void => {
+      if (confirming[node] === all) confirming[node] = undefined;
+      if (!isStopped) for (const one of all) one();
+    };
+    (switches[node]?.barrier() ?? Promise.resolve()).then(done, done);
   };
 
   const flush = (): void => {
@@ -90,7 +99,9 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   const endTakeover = (): void => {
     takeoverTimer?.cancel();
     takeoverTimer = undefined;
-    fabric.takeOver();
+    const { switches: count, missing } = fabric.takeOver();
+    const rest = missing > 0 ? `; at ${missing} of their ports no link is seen any more` : "";
+    log.info(`switches that keep their flows: ${count}${rest}`);
   };
 
   const settlePorts = (): void => {
@@ -164,9 +175,12 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
     },
     link_add: (link: TopologyLink) =>
       withLink(link, (known) => {
-        for (const { node, port } of [known.src, known.dst])
-          if (fabric.portState(node, port) !== "down") fabric.setPort(node, port, "up");
         fabric.addLink(known);
+        for (const { node, port } of [known.src, known.dst]) {
+          const state = fabric.portState(node, port);
+          if (state !== "down" && (state !== "kept" || fabric.isUsed(known)))
+            fabric.setPort(node, port, "up");
+        }
         flushSoon(GATHER_MS);
       }),
     link_delete: (link: TopologyLink) =>
@@ -325,6 +339,6 @@ export const forwardingApp = defineApp({
     },
   },
   requires: ["topology"],
-  create: (settings, { clock, app }) =>
-    forwarding(app<TopologyApp>("topology")!.topology, { ...settings, clock }),
+  create: (settings, { clock, log, app }) =>
+    forwarding(app<TopologyApp>("topology")!.topology, { ...settings, clock, log }),
 });

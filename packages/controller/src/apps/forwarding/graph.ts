@@ -54,8 +54,14 @@ export class Graph {
     return this.#hops[node] ?? NO_HOPS;
   }
 
+  /** This edge, and no other between the same ports. */
   has(edge: Edge): boolean {
     return this.#present.has(edge);
+  }
+
+  /** An edge between the same ports. */
+  isJoined(edge: Edge): boolean {
+    return this.#edges.has(keyOf(edge));
   }
 
   /** False when it was there. */

@@ -96,7 +96,7 @@ const hostOf = ({ mac, ipv4, ipv6, at }: HostEntry): TopologyHost => ({ mac, ipv
 /** What is connected to what, as far as it has been seen; every change is an event, after it has happened. */
 export class Topology {
   readonly events = new EventEmitter<TopologyEvents>();
-  readonly counters = { evictedHosts: 0, refusedLinks: 0 };
+  readonly counters = { evictedHosts: 0, refusedLinks: 0, flapping: 0 };
   readonly #maxHosts: number;
   readonly #maxLinks: number;
   readonly #switches = new Map<bigint, SwitchEntry>();

@@ -1,10 +1,11 @@
 // Hot path: `onPacketIn` runs for each packet-in.
 import { type MessageOf, OFP_NO_BUFFER, OFPP, type OfMessageInit } from "@sluice/openflow-codec";
-import { type Clock, realClock, type Timer } from "@sluice/runtime";
+import { type Clock, type Log, nullLog, realClock, type Timer } from "@sluice/runtime";
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import { addFlow, output, packetOut } from "../../framework/messages.js";
 import { isMulticast, readFrameHead } from "../frame.js";
+import { watchFlapping } from "./flapping.js";
 import { hostAddresses } from "./host-addresses.js";
 import { ETH_BDDP, LldpProbes, type ProbeKind, type ProbeOrigin } from "./lldp-probe.js";
 import { Topology, type TopologyLimits, type TopologyPort } from "./model.js";
@@ -20,6 +21,7 @@ export interface TopologyOptions extends TopologyLimits {
   /** Signs the probes. Chance, unless given. */
   key?: Uint8Array;
   clock?: Clock;
+  log?: Log;
 }
 
 export interface TopologyApp extends App {
@@ -37,9 +39,10 @@ type PacketIn = MessageOf<"OFPT_PACKET_IN">;
 /** Finds links by LLDP and BDDP, hosts by what they send. It stands before apps that forward, which would not pass packets on: it
  *  takes both (which so are never forwarded), looks at the rest and leaves it to them. */
 export function topology(options: TopologyOptions = {}): TopologyApp {
-  const { clock = realClock, probeMs = 2000, bddp = true } = options;
+  const { clock = realClock, probeMs = 2000, bddp = true, log = nullLog } = options;
   const { linkTimeoutMs = 3.5 * probeMs } = options;
   const model = new Topology(options);
+  watchFlapping(model, clock, log);
   const probes = new LldpProbes(options.key);
   const connected = new Map<bigint, Switch>();
   let timer: Timer | undefined;
@@ -153,5 +156,5 @@ export const topologyApp = defineApp({
       },
     },
   },
-  create: (settings, { clock, random }) => topology({ ...settings, clock, key: random(16) }),
+  create: (settings, { clock, random, log }) => topology({ ...settings, clock, log, key: random(16) }),
 });
