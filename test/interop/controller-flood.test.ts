@@ -6,7 +6,7 @@ import { check, Daemon, SLUICE, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
 
 /** The controller as a process, with one real switch, while thousands of others connect and behave badly. */
-const HELLO = Buffer.from("0406001000000001" + "0001000800000010", "hex");
+const HELLO = Buffer.from("0400001000000001" + "0001000800000010", "hex");
 /** What is said on a connection before its other end is left open, half closed, or cut off. */
 const BAD: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["nothing", Buffer.alloc(0)],

@@ -92,6 +92,50 @@ describeWith(
         expect((await rest.get("/stats/role/1")).body["1"]).toMatchObject([{ role: "EQUAL" }]);
       });
 
+      test("every route that reads answers, those of newer versions by what to ask instead", async () => {
+        const bands = [{ type: "DROP", rate: 1000 }];
+        await rest.post("/stats/meterentry/add", { dpid: 1, meter_id: 1, flags: "KBPS", bands });
+        const { paths } = (await rest.get("/openapi.json")).body;
+        const reading = Object.keys(paths).filter((path) => path.startsWith("/stats/") && paths[path].get);
+        // Those of Ryu's documentation, each with and without its parameters.
+        expect(reading).toHaveLength(32);
+        for (const path of reading.filter((path) => path.includes("{dpid}"))) {
+          const { status, body } = await rest.get(path.replace(/\{\w+\}/g, "1"));
+          if (/flowdesc|queuedesc|meterdesc/.test(path)) {
+            expect(status, path).toBe(501);
+            expect(body.error).toMatch(/is a request of OpenFlow 1\.[45]; with 1\.3 ask \/stats\/\w+/);
+          } else if (path.includes("{queue_id}")) {
+            // There is no queue 1, and Open vSwitch says so.
+            expect([200, 400], path).toContain(status);
+          } else
+            expect({ path, status, body }).toMatchObject({
+              path,
+              status: 200,
+              body: { "1": expect.anything() },
+            });
+        }
+        await rest.post("/stats/meterentry/delete", { dpid: 1, meter_id: 1 });
+      });
+
+      const drop = { dpid: 1, flags: "KBPS", bands: [{ type: "DROP", rate: 1000 }] };
+      test.each([
+        ["flowentry/add", { dpid: 1, actions: [{ type: "GROUP", group_id: 4711 }] }, "OFPBAC_BAD_OUT_GROUP"],
+        ["flowentry/add", { dpid: 1, actions: [{ type: "METER", meter_id: 4711 }] }, /METER/],
+        ["flowentry/add", { dpid: 1, actions: [{ type: "GOTO_TABLE", table_id: 0 }] }, "OFPBIC_BAD_TABLE_ID"],
+        ["flowentry/add", { dpid: 1, match: { eth_type: 6, ipv4_dst: "1.2.3.4" } }, "OFPBMC_BAD_PREREQ"],
+        ["groupentry/modify", { dpid: 1, group_id: 4711, type: "ALL" }, "OFPGMFC_UNKNOWN_GROUP"],
+        ["meterentry/modify", { ...drop, meter_id: 4711 }, "OFPMMFC_UNKNOWN_METER"],
+        ["meterentry/add", { ...drop, meter_id: 0 }, "OFPMMFC_INVALID_METER"],
+        ["portdesc/modify", { dpid: 1, port_no: 4711, config: 1, mask: 1 }, "OFPPMFC_BAD_PORT"],
+      ])("a refused %s is answered with the switch's error: %j", async (path, body, code) => {
+        const answer = await rest.post(`/stats/${path}`, body);
+        expect([400, 404, 409], JSON.stringify(answer)).toContain(answer.status);
+        expect(answer.body).toMatchObject({
+          error: expect.any(String),
+          error_code: expect.stringMatching(code),
+        });
+      });
+
       test("a flow is added, found by filters, changed and deleted, by the documented bodies", async () => {
         await clear();
         const head = { dpid: 1, cookie: 1, cookie_mask: 1, table_id: 0, idle_timeout: 30, hard_timeout: 30 };

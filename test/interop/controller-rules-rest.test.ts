@@ -18,7 +18,7 @@ const result = (command_result: unknown) => ({ status: 200, body: [{ switch_id: 
 const added = (details: string, more: object = {}) => result([{ result: "success", details, ...more }]);
 
 describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
-  describe.each(KINDS)("on %s", (_kind, start) => {
+  describe.each(KINDS)("on %s", (kind, start) => {
     const net = new Topology();
     let sut: SwitchUnderTest;
     let rest: RestController;
@@ -367,12 +367,14 @@ describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
         expect((await net.run("b", ["ping", "-c", "30", "-i", "0.01", "-W", "3", A])).stdout).toContain(
           "30 received",
         );
-        await until(
-          async () => (await sent(1)) - before === 30,
-          "30 in the queue",
-          10_000,
-          async () => String(await sent(1)),
-        );
+        // Open vSwitch's user-space datapath does not tell the kernel's scheduler of queues.
+        if (kind === "Sluice")
+          await until(
+            async () => (await sent(1)) - before === 30,
+            "30 in the queue",
+            10_000,
+            async () => String(await sent(1)),
+          );
         await rest.delete(RULES, { qos_id: "all" });
         await rest.delete(`/qos/queue/${DPID}`);
       });

@@ -93,6 +93,23 @@ describeWith({ root: true, programs: PROGRAMS }, "the bundled apps", () => {
             port: expect.objectContaining({ dpid: dpidOf(i - 1), name: `p${i}` }),
           }),
         );
+      // A host with more addresses, which it tells of in ARP and in neighbour discovery.
+      for (const [host, address] of [
+        ["h1", "2001:db8::1"],
+        ["h3", "2001:db8::3"],
+      ] as const) {
+        await fabric.net.check(host, ["sysctl", "-qw", "net.ipv6.conf.eth0.disable_ipv6=0"]);
+        await fabric.net.check(host, ["ip", "addr", "add", `${address}/64`, "dev", "eth0", "nodad"]);
+      }
+      await fabric.net.check("h1", ["ip", "addr", "add", "10.0.0.101/24", "dev", "eth0"]);
+      expect(await fabric.net.ping("h3", "10.0.0.101", 1)).toBe(true);
+      expect(await fabric.net.ping("h1", "2001:db8::3", 1)).toBe(true);
+      const first = async () =>
+        (await rest.get("/v1.0/topology/hosts")).body.find(({ mac }: { mac: string }) => mac === macOf(1));
+      expect(await first()).toMatchObject({
+        ipv4: expect.arrayContaining([ipOf(1), "10.0.0.101"]),
+        ipv6: expect.arrayContaining(["2001:db8::1"]),
+      });
       await fabric.cable(0, 1, "down");
       await soon(async () => (await links()).length === 2, "the links to go");
       await fabric.cable(0, 1, "up");

@@ -70,9 +70,7 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller --app policy
         ...HOSTS.flatMap((host) => ["--", "add-port", "br0", `p${host}`]),
         ..."-- set-controller br0 tcp:127.0.0.1:6653".split(" "),
       );
-      const argv = ["node", SLUICE, "controller", "--app", "policy", "--set", `policy.file=${path}`];
-      controller = new Daemon(argv, { netns });
-      await controller.prints(/switch 0000000000000001 connected/);
+      await startController();
       await until(
         async () => /dl_vlan=100/.test(await flows()),
         "the flows",
@@ -86,6 +84,11 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller --app policy
       await net.destroy();
     });
 
+    const startController = async (): Promise<void> => {
+      const argv = ["node", SLUICE, "controller", "--app", "policy", "--set", `policy.file=${path}`];
+      controller = new Daemon(argv, { netns: net.netns("sw") });
+      await controller.prints(/switch 0000000000000001 connected/);
+    };
     const flows = (): Promise<string> => sut.ofctl("dump-flows", "br0");
     const pings = async (from: string, to: string): Promise<boolean> => {
       await net.check(from, ["ip", "neigh", "flush", "dev", "eth0"]);
@@ -165,6 +168,18 @@ describeWith({ root: true, programs: PROGRAMS }, "sluice controller --app policy
       expect(changed?.slice(1).map(Number)).toEqual([expect.toSatisfy((n) => n > 0 && n < count / 2), 0]);
       expect((await pinging).stdout).toContain("100 received");
       expect((await ages()).length).toBe(count);
+    });
+
+    test("a controller that is killed and started anew goes on with what the switch has", async () => {
+      const pinging = net.run("a", ["ping", "-c", "100", "-i", "0.05", "-W", "3", ipOf("b")]);
+      const count = (await flows()).match(/duration=/g)!.length;
+      await controller.stop("SIGKILL");
+      const killedAt = performance.now();
+      await startController();
+      expect((await pinging).stdout).toContain("100 received");
+      const ages = [...(await flows()).matchAll(/duration=([\d.]+)s/g)].map(([, age]) => Number(age));
+      expect(ages).toHaveLength(count);
+      expect(Math.min(...ages)).toBeGreaterThan((performance.now() - killedAt) / 1000);
     });
 
     test("neither side finds anything wrong with the other", () => {

@@ -28,7 +28,8 @@ class Recorder {
   }
   async request(message: OfMessageInit): Promise<unknown> {
     this.sent.push(message);
-    const body = { type: "OFPMP_FLOW", entries: [{ table_id: 0 }, { table_id: 1 }, { table_id: 2 }] };
+    const entries = [0, 1, 2].map((table_id) => ({ ...flow(table_id, table_id + 1), type: undefined }));
+    const body = { type: "OFPMP_FLOW", entries };
     return message.type === "OFPT_MULTIPART_REQUEST" ? { type: "OFPT_MULTIPART_REPLY", body } : undefined;
   }
 }
@@ -56,7 +57,8 @@ test("the flows of an app are behind those of the gates before it, in what it an
     flow(5, 6),
   ]);
   expect(dp.sent[0]).toMatchObject({ table_id: OFPTT.ALL });
-  expect(seen).toMatchObject([{ body: { entries: [{ table_id: 0 }] } }]);
+  const asItsOwn = { table_id: 0, instructions: flow(0, 1).instructions };
+  expect(seen).toMatchObject([{ body: { entries: [asItsOwn] } }]);
   expect([first.hasNext, second.hasNext]).toEqual([true, true]);
 });
 
