@@ -1,4 +1,5 @@
 import type { OfMessageInit } from "@sluice/openflow-codec";
+import type { FabricHost } from "./destination.js";
 import {
   admit,
   dismiss,
@@ -16,7 +17,7 @@ import { type Forest, NO_FOREST, portKey, spanningForest } from "./forest.js";
 import { type Edge, Graph, makeEdge } from "./graph.js";
 import { Numbers } from "./numbers.js";
 import type { Found } from "./takeover.js";
-import { type FabricHost, Ways } from "./ways.js";
+import { Ways } from "./ways.js";
 
 /** What there is of a port beside the graph. `kept`: it was found to lead to another switch, and the link is yet to be seen;
  *  it stays what it was. */

@@ -1,14 +1,18 @@
 import type { OfMessageInit } from "@sluice/openflow-codec";
 import { output } from "../../framework/messages.js";
+import {
+  comesBack,
+  type Destination,
+  type FabricHost,
+  type FlowState,
+  type GroupState,
+  type Host,
+  isUsedBy,
+  rankIn,
+} from "./destination.js";
 import { hostFlow, noGroup, noHostFlow, pathKey, pathTo, toGroup } from "./flows.js";
 import type { Edge, Graph, Hop } from "./graph.js";
 import { type NextHops, ShortestPaths } from "./paths.js";
-
-export interface FabricHost {
-  readonly mac: string;
-  readonly node: number;
-  readonly port: number;
-}
 
 export interface WaysOptions {
   /** What paths may take. Changed by `addEdge` and `removeEdge` only. */
@@ -26,50 +30,6 @@ export interface WaysOptions {
   mayCarry(edge: Edge): boolean;
 }
 
-/** The group of a switch towards a destination. */
-interface GroupState {
-  next: NextHops;
-  key: string;
-  /** What it was, until the switch has confirmed what it is now. */
-  before: NextHops | undefined;
-}
-
-interface Destination {
-  readonly node: number;
-  readonly graph: Graph;
-  readonly paths: ShortestPaths;
-  readonly groups: Map<number, GroupState>;
-  /** Switches whose groups may have to change. */
-  readonly dirty: Set<number>;
-  /** Those that are leaving, too. */
-  readonly hosts: Set<Host>;
-  /** Of `groups`, those that wait for a confirmation. */
-  unconfirmed: number;
-  /** Its packets are being lost: what switches do is corrected at once, as far as no loop may come of it. */
-  isUrgent: boolean;
-  /** Its switch is gone. */
-  isGone: boolean;
-}
-
-/** The flow for a host in a switch. */
-interface FlowState {
-  /** The node that it leads to. */
-  to: number;
-  state: "coming" | "there" | "going";
-}
-
-interface Host extends FabricHost {
-  node: number;
-  port: number;
-  /** By switch. */
-  readonly flows: Map<number, FlowState>;
-  /** Switches that are to know the way to it: closed under next hops. */
-  readonly wanted: Set<number>;
-  /** Those of `wanted` that have yet to be told. */
-  readonly pending: Set<number>;
-  isLeaving: boolean;
-}
-
 /** What a switch was found to have. */
 export interface FoundWays {
   /** Buckets' ports by the node that a group leads to. */
@@ -77,8 +37,6 @@ export interface FoundWays {
   /** By address: the node whose group its flow leads to. */
   readonly hosts: ReadonlyMap<string, number>;
 }
-
-const NOWHERE: NextHops = { hops: [], spares: [] };
 
 /** How packets get to hosts: which switches have a flow for a host and a group towards its switch, and in what order they
  *  are told, so that a packet comes by no switch twice, whatever part of a change has arrived where (as P. Francois and
@@ -484,22 +442,8 @@ export class Ways {
     return group === undefined || (group.before === undefined && !dirty.has(node));
   }
 
-  /** Whether a packet could come back to a switch that sent it by one of these hops. */
   #wouldLoop(destination: Destination, node: number, { hops, spares }: NextHops): boolean {
-    const fresh = [...hops, ...spares];
-    if (fresh.length === 0) return false;
-    const own = [...fresh, ...this.#possible(destination, node)];
-    const isOpen = new Map<Hop, boolean>();
-    const leadsBack = (hop: Hop): boolean => {
-      const before = isOpen.get(hop);
-      if (before !== undefined) return before;
-      isOpen.set(hop, true);
-      const onward = hop.to === node ? own : this.#possible(destination, hop.to);
-      for (const next of onward) if (next.edge !== hop.edge && leadsBack(next)) return true;
-      isOpen.set(hop, false);
-      return false;
-    };
-    return fresh.some(leadsBack);
+    return comesBack(node, [...hops, ...spares], (at) => this.#possible(destination, at));
   }
 
   #destination(node: number): Destination {
@@ -516,20 +460,3 @@ export class Ways {
     return destination;
   }
 }
-
-/** The nearer to the destination first; every way by settled groups leads down in this order, but for a spare over one
- *  cable (see `nextHops`). */
-const rankIn =
-  ({ paths, graph }: Destination) =>
-  (a: number, b: number): number => {
-    const [x, y] = [paths.distance(a), paths.distance(b)];
-    return x === y ? graph.rank(a) - graph.rank(b) : x - y;
-  };
-
-const isUsedBy = ({ groups }: Destination, edge: Edge): boolean => {
-  for (const end of [edge.a, edge.b]) {
-    const { hops = [], spares = [] } = groups.get(end)?.next ?? NOWHERE;
-    if ([...hops, ...spares].some((hop) => hop.edge === edge)) return true;
-  }
-  return false;
-};

@@ -1,0 +1,91 @@
+import type { Edge, Graph, Hop } from "./graph.js";
+import type { NextHops, ShortestPaths } from "./paths.js";
+
+export interface FabricHost {
+  readonly mac: string;
+  readonly node: number;
+  readonly port: number;
+}
+
+/** The group of a switch towards a destination. */
+export interface GroupState {
+  next: NextHops;
+  key: string;
+  /** What it was, until the switch has confirmed what it is now. */
+  before: NextHops | undefined;
+}
+
+export interface Destination {
+  readonly node: number;
+  readonly graph: Graph;
+  readonly paths: ShortestPaths;
+  readonly groups: Map<number, GroupState>;
+  /** Switches whose groups may have to change. */
+  readonly dirty: Set<number>;
+  /** Those that are leaving, too. */
+  readonly hosts: Set<Host>;
+  /** Of `groups`, those that wait for a confirmation. */
+  unconfirmed: number;
+  /** Its packets are being lost: what switches do is corrected at once, as far as no loop may come of it. */
+  isUrgent: boolean;
+  /** Its switch is gone. */
+  isGone: boolean;
+}
+
+/** The flow for a host in a switch. */
+export interface FlowState {
+  /** The node that it leads to. */
+  to: number;
+  state: "coming" | "there" | "going";
+}
+
+export interface Host extends FabricHost {
+  node: number;
+  port: number;
+  /** By switch. */
+  readonly flows: Map<number, FlowState>;
+  /** Switches that are to know the way to it: closed under next hops. */
+  readonly wanted: Set<number>;
+  /** Those of `wanted` that have yet to be told. */
+  readonly pending: Set<number>;
+  isLeaving: boolean;
+}
+
+/** The nearer to the destination first; every way by settled groups leads down in this order, but for a spare over one
+ *  cable (see `nextHops`). */
+export const rankIn =
+  ({ paths, graph }: Destination) =>
+  (a: number, b: number): number => {
+    const [x, y] = [paths.distance(a), paths.distance(b)];
+    return x === y ? graph.rank(a) - graph.rank(b) : x - y;
+  };
+
+export const isUsedBy = ({ groups }: Destination, edge: Edge): boolean => {
+  for (const end of [edge.a, edge.b]) {
+    const { hops = [], spares = [] } = groups.get(end)?.next ?? {};
+    if ([...hops, ...spares].some((hop) => hop.edge === edge)) return true;
+  }
+  return false;
+};
+
+/** Whether a packet could come back to a switch that sends it by one of the hops `fresh`, where switches may do anything that is
+ *  `possible`. One that would leave by the cable by which it came is dropped (OpenFlow 1.3.5 §4.5). */
+export function comesBack(
+  node: number,
+  fresh: readonly Hop[],
+  possible: (node: number) => readonly Hop[],
+): boolean {
+  if (fresh.length === 0) return false;
+  const own = [...fresh, ...possible(node)];
+  const isOpen = new Map<Hop, boolean>();
+  const leadsBack = (hop: Hop): boolean => {
+    const before = isOpen.get(hop);
+    if (before !== undefined) return before;
+    isOpen.set(hop, true);
+    for (const next of hop.to === node ? own : possible(hop.to))
+      if (next.edge !== hop.edge && leadsBack(next)) return true;
+    isOpen.set(hop, false);
+    return false;
+  };
+  return fresh.some(leadsBack);
+}
