@@ -216,18 +216,28 @@ describeWith({ root: true, programs: PROGRAMS }, "the router app", () => {
     });
 
     test("tenants by VLAN, as in the book's last part: each has routers of its own, and none gets to the other's", async () => {
-      const tagged = async (host: string, vid: number, address: string): Promise<void> => {
-        const device = `eth0.${vid}`;
-        await ip(host, "link", "add", "link", "eth0", "name", device, "type", "vlan", "id", String(vid));
-        await ip(host, "addr", "add", `${address}/24`, "dev", device);
-        await ip(host, "link", "set", device, "up");
-        const gateway = address.replace(/\d+$/, "1");
-        await ip(host, "route", "add", "192.168.0.0/16", "via", gateway, "dev", device);
+      // Hosts at bridges that tag, since a kernel may have no VLAN devices.
+      const tenant = async (host: string, address: string, port: string): Promise<void> => {
+        await net.addHost(host, `${address}/24`, port, "sw", { offloads: false });
+        await ip(host, "route", "add", "default", "via", address.replace(/\d+$/, "1"));
       };
       // Both tenants have the same addresses.
-      await tagged("a", 2, "192.168.20.10");
-      await tagged("a2", 110, "192.168.20.10");
-      await tagged("b", 2, "192.168.10.10");
+      await tenant("t2", "192.168.20.10", "pt2");
+      await tenant("t110", "192.168.20.10", "pt110");
+      await tenant("u2", "192.168.10.10", "pu2");
+      const tagging = (name: string, router: string, ports: Readonly<Record<string, number>>): string[] => [
+        ...`-- add-br ${name} -- set bridge ${name} datapath_type=netdev`.split(" "),
+        ...Object.entries(ports).flatMap(([port, tag]) =>
+          `-- add-port ${name} ${port} tag=${tag}`.split(" "),
+        ),
+        ...`-- add-port ${name} ${name}-up -- set interface ${name}-up type=patch`.split(" "),
+        ...`options:peer=${name}-down -- add-port ${router} ${name}-down`.split(" "),
+        ...`-- set interface ${name}-down type=patch options:peer=${name}-up`.split(" "),
+      ];
+      await sut.vsctl(
+        ...tagging("ax1", "s1", { pt2: 2, pt110: 110 }).slice(1),
+        ...tagging("ax2", "s2", { pu2: 2 }),
+      );
       for (const vlan of [2, 110])
         for (const [dpid, body] of [
           [S1, { address: "192.168.20.1/24" }],
@@ -240,13 +250,13 @@ describeWith({ root: true, programs: PROGRAMS }, "the router app", () => {
           expect(await add(`${dpid}/${vlan}`, body)).toMatch(/^success/);
       const pings = async (host: string, to: string): Promise<boolean> =>
         (await net.run(host, ["ping", "-c", "2", "-i", "0.2", "-W", "4", to])).stdout.includes(" 2 received");
-      expect(await pings("a", "192.168.20.1")).toBe(true);
-      expect(await pings("a", "192.168.10.10")).toBe(true);
-      expect(await pings("b", "192.168.20.10")).toBe(true);
-      expect(await answerTo("a", "-t", "1", "192.168.10.10")).toMatch(/From 192\.168\.20\.1 .*Time to live/);
+      expect(await pings("t2", "192.168.20.1")).toBe(true);
+      expect(await pings("t2", "192.168.10.10")).toBe(true);
+      expect(await pings("u2", "192.168.20.10")).toBe(true);
+      expect(await answerTo("t2", "-t", "1", "192.168.10.10")).toMatch(/From 192\.168\.20\.1 .*Time to live/);
       // The other tenant has its router, but no host there.
-      expect(await pings("a2", "192.168.20.1")).toBe(true);
-      expect(await answerTo("a2", "192.168.10.10")).toMatch(/Destination Host Unreachable/);
+      expect(await pings("t110", "192.168.20.1")).toBe(true);
+      expect(await answerTo("t110", "192.168.10.10")).toMatch(/Destination Host Unreachable/);
       expect((await rest.get(`/router/${S1}/2`)).body[0].internal_network).toMatchObject([
         { vlan_id: 2, address: [{ address: "192.168.20.1/24" }, { address: "192.168.30.30/24" }] },
       ]);

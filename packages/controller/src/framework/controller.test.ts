@@ -588,6 +588,23 @@ describe("roles", () => {
     expect(heard).toHaveLength(3);
   });
 
+  test("a master asks now and then whether it still is: one that slept meanwhile is told by no message", async () => {
+    await start([], { role: "master" });
+    const up = event("datapath_up");
+    const peer = await connect();
+    await peer.handshake(1n, [port(1)]);
+    await granted(peer);
+    await up;
+    clock.advance(5000);
+    expect((await granted(peer)).role).toBe("OFPCR_ROLE_NOCHANGE");
+    const down = event("datapath_down");
+    clock.advance(5000);
+    const { xid } = await peer.next("OFPT_ROLE_REQUEST");
+    peer.send({ type: "OFPT_ROLE_REPLY", xid, role: "OFPCR_ROLE_SLAVE", generation_id: 7n });
+    await down;
+    expect(lines).toContain("WARN|another controller is master of switch 0000000000000001");
+  });
+
   test("a slave's apps see nothing until it is made master, by a generation above the last", async () => {
     const heard: string[] = [];
     await start([updown(heard)], { role: "slave" });

@@ -10,6 +10,7 @@ import {
   openStream,
   Reconnect,
   realClock,
+  type Timer,
   type TlsOptions,
 } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
@@ -76,6 +77,7 @@ export class Controller {
   readonly #active: Reconnect[] = [];
   readonly #watch: PeerWatch | undefined;
   readonly #endWatch: () => void;
+  readonly #roleTimer: Timer | undefined;
   #role: Role;
   #dropped = 0;
 
@@ -90,6 +92,8 @@ export class Controller {
     this.#endWatch = this.#dispatcher.watchStalls();
     this.#role = options.role ?? (options.standbyFor === undefined ? "equal" : "slave");
     if (options.standbyFor !== undefined) this.#watch = this.#standBy(options.standbyFor);
+    const { probeIntervalMs = DEFAULT_PROBE_MS } = options;
+    if (probeIntervalMs > 0) this.#roleTimer = this.#clock.setInterval(this.#askRoles, probeIntervalMs);
   }
 
   /** What this controller means to be to its switches; what it is to one, `datapaths` tells. */
@@ -132,6 +136,22 @@ export class Controller {
     if (can && !could) this.#dispatcher.dispatch("datapath_up", dp);
     if (could && !can) this.#dispatcher.dispatch("datapath_down", dp, "another controller is its master");
   }
+
+  /** A master that slept while another took its place is told so by few switches, if it writes nothing: it asks. */
+  readonly #askRoles = (): void => {
+    if (this.#role !== "master") return;
+    for (const dp of this.#datapaths.values()) {
+      if (dp.role !== "master") continue;
+      const question = { type: "OFPT_ROLE_REQUEST", role: "OFPCR_ROLE_NOCHANGE", generation_id: 0n } as const;
+      dp.request(question).then(
+        ({ role }) => {
+          if (role === "OFPCR_ROLE_SLAVE") this.#deposed(dp);
+        },
+        // The switch is gone, or slow; it is asked again.
+        () => {},
+      );
+    }
+  };
 
   /** Another controller is the switch's master now. */
   #deposed(dp: Datapath): void {
@@ -272,6 +292,7 @@ export class Controller {
   async stop(): Promise<void> {
     for (const app of this.#dispatcher.apps) app.stop?.();
     this.#endWatch();
+    this.#roleTimer?.cancel();
     this.#watch?.stop();
     for (const reconnect of this.#active.splice(0)) reconnect.disable();
     for (const dp of [...this.#all]) dp.close("controller stops");

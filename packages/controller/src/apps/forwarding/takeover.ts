@@ -1,6 +1,4 @@
 import {
-  decode,
-  encode,
   formatInstructions,
   formatPriorityAndMatch,
   type Instruction,
@@ -47,20 +45,23 @@ export interface ListedFlow {
 export type ListedGroup = Pick<MessageOf<"OFPT_GROUP_MOD">, "group_id" | "group_type" | "buckets">;
 
 /** What a flow is and does, the same for one that is sent and one that is listed. */
-const textOf = (flow: ListedFlow, idle = flow.idle_timeout): string =>
+const textOf = (flow: ListedFlow): string =>
   [
     flow.table_id,
     formatPriorityAndMatch(flow.priority, flow.match),
-    idle,
+    flow.idle_timeout,
     flow.hard_timeout,
     formatInstructions(flow.instructions),
   ].join(" ");
+/** The same of what this app sends to make flows. It fills in all fields that a switch tells of but these. */
 const textsOf = (messages: readonly OfMessageInit[]): string[] =>
-  messages
-    .filter(({ type }) => type === "OFPT_FLOW_MOD")
-    .map((message) => decode(encode(message)) as MessageOf<"OFPT_FLOW_MOD">)
-    .filter(({ command }) => command === "OFPFC_ADD")
-    .map((mod) => textOf(mod));
+  messages.flatMap((mod) => {
+    if (mod.type !== "OFPT_FLOW_MOD" || mod.command !== "OFPFC_ADD") return [];
+    const { table_id = 0, priority = 0, match = {}, cookie = 0n, instructions = [] } = mod;
+    const { idle_timeout = 0, hard_timeout = 0 } = mod;
+    const flow = { table_id, priority, match, cookie, idle_timeout, hard_timeout };
+    return [textOf({ ...flow, instructions: instructions as readonly Instruction[] })];
+  });
 
 const FOUNDATION = textsOf(foundation());
 /** What a port may be found to be, the first that fits: what there is of others leaves no trace. */
