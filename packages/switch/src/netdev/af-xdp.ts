@@ -13,7 +13,16 @@ import { Device } from "./device.js";
 import { deviceError, EAGAIN, EBUSY, EINTR, type Libc } from "./libc.js";
 import { NetdevCounters, type NetdevStatus, type PolledNetdev } from "./netdev.js";
 import { HEADROOM, Packet } from "./packet.js";
-import { FRAME_SIZE, FRAMES, type XdpArena } from "./xdp-arena.js";
+import {
+  FRAME_SIZE,
+  FRAMES,
+  frameOf,
+  offsetOf,
+  RECEIVING,
+  SENDING,
+  type XdpArena,
+  type XdpFrames,
+} from "./xdp-arena.js";
 
 const AF_XDP = 44;
 const SOCK_RAW_CLOEXEC = 3 | 0x80000;
@@ -25,6 +34,7 @@ const XDP_UMEM_REG = 4;
 const XDP_UMEM_FILL_RING = 5;
 const XDP_UMEM_COMPLETION_RING = 6;
 const XDP_STATISTICS = 7;
+const XDP_MAX_TX_SKB_BUDGET = 9;
 /** Where mmap finds each ring. */
 const PGOFF_RX_RING = 0;
 const PGOFF_TX_RING = 0x8000_0000;
@@ -37,8 +47,10 @@ const XDP_USE_NEED_WAKEUP = 8;
 const MSG_DONTWAIT = 0x40;
 
 const BURST = 64;
-/** Entries of a ring; half of the frames receive, half send. */
-const RING = FRAMES / 2;
+/** Entries of a ring, a power of two: none of ours is ever full. */
+const RING = RECEIVING;
+/** Frames that one call sends, where the kernel can be told (6.17). */
+const TX_BUDGET = 256;
 const NEEDS = "CAP_NET_RAW, CAP_NET_ADMIN and CAP_BPF";
 
 /** What options:xdp-mode may say, and how each is tried: program, then socket. As in Open vSwitch. */
@@ -94,6 +106,13 @@ class Ring {
   }
 }
 
+interface Opened {
+  readonly fd: number;
+  readonly sendsCopies: boolean;
+  /** Receive, transmit, fill, completion. */
+  readonly rings: [Ring, Ring, Ring, Ring];
+}
+
 /** A Linux network device through an AF_XDP socket on its one receive queue: packets pass by the host's stack, and cost
  *  less than by a packet socket. There are no offloads: what the other end leaves unfinished (checksums, super-frames)
  *  has to be turned off there. */
@@ -106,8 +125,7 @@ export class AfXdpNetdev implements PolledNetdev {
   readonly #libc: Libc;
   readonly #device: Device;
   readonly #arena: XdpArena;
-  /** Where this device's frames begin in the arena. */
-  readonly #base: number;
+  readonly #frames: XdpFrames;
   readonly #fds: number[] = [];
   readonly #mappings: [address: number, size: number][] = [];
   readonly #packets: readonly Packet[];
@@ -115,9 +133,15 @@ export class AfXdpNetdev implements PolledNetdev {
   readonly #tx: Ring;
   readonly #fill: Ring;
   readonly #completion: Ring;
-  /** Frames that are free to send with, as offsets from #base. */
-  readonly #free = new Int32Array(RING);
-  #freeCount = 0;
+  /** Whether the kernel sends copies: what was sent may then be changed. */
+  readonly #sendsCopies: boolean;
+  /** Of each frame: whether it is lent to the kernel to receive into, and how often it is on its way out. */
+  readonly #lent = new Uint8Array(FRAMES);
+  readonly #sending = new Uint16Array(FRAMES);
+  #lentCount = 0;
+  #sendingCount = 0;
+  /** Of bytes that were loaded ahead of their use: kept, so that the loads are. */
+  touched = 0;
   #txDue = false;
   readonly #statistics = new Uint8Array(new ArrayBuffer(48));
 
@@ -130,7 +154,7 @@ export class AfXdpNetdev implements PolledNetdev {
     this.#libc = libc;
     this.#arena = arena;
     this.#device = new Device(libc, name);
-    let base: number | undefined;
+    this.#frames = arena.join();
     try {
       this.ifindex = this.#device.ifindex();
       const queues = readdirSync(`/sys/class/net/${name}/queues`).filter((queue) =>
@@ -138,25 +162,22 @@ export class AfXdpNetdev implements PolledNetdev {
       ).length;
       if (queues !== 1)
         throw new Error(`${name}: AF_XDP takes one receive queue, and there are ${queues} (ethtool -L)`);
-      base = arena.take();
-      this.#base = base;
-      const { fd, rings } = this.#open(attempts);
+      const { fd, sendsCopies, rings } = this.#open(attempts);
       this.fd = fd;
+      this.#sendsCopies = sendsCopies;
       [this.#rx, this.#tx, this.#fill, this.#completion] = rings;
     } catch (error) {
       this.#closeAll();
-      if (base !== undefined) arena.give(base);
+      arena.leave(this.#frames);
       this.#device.close();
       throw error;
     }
-    this.#packets = Array.from({ length: BURST }, () => new Packet(arena.bytes, arena.address));
-    // The first half of the frames is lent to the kernel to receive into.
-    for (let i = 0; i < RING; i++) this.#lend(i * FRAME_SIZE);
-    this.#fill.produce();
-    for (let i = RING; i < FRAMES; i++) this.#free[this.#freeCount++] = i * FRAME_SIZE;
+    const { bytes, address } = this.#frames;
+    this.#packets = Array.from({ length: BURST }, () => new Packet(bytes, address));
+    this.#lend();
   }
 
-  #open(attempts: readonly (readonly [number, number])[]): { fd: number; rings: [Ring, Ring, Ring, Ring] } {
+  #open(attempts: readonly (readonly [number, number])[]): Opened {
     let failure: Error | undefined;
     for (const [programFlags, socketFlags] of attempts) {
       try {
@@ -169,7 +190,7 @@ export class AfXdpNetdev implements PolledNetdev {
     throw failure!;
   }
 
-  #tryOpen(programFlags: number, socketFlags: number): { fd: number; rings: [Ring, Ring, Ring, Ring] } {
+  #tryOpen(programFlags: number, socketFlags: number): Opened {
     const libc = this.#libc;
     const fd = libc.socket(AF_XDP, SOCK_RAW_CLOEXEC, 0);
     if (fd < 0) throw deviceError(this.name, "no AF_XDP socket", libc.errno(), NEEDS);
@@ -181,7 +202,7 @@ export class AfXdpNetdev implements PolledNetdev {
     };
     // struct xdp_umem_reg: address, length, then chunk_size and headroom, flags and tx_metadata_len.
     const umem = BigUint64Array.of(
-      BigInt(this.#arena.address + this.#base),
+      BigInt(this.#frames.address),
       BigInt(FRAMES * FRAME_SIZE),
       BigInt(FRAME_SIZE),
       0n,
@@ -189,6 +210,7 @@ export class AfXdpNetdev implements PolledNetdev {
     setOption(XDP_UMEM_REG, umem, "cannot register its memory");
     for (const ring of [XDP_UMEM_FILL_RING, XDP_UMEM_COMPLETION_RING, XDP_RX_RING, XDP_TX_RING])
       setOption(ring, Uint32Array.of(RING), "cannot make its rings");
+    libc.setsockopt(fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, new Uint8Array(Uint32Array.of(TX_BUDGET).buffer), 4);
     const offsets = new DataView(new ArrayBuffer(128));
     const length = Uint32Array.of(128);
     if (
@@ -232,61 +254,94 @@ export class AfXdpNetdev implements PolledNetdev {
     const program = loadRedirect(libc, this.name, map);
     this.#fds.push(program);
     this.#fds.push(attachXdp(libc, this.name, this.ifindex, program, programFlags));
-    return { fd, rings };
+    return { fd, sendsCopies: socketFlags === XDP_COPY, rings };
   }
 
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
-    const rx = this.#rx;
-    const { words, descriptors } = rx;
-    let count = (rx.produced - rx.at) | 0;
+    const { words, descriptors, at: first } = this.#rx;
+    const { bytes } = this.#frames;
+    let count = (this.#rx.produced - first) | 0;
     if (count === 0) return 0;
     if (count > BURST) count = BURST;
+    // The bytes come from where another processor wrote them: all are asked for before the first is waited for.
+    let touched = 0;
+    for (let i = 0; i < count; i++) touched ^= bytes[words[descriptors + ((first + i) & (RING - 1)) * 4]!]!;
+    this.touched = touched;
+    let errors = 0;
+    let received = 0;
     for (let i = 0; i < count; i++) {
-      const at = descriptors + ((rx.at + i) & (RING - 1)) * 4;
+      const at = descriptors + ((first + i) & (RING - 1)) * 4;
+      const start = words[at]!;
       const size = words[at + 2]!;
       const packet = this.#packets[i]!;
-      const start = this.#base + words[at]!;
       packet.reset(start, start + size);
       packet.floor = start & ~(FRAME_SIZE - 1);
       if (size < 14) {
-        this.stats.rx_errors++;
+        errors++;
         continue;
       }
-      this.stats.rx_packets++;
-      this.stats.rx_bytes += size;
+      received += size;
       sink(packet);
     }
     endOfBurst();
-    // All that was made of them has left: the frames go back.
-    for (let i = 0; i < count; i++)
-      this.#lend(words[descriptors + ((rx.at + i) & (RING - 1)) * 4]! & ~(FRAME_SIZE - 1));
-    this.#fill.produce();
-    rx.at = (rx.at + count) | 0;
-    rx.consume();
+    this.stats.rx_packets += count - errors;
+    this.stats.rx_bytes += received;
+    this.stats.rx_errors += errors;
+    // What was made of them has left, or is used by those that send it.
+    for (let i = 0; i < count; i++) {
+      const frame = frameOf(words[descriptors + ((first + i) & (RING - 1)) * 4]!);
+      this.#lent[frame] = 0;
+      this.#frames.give(frame);
+    }
+    this.#lentCount -= count;
+    this.#rx.at = (first + count) | 0;
+    this.#rx.consume();
+    this.#lend();
     return count;
   }
 
-  /** Puts a frame into the ring of those that the kernel may fill. */
-  #lend(frame: number): void {
+  /** Puts frames into the ring of those that the kernel may fill, until it has all that it may have. */
+  #lend(): void {
     const { words, descriptors } = this.#fill;
-    const at = descriptors + (this.#fill.at & (RING - 1)) * 2;
-    words[at] = frame;
-    words[at + 1] = 0;
-    this.#fill.at = (this.#fill.at + 1) | 0;
+    for (; this.#lentCount < RECEIVING; this.#lentCount++) {
+      const frame = this.#frames.take();
+      if (frame < 0) break;
+      this.#lent[frame] = 1;
+      const at = descriptors + (this.#fill.at & (RING - 1)) * 2;
+      words[at] = offsetOf(frame);
+      words[at + 1] = 0;
+      this.#fill.at = (this.#fill.at + 1) | 0;
+    }
+    this.#fill.produce();
   }
 
   send(packet: Packet): void {
     const size = packet.end - packet.start;
-    if (this.#freeCount === 0) this.#reclaim();
-    if (this.#freeCount === 0 || size > FRAME_SIZE - HEADROOM) {
+    if (this.#sendingCount === SENDING) this.flush();
+    const frames = this.#frames;
+    let { start } = packet;
+    let frame: number;
+    if (this.#sendingCount === SENDING || size > FRAME_SIZE - HEADROOM) frame = -1;
+    else if (packet.buffer === frames.bytes && this.#sendsCopies) {
+      frame = frameOf(start);
+      frames.keep(frame);
+      packet.held++;
+    } else {
+      frame = frames.take();
+      if (frame >= 0) {
+        start = offsetOf(frame);
+        frames.copy(packet, start);
+      }
+    }
+    if (frame < 0) {
       this.stats.tx_dropped++;
       return;
     }
-    const frame = this.#free[--this.#freeCount]!;
-    this.#arena.copy(packet, this.#base + frame);
+    this.#sending[frame]!++;
+    this.#sendingCount++;
     const tx = this.#tx;
     const at = tx.descriptors + (tx.at & (RING - 1)) * 4;
-    tx.words[at] = frame;
+    tx.words[at] = start;
     tx.words[at + 1] = 0;
     tx.words[at + 2] = size;
     tx.words[at + 3] = 0;
@@ -298,10 +353,9 @@ export class AfXdpNetdev implements PolledNetdev {
 
   flush(): void {
     if (!this.#txDue) return;
-    this.#txDue = false;
     const tx = this.#tx;
     tx.produce();
-    // A call sends some 32; what the device has no room for now goes with the next flush.
+    // What the device has no room for now goes with the next flush.
     for (let calls = 0; calls < RING && tx.consumed !== tx.at; calls++) {
       if (this.#libc.sendto(this.fd, 0, 0, MSG_DONTWAIT, 0, 0) >= 0) continue;
       const errno = this.#libc.errno();
@@ -310,6 +364,25 @@ export class AfXdpNetdev implements PolledNetdev {
     }
     this.#reclaim();
     this.#txDue = tx.consumed !== tx.at;
+    if (this.#txDue && this.#sendsCopies) this.#moveRest();
+  }
+
+  /** Has packets that could not be sent yet wait in frames of their own: theirs may be changed after this. */
+  #moveRest(): void {
+    const { words, descriptors, consumed, at: end } = this.#tx;
+    for (let next = consumed; next !== end; next = (next + 1) | 0) {
+      const frame = this.#frames.take();
+      if (frame < 0) return;
+      const at = descriptors + (next & (RING - 1)) * 4;
+      const start = words[at]!;
+      const old = frameOf(start);
+      const to = offsetOf(frame) + (start & (FRAME_SIZE - 1));
+      this.#frames.bytes.copyWithin(to, start, start + words[at + 2]!);
+      words[at] = to;
+      this.#sending[frame]!++;
+      this.#sending[old]!--;
+      this.#frames.give(old);
+    }
   }
 
   /** Takes back frames that have been sent. */
@@ -318,9 +391,12 @@ export class AfXdpNetdev implements PolledNetdev {
     const { words, descriptors } = completion;
     const count = (completion.produced - completion.at) | 0;
     if (count === 0) return;
-    for (let i = 0; i < count; i++)
-      this.#free[this.#freeCount++] =
-        words[descriptors + ((completion.at + i) & (RING - 1)) * 2]! & ~(FRAME_SIZE - 1);
+    for (let i = 0; i < count; i++) {
+      const frame = frameOf(words[descriptors + ((completion.at + i) & (RING - 1)) * 2]!);
+      this.#sending[frame]!--;
+      this.#frames.give(frame);
+    }
+    this.#sendingCount -= count;
     completion.at = (completion.at + count) | 0;
     completion.consume();
   }
@@ -345,7 +421,10 @@ export class AfXdpNetdev implements PolledNetdev {
 
   close(): void {
     this.#closeAll();
-    this.#arena.give(this.#base);
+    for (let frame = 0; frame < FRAMES; frame++) {
+      for (let uses = this.#lent[frame]! + this.#sending[frame]!; uses > 0; uses--) this.#frames.give(frame);
+    }
+    this.#arena.leave(this.#frames);
     this.#device.close();
   }
 

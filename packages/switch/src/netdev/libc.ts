@@ -20,12 +20,15 @@ export interface Libc {
   sendmmsg(fd: number, messages: number, count: number, flags: number): number;
   sendto(fd: number, data: number, size: number, flags: number, address: number, addressSize: number): number;
   eventfd(initial: number, flags: number): number;
+  usleep(us: number): number;
+  prctl(option: number, argument: number): number;
   /** bpf(2); `attr` is an address. */
   bpf(command: number, attr: number, size: number): number;
   /** Maps what a descriptor offers at `offset`, or memory of nobody's; undefined when it cannot be. */
   mapShared(fd: number, size: number, offset: number): number | undefined;
   mapAnonymous(size: number): number | undefined;
   unmap(address: number, size: number): void;
+  madvise(address: number, size: number, advice: number): number;
   /** The memory at an address, as long as it stays mapped. */
   view(address: number, size: number): ArrayBuffer;
   /** sched_setaffinity(2), sched_getaffinity(2): a thread's cores (0: the caller's); `mask` is an address. */
@@ -59,6 +62,9 @@ const SIGNATURES = {
   sendmmsg: "int sendmmsg(int, intptr_t, unsigned int, int)",
   eventfd: "int eventfd(unsigned int, int)",
   setpriority: "int setpriority(int, unsigned int, int)",
+  usleep: "int usleep(unsigned int)",
+  prctl: "int prctl(int, unsigned long)",
+  madvise: "int madvise(intptr_t, uintptr_t, int)",
 } as const;
 
 const PROT_READ_WRITE = 3;

@@ -34,6 +34,12 @@ export class Context {
 
   /** Begins with a packet that came in by `odpPort`. */
   begin(packet: Packet, odpPort: number, recircId: number): void {
+    this.take(packet, odpPort, recircId);
+    this.extract();
+  }
+
+  /** The same, but for the key, which `extract` has to make. */
+  take(packet: Packet, odpPort: number, recircId: number): void {
     this.packet = packet;
     this.key[LANE_IN_PORT] = odpPort;
     this.key[LANE_RECIRC_ID] = recircId;
@@ -41,7 +47,6 @@ export class Context {
     this.queue = 0;
     this.recircs = 0;
     this.isDatagram = false;
-    this.extract();
   }
 
   /** As `begin`, for a copy of another context's packet. */

@@ -125,13 +125,7 @@ export class Datapath implements ExecutorHost {
   receive(odpPort: number, packet: Packet): void {
     // A card's offer to finish SCTP's CRC cannot be told to the next card by a virtio_net_hdr.
     if (packet.csumStart !== 0 && packet.csumOffset === SCTP_CSUM_OFFSET) finishChecksum(packet);
-    const ctx = this.#batch[this.#batched++]!;
-    if (this.#stages.isSampling) {
-      this.#stages.packets++;
-      this.#stages.mark();
-      ctx.begin(packet, odpPort, 0);
-      this.#stages.lap(Stage.Parse);
-    } else ctx.begin(packet, odpPort, 0);
+    this.#batch[this.#batched++]!.take(packet, odpPort, 0);
     if (this.#batched === BATCH) this.#forwardBatch();
   }
 
@@ -161,7 +155,12 @@ export class Datapath implements ExecutorHost {
     const { isSampling } = this.#stages;
     this.#batched = 0;
     this.counters.packets += count;
-    if (isSampling) this.#stages.mark();
+    if (isSampling) {
+      this.#stages.packets += count;
+      this.#stages.mark();
+    }
+    for (let i = 0; i < count; i++) batch[i]!.extract();
+    if (isSampling) this.#stages.lap(Stage.Parse);
     let hits = 0;
     for (let i = 0; i < count; i++) {
       const ctx = batch[i]!;

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "@sluice/runtime";
 import type { Upcall } from "../../dpif/dpif.js";
@@ -29,6 +30,8 @@ const MAX_RESTART_MS = 10_000;
 const STEADY_MS = 60_000;
 /** Upcalls that are answered before others have their turn. */
 const UPCALLS_A_TURN = 64;
+/** Half of the thread's young generation: what turns of ten seconds and more leave fits. */
+const YOUNG_MB = 16;
 
 interface Waiting {
   readonly command: Command & { seq: number };
@@ -152,6 +155,9 @@ export class WorkerThread {
   }
 
   #start(): Run {
+    // V8 would begin with a young generation of one megabyte, collect it some times a second, and never let it grow, since
+    // next to nothing survives. The flag is read where a heap is made; no limit of a Worker's does the same.
+    setFlagsFromString(`--min-semi-space-size=${YOUNG_MB}`);
     const { index, core } = this.#options;
     const commands = ringMemory(COMMAND_RING_WORDS);
     const upcalls = ringMemory(UPCALL_RING_WORDS);
