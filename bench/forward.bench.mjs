@@ -1,13 +1,10 @@
 // The user-space datapath beside Open vSwitch's, between network namespaces. Needs root, iperf3, ethtool, Open vSwitch.
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { flood } from "./lib/flood.mjs";
 import { cpuSeconds, daemon, missingProgram, sh, until } from "./lib/shell.mjs";
-import { acl, cross, IP, MAC, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
+import { acl, cross, IP, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
 
 export const title = "forwarding between two namespaces, beside Open vSwitch's user-space datapath";
-
-const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 
 /** What is no switch, and its column. */
 const BESIDE = { bridge: "Linux bridge", sockets: "packet sockets alone" };
@@ -182,19 +179,6 @@ async function stream({ names, pid }, seconds, control) {
   } finally {
     await server.stop();
   }
-}
-
-/** Sends for `seconds` and gives what arrived and the CPU time that the switch took. */
-async function flood({ names, pid }, seconds, flows, kind) {
-  const read = async () => ({
-    received: Number(await sh(["cat", "/sys/class/net/eth0/statistics/rx_packets"], { netns: names.right })),
-    cpu: cpuSeconds(pid),
-  });
-  const before = await read();
-  const argv = [process.execPath, SEND_FRAMES, "eth0", MAC.right, String(seconds), String(flows), kind];
-  await sh(argv, { netns: names.left, timeoutMs: seconds * 1000 + 15_000 });
-  const after = await read();
-  return { received: after.received - before.received, cpu: after.cpu - before.cpu, seconds };
 }
 
 /** Round trips from either side, µs. */

@@ -1,11 +1,12 @@
 // Sends 60-byte UDP frames (64 with the FCS) through an AF_PACKET socket, as fast as one thread can or at a rate:
 //   node send-frames.mjs INTERFACE DESTINATION_MAC SECONDS FLOWS [KIND [RATE]]
 // KIND says in what flows differ: "ports" (source ports, then addresses), "hosts" (source addresses), "macs" (those of Ethernet) or
-// "all" (IP addresses and both ports, at random but the same in each run). Prints the number sent. Runs in the sending
+// "all" (IP addresses and both ports, at random but the same in each run; "all:2" are others). Prints the number sent. Runs in the sending
 // host's namespace.
 import koffi from "koffi";
 
-const [device, destination, seconds, flows, kind = "ports", rate = "Infinity"] = process.argv.slice(2);
+const [device, destination, seconds, flows, kinds = "ports", rate = "Infinity"] = process.argv.slice(2);
+const [kind, seed = 0] = kinds.split(":");
 const BATCH = 64;
 const FRAME_SIZE = 60;
 const AF_PACKET = 17;
@@ -38,7 +39,7 @@ const memory = Buffer.from(koffi.view(base, size));
 const headersAt = flowCount * FRAME_SIZE;
 const iovecsAt = headersAt + flowCount * MMSGHDR_SIZE;
 
-let random = 0x2545_f491;
+let random = 0x2545_f491 + Number(seed);
 const next = () => {
   random ^= random << 13;
   random ^= random >>> 17;

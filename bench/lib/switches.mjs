@@ -1,6 +1,6 @@
 // Switches to measure, each in a namespace of its own between two hosts:
 //   host "left" (eth0 10.0.0.1) -- p1 [switch] p2 -- host "right" (eth0 10.0.0.2)
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -71,6 +71,8 @@ export async function startSwitch(kind, cleanup) {
   const env = { OVS_RUNDIR: dir, OVS_LOGDIR: dir, OVS_DBDIR: dir, SLUICE_RUNDIR: dir };
   const vsctl = (...args) => sh(["ovs-vsctl", `--db=unix:${dir}/db.sock`, "--timeout=20", ...args], { env });
   const ofctl = (...args) => sh(["ovs-ofctl", "-O", "OpenFlow13", "--timeout=20", ...args], { env });
+  const appctl = (...args) =>
+    sh(["ovs-appctl", "-t", controlSocket(dir), "-T", "60", ...args], { env, timeoutMs: 60_000 });
   const start = (argv) => {
     const running = daemon(argv, { netns: names.sw, env });
     cleanup(() => running.stop());
@@ -98,7 +100,29 @@ export async function startSwitch(kind, cleanup) {
     throw new Error(`${kind}: ${error.message}\n${switchd.output()}`);
   }
   // `ip netns exec` replaces itself by the program, so its process is the daemon.
-  return { kind, pid: switchd.pid, names, vsctl, ofctl, dir, ports };
+  return { kind, pid: switchd.pid, names, vsctl, ofctl, appctl, dir, ports };
+}
+
+const controlSocket = (dir) =>
+  join(
+    dir,
+    readdirSync(dir).find((file) => /^ovs-vswitchd\.\d+\.ctl$/.test(file)),
+  );
+
+/** Random words, the same in each run. */
+function randomWords() {
+  let random = 7;
+  return () => {
+    random ^= random << 13;
+    random ^= random >>> 17;
+    random ^= random << 5;
+    return random >>> 0;
+  };
+}
+
+function prefix(address, bits) {
+  const masked = (address & (-1 << (32 - bits))) >>> 0;
+  return `${[24, 16, 8, 0].map((shift) => (masked >>> shift) & 255).join(".")}/${bits}`;
 }
 
 /** Two hosts with a program between them that passes frames on and does nothing else. */
@@ -120,17 +144,7 @@ export const cross = ({ p1, p2 }) => [
  *  or without. */
 export function acl(ports) {
   const rules = [];
-  let random = 7;
-  const next = () => {
-    random ^= random << 13;
-    random ^= random >>> 17;
-    random ^= random << 5;
-    return random >>> 0;
-  };
-  const prefix = (address, bits) => {
-    const masked = (address & (-1 << (32 - bits))) >>> 0;
-    return `${[24, 16, 8, 0].map((shift) => (masked >>> shift) & 255).join(".")}/${bits}`;
-  };
+  const next = randomWords();
   const masks = [8, 16, 20, 24, 32].flatMap((src) =>
     [16, 24].flatMap((dst) => [true, false].map((udp) => ({ src, dst, udp }))),
   );
@@ -142,6 +156,26 @@ export function acl(ports) {
       `priority=${40_000 + (i % masks.length)},${udp ? `udp,tp_dst=${port}` : "ip"},${match},actions=drop`,
     );
   }
+  return [...rules, ...cross(ports)];
+}
+
+/** 10,000 rules of 20 masks as an operator has them, over `cross`, which is what holds for the rest: services of 1,024
+ *  servers and their subnets that some networks may not reach (7,500 rules with a TCP or UDP port), and prefixes that are
+ *  kept out altogether (2,500). What looks at hosts and ports tells nearly all connections apart. */
+export function operatorAcl(ports) {
+  const next = randomWords();
+  const within = (field, address, bits) => (bits === 0 ? "" : `,${field}=${prefix(address, bits)}`);
+  const services = [0, 8, 16, 20, 24].flatMap((src) =>
+    [24, 28, 32].map((dst) => ({ src, dst, isService: true })),
+  );
+  const networks = [16, 20, 24, 32].map((src) => ({ src, dst: 0, isService: false }));
+  const masks = [...services, ...networks, { src: 8, dst: 24, isService: false }];
+  const rules = Array.from({ length: 10_000 }, (_, i) => {
+    const { src, dst, isService } = masks[i % masks.length];
+    const what = isService ? `${next() & 1 ? "tcp" : "udp"},tp_dst=${next() & 0x3ff}` : "ip";
+    const hosts = within("nw_src", next(), src) + within("nw_dst", 0x0a00_0000 + (next() & 0x3ff), dst);
+    return `priority=${40_000 + (i % masks.length)},${what}${hosts},actions=drop`;
+  });
   return [...rules, ...cross(ports)];
 }
 

@@ -257,6 +257,10 @@ export class AfXdpNetdev implements PolledNetdev {
     return { fd, sendsCopies: socketFlags === XDP_COPY, rings };
   }
 
+  isReady(): boolean {
+    return this.#rx.produced !== this.#rx.at;
+  }
+
   receive(sink: (packet: Packet) => void, endOfBurst: () => void): number {
     const { words, descriptors, at: first } = this.#rx;
     const { bytes } = this.#frames;
