@@ -1,4 +1,5 @@
-// Hot path: `find` and `touch`. They are generated for each mask: the mask's lanes and bits are constants in them, the flows are data.
+// Hot path: `find` and `touch`. They are generated for each mask: the mask's lanes and bits are constants in them, the
+// flows are data.
 
 import { DP_LANES, type FlowKey, type FlowMask } from "../../flow/flow-key.js";
 
