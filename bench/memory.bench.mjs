@@ -47,7 +47,7 @@ export async function run(ctx) {
 }
 
 async function measure(one) {
-  // The young generation is as large as V8 lets it grow by itself, from the start: what the clock leaves fits for long.
+  // The young generation is as large as the switch gives it to its threads (worker-thread.ts).
   const argv = [process.execPath, "--expose-gc", "--min-semi-space-size=16", CASE, JSON.stringify(one)];
   return JSON.parse(await sh(argv, { timeoutMs: 120_000 }));
 }

@@ -169,7 +169,7 @@ export function operatorAcl(ports) {
     [24, 28, 32].map((dst) => ({ src, dst, isService: true })),
   );
   const networks = [16, 20, 24, 32].map((src) => ({ src, dst: 0, isService: false }));
-  const masks = [...services, ...networks, { src: 8, dst: 24, isService: false }];
+  const masks = [...services, ...networks, { src: 16, dst: 24, isService: false }];
   const rules = Array.from({ length: 10_000 }, (_, i) => {
     const { src, dst, isService } = masks[i % masks.length];
     const what = isService ? `${next() & 1 ? "tcp" : "udp"},tp_dst=${next() & 0x3ff}` : "ip";
