@@ -17,6 +17,8 @@ const BAD: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["a message of 64 KiB that does not end", Buffer.concat([HELLO, Buffer.from("040affff00000001", "hex")])],
   ["an unknown type", Buffer.concat([HELLO, Buffer.from("0463000800000001", "hex")])],
 ];
+/** Also a device of the machine, where other tests may have one. */
+const BRIDGE = `br${process.pid}`;
 const ROUNDS = 3;
 const AT_ONCE = 1000;
 
@@ -36,11 +38,11 @@ describeWith(
       await controller.prints(/listening on ptcp:(\d+):/);
       port = Number(/ptcp:(\d+):/.exec(controller.output)![1]);
       await sut.vsctl(
-        ..."add-br br0 -- set bridge br0 datapath_type=netdev protocols=OpenFlow13".split(" "),
-        ..."other_config:datapath-id=0000000000000001 -- add-port br0 p1 -- set interface p1 type=dummy".split(
+        ...`add-br ${BRIDGE} -- set bridge ${BRIDGE} datapath_type=netdev protocols=OpenFlow13`.split(" "),
+        ...`other_config:datapath-id=0000000000000001 -- add-port ${BRIDGE} p1 -- set interface p1 type=dummy`.split(
           " ",
         ),
-        ...`-- set-controller br0 tcp:127.0.0.1:${port}`.split(" "),
+        ...`-- set-controller ${BRIDGE} tcp:127.0.0.1:${port}`.split(" "),
       );
       await controller.prints(/switch 0000000000000001 connected/);
     });

@@ -22,7 +22,7 @@ export interface Destination {
   readonly groups: Map<number, GroupState>;
   /** Switches whose groups may have to change. */
   readonly dirty: Set<number>;
-  /** Those that are leaving, too. */
+  /** Those that are there, or leave, and those that were there while a switch may still send their packets here. */
   readonly hosts: Set<Host>;
   /** Of `groups`, those that wait for a confirmation. */
   unconfirmed: number;
@@ -35,7 +35,9 @@ export interface Destination {
 /** The flow for a host in a switch. */
 export interface FlowState {
   /** The node that it leads to. */
-  to: number;
+  readonly to: number;
+  /** Those that it may lead to until the switch has confirmed it. */
+  before: readonly number[];
   state: "coming" | "there" | "going";
 }
 
@@ -50,6 +52,10 @@ export interface Host extends FabricHost {
   readonly pending: Set<number>;
   isLeaving: boolean;
 }
+
+/** Whether a switch may send a host's packets to a destination. */
+export const mayLeadTo = (flow: FlowState | undefined, node: number): boolean =>
+  flow !== undefined && (flow.to === node || flow.before.includes(node));
 
 /** The nearer to the destination first; every way by settled groups leads down in this order, but for a spare over one
  *  cable (see `nextHops`). */

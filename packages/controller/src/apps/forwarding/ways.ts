@@ -8,6 +8,7 @@ import {
   type GroupState,
   type Host,
   isUsedBy,
+  mayLeadTo,
   rankIn,
 } from "./destination.js";
 import { hostFlow, noGroup, noHostFlow, pathKey, pathTo, toGroup } from "./flows.js";
@@ -66,7 +67,8 @@ export class Ways {
 
   /** The hosts at a switch. */
   hostsAt(node: number): FabricHost[] {
-    return [...(this.#destinations.get(node)?.hosts ?? [])].filter(({ isLeaving }) => !isLeaving);
+    const hosts = [...(this.#destinations.get(node)?.hosts ?? [])];
+    return hosts.filter((host) => host.node === node && !host.isLeaving);
   }
 
   addEdge(edge: Edge): void {
@@ -96,17 +98,16 @@ export class Ways {
     if (host === undefined) {
       host = { mac, node, port, flows: new Map(), wanted: new Set(), pending: new Set(), isLeaving: false };
       this.#hosts.set(mac, host);
-    } else {
-      this.#destinations.get(host.node)?.hosts.delete(host);
-      this.#endIfGone(host.node);
     }
+    const from = host.node;
     Object.assign(host, { node, port, isLeaving: false });
-    const destination = this.#destination(node);
-    destination.hosts.add(host);
-    // Those that knew the way are told the new one. At its own switch the port may be another.
+    this.#destination(node).hosts.add(host);
+    // Those that knew the way are told the new one; at its own switch the port may be another.
     const knew = [...host.flows.keys()];
-    host.flows.delete(node);
+    this.#letGo(host, from);
     this.#wantAnew(host, [node, ...knew]);
+    host.pending.add(node);
+    this.#waiting.add(host);
     this.#tell(host);
   }
 
@@ -139,9 +140,11 @@ export class Ways {
       destination.groups.delete(node);
     }
     for (const host of this.#hosts.values()) {
+      const flow = host.flows.get(node);
       host.flows.delete(node);
       host.wanted.delete(node);
       host.pending.delete(node);
+      if (flow) for (const root of [flow.to, ...flow.before]) this.#letGo(host, root);
     }
     const destination = this.#destinations.get(node);
     if (destination) destination.isGone = true;
@@ -175,9 +178,9 @@ export class Ways {
           isLeaving: true,
         };
         this.#hosts.set(mac, host);
-        this.#destination(to).hosts.add(host);
       }
-      host.flows.set(node, { to, state: "there" });
+      host.flows.set(node, { to, before: [], state: "there" });
+      this.#destination(to).hosts.add(host);
     }
   }
 
@@ -226,6 +229,14 @@ export class Ways {
     }
   }
 
+  /** The host is not at a switch any more, and no packets for it go there. */
+  #letGo(host: Host, node: number): void {
+    if (host.node === node) return;
+    for (const flow of host.flows.values()) if (mayLeadTo(flow, node)) return;
+    this.#destinations.get(node)?.hosts.delete(host);
+    this.#endIfGone(node);
+  }
+
   #wantAnew(host: Host, nodes: readonly number[]): void {
     host.wanted.clear();
     host.pending.clear();
@@ -247,14 +258,17 @@ export class Ways {
     for (const node of grouped) {
       if (!this.#mayLead(host, destination, node, this.#possible(destination, node))) continue;
       host.pending.delete(node);
-      const flow: FlowState = { to: host.node, state: "coming" };
+      const known = host.flows.get(node);
+      const before = known ? [...known.before, known.to] : [];
+      const flow: FlowState = { to: host.node, before, state: "coming" };
       host.flows.set(node, flow);
       const action =
         node === host.node ? output(host.port) : toGroup(this.#options.groupOf(destination.node));
       this.#options.send(node, hostFlow(host.mac, action));
       this.#options.confirm(node, () => {
         if (host.flows.get(node) !== flow) return;
-        flow.state = "there";
+        Object.assign(flow, { state: "there", before: [] });
+        for (const root of new Set(before)) this.#letGo(host, root);
         if (host.isLeaving) this.#retire(host);
         this.#tell(host);
         if (destination.dirty.size > 0) this.#advance(destination);
@@ -290,6 +304,7 @@ export class Ways {
       this.#options.confirm(node, () => {
         if (host.flows.get(node) !== flow) return;
         host.flows.delete(node);
+        this.#letGo(host, flow.to);
         if (host.isLeaving) this.#retire(host);
         else {
           host.wanted.delete(node);
@@ -308,8 +323,8 @@ export class Ways {
   /** Switches that others may send a host's packets to. */
   #reached({ flows }: Host, rank: (a: number, b: number) => number): Set<number> {
     const reached = new Set<number>();
-    for (const [node, { to }] of flows)
-      for (const hop of this.#possible(this.#destination(to), node)) {
+    for (const [node, { to, before }] of flows)
+      for (const hop of [to, ...before].flatMap((root) => this.#possible(this.#destination(root), node))) {
         const flow = flows.get(hop.to);
         if (flow === undefined || hop.to === node) continue;
         const isTwin =
@@ -324,8 +339,6 @@ export class Ways {
   #endIfGone(node: number): void {
     const destination = this.#destinations.get(node);
     if (!destination?.isGone || destination.hosts.size > 0) return;
-    for (const host of this.#hosts.values())
-      for (const { to } of host.flows.values()) if (to === node) return;
     this.#destinations.delete(node);
     for (const at of destination.groups.keys()) this.#options.send(at, noGroup(this.#options.groupOf(node)));
   }
@@ -426,7 +439,12 @@ export class Ways {
     const hops = [...target.hops, ...target.spares];
     let isKnown = true;
     for (const host of destination.hosts) {
-      if (host.flows.get(node)?.to !== destination.node) continue;
+      if (!mayLeadTo(host.flows.get(node), destination.node)) continue;
+      if (host.node !== destination.node) {
+        // It has moved, and this switch is yet to be told.
+        if (!hops.every(({ to }) => host.flows.has(to) || !this.#options.isThere(to))) isKnown = false;
+        continue;
+      }
       if (!host.isLeaving) {
         for (const { to } of hops) this.#want(host, to, destination);
         this.#tell(host);
