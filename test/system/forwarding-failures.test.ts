@@ -46,8 +46,7 @@ class Run {
   }
 
   soon(isSo: () => Promise<boolean>, what: string): Promise<void> {
-    const detail = async () => `${this.controller.output}\n${await this.fabric.flows(0)}`;
-    return until(isSo, what, 25_000, detail);
+    return until(isSo, what, 25_000, () => this.controller.output);
   }
 
   async stop(): Promise<void> {

@@ -278,10 +278,10 @@ export class Fabric {
     if (!this.#isGraphChanged) return [];
     this.#isGraphChanged = false;
     const before = this.#forest;
-    const kept = new Set([...before.ports, ...this.#keptTree]);
-    let next = spanningForest(this.#links, kept);
+    let next = spanningForest(this.#links, before, this.#keptTree);
     const lost = [...before.edges].filter((edge) => !next.edges.has(edge) && this.#mayCarry(edge));
-    if (lost.length > 0 || this.#holds > 0) next = within(next, kept);
+    if (lost.length > 0 || this.#holds > 0)
+      next = within(next, new Set([...before.ports, ...this.#keptTree]));
     for (const key of symmetricDifference(before.ports, next.ports)) this.#dirtySites.add(nodeOfKey(key));
     this.counters.treeChanges++;
     this.#forest = next;

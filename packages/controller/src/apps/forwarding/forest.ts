@@ -11,14 +11,16 @@ export interface Forest {
   readonly ports: ReadonlySet<string>;
 }
 
-export const NO_FOREST: Forest = { edges: new Set(), ports: new Set() };
+const NO_PORTS: ReadonlySet<string> = new Set();
+export const NO_FOREST: Forest = { edges: new Set(), ports: NO_PORTS };
 
-/** A spanning tree for each connected part of the graph. What was in `previous`, the ports of a tree, and is still there
- *  stays: so a lost edge adds one elsewhere and takes none away, and old and new trees mixed in the network are still a tree.
+/** A spanning tree for each connected part of the graph. What was in `previous` and is still there stays: so a lost edge
+ *  adds one elsewhere and takes none away, and old and new trees mixed in the network are still a tree. Next come
+ *  edges between ports that are `kept`: of a tree that the switches were found with.
  *
  *  Ports joined by indirect edges open into one segment, which is a node of its own in the tree: a broadcast of one of
  *  its hosts then enters at one port, and crosses it only where nothing else joins the switches. */
-export function spanningForest(graph: Graph, previous: ReadonlySet<string>): Forest {
+export function spanningForest(graph: Graph, previous: Forest, kept: ReadonlySet<string> = NO_PORTS): Forest {
   const direct: Edge[] = [];
   const indirect: Edge[] = [];
   for (const edge of graph.edges) (edge.isDirect ? direct : indirect).push(edge);
@@ -34,10 +36,13 @@ export function spanningForest(graph: Graph, previous: ReadonlySet<string>): For
   const open = ({ node, port, segment }: Opening): void => {
     if (parts.join(node, segment)) ports.add(portKey(node, port));
   };
-  const isOpen = ({ node, port }: Opening): boolean => previous.has(portKey(node, port));
-  for (const edge of direct)
-    if (previous.has(portKey(edge.a, edge.aPort)) && previous.has(portKey(edge.b, edge.bPort))) take(edge);
+  const isOpen = ({ node, port }: Opening): boolean =>
+    previous.ports.has(portKey(node, port)) || kept.has(portKey(node, port));
+  const isKept = ({ a, aPort, b, bPort }: Edge): boolean =>
+    kept.has(portKey(a, aPort)) && kept.has(portKey(b, bPort));
+  for (const edge of direct) if (previous.edges.has(edge)) take(edge);
   for (const opening of openings) if (isOpen(opening)) open(opening);
+  for (const edge of direct) if (isKept(edge)) take(edge);
   for (const edge of direct) take(edge);
   for (const opening of openings) open(opening);
   return { edges, ports };

@@ -1,7 +1,7 @@
 import type { MessageInitOf, OfMessageInit } from "@sluice/openflow-codec";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { spanningForest } from "./forest.js";
+import { type Forest, NO_FOREST, spanningForest } from "./forest.js";
 import { type Edge, Graph, makeEdge } from "./graph.js";
 import { Ways } from "./ways.js";
 
@@ -101,7 +101,7 @@ class Net {
     isHeld: () => false,
     mayCarry: (edge) => this.carrying.get(keyOf(edge)) === edge,
   });
-  #tree: ReadonlySet<string> = new Set();
+  #forest: Forest = NO_FOREST;
 
   isCarrying(a: number, b: number, twin: boolean): boolean {
     return this.carrying.has(keyOf(cable(a, b, twin)));
@@ -118,7 +118,7 @@ class Net {
       this.carrying.set(key, edge);
       this.ways.addEdge(edge);
     }
-    this.#tree = spanningForest(this.graph, this.#tree).ports;
+    this.#forest = spanningForest(this.graph, this.#forest);
   }
 
   /** Follows a packet for a host along every way, from a switch. Throws where it comes by a switch twice. */
@@ -151,7 +151,7 @@ class Net {
   }
 
   #isTree(at: number, { a, aPort, b, bPort }: Edge): boolean {
-    return this.#tree.has(`${a}:${aPort}`) && this.#tree.has(`${b}:${bPort}`) && at >= 0;
+    return this.#forest.ports.has(`${a}:${aPort}`) && this.#forest.ports.has(`${b}:${bPort}`) && at >= 0;
   }
   #out(at: number, port: number): Edge | undefined {
     for (const edge of this.carrying.values())
