@@ -597,6 +597,9 @@ describe("roles", () => {
     await up;
     clock.advance(5000);
     expect((await granted(peer)).role).toBe("OFPCR_ROLE_NOCHANGE");
+    const status = event("port_status");
+    peer.send({ type: "OFPT_PORT_STATUS", reason: "OFPPR_MODIFY", desc: port(1) });
+    await status;
     const down = event("datapath_down");
     clock.advance(5000);
     const { xid } = await peer.next("OFPT_ROLE_REQUEST");

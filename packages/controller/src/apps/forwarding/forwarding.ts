@@ -214,8 +214,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
       if (state === "pending") watchPort(port);
       else fabric.setPort(node, port.port_no, state);
     }
-    for (const link of model.links())
-      if (link.src.dpid === dp.dpid || link.dst.dpid === dp.dpid) listeners.link_add(link);
+    for (const link of model.linksOf(dp.dpid)) listeners.link_add(link);
     meetHosts(dp, found);
     if (found)
       takeoverTimer ??= clock.setTimeout(() => {

@@ -117,6 +117,13 @@ export class Topology {
   links(): TopologyLink[] {
     return [...this.#links.values()].map(linkOf);
   }
+  /** Those that begin or end at a switch. */
+  linksOf(dpid: bigint): TopologyLink[] {
+    const links: TopologyLink[] = [];
+    for (const link of this.#links.values())
+      if (link.src.port.dpid === dpid || link.dst.port.dpid === dpid) links.push(linkOf(link));
+    return links;
+  }
   hosts(): TopologyHost[] {
     return [...this.#hosts.values()].map(hostOf);
   }
