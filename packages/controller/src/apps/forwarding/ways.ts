@@ -282,7 +282,8 @@ export class Ways {
   }
 
   /** Whether all switches that get packets by these hops know the host. Where two would wait for each other over one cable,
-   *  by which neither sends back what came, the nearer goes first. */
+   *  by which neither sends back what came, the nearer goes first: it uses that cable only if its other one dies in just
+   *  this moment. */
   #mayLead(host: Host, destination: Destination, node: number, hops: readonly Hop[]): boolean {
     const rank = rankIn(destination);
     return hops.every(({ to, edge }) => {
@@ -440,15 +441,14 @@ export class Ways {
     let isKnown = true;
     for (const host of destination.hosts) {
       if (!mayLeadTo(host.flows.get(node), destination.node)) continue;
-      if (host.node !== destination.node) {
-        // It has moved, and this switch is yet to be told.
-        if (!hops.every(({ to }) => host.flows.has(to) || !this.#options.isThere(to))) isKnown = false;
+      if (host.node !== destination.node || host.isLeaving) {
+        // Those beyond are told no more of it: that they know it still is what counts.
+        const isGone = (to: number): boolean => (host.flows.get(to)?.state ?? "going") === "going";
+        if (hops.some(({ to }) => this.#options.isThere(to) && isGone(to))) isKnown = false;
         continue;
       }
-      if (!host.isLeaving) {
-        for (const { to } of hops) this.#want(host, to, destination);
-        this.#tell(host);
-      }
+      for (const { to } of hops) this.#want(host, to, destination);
+      this.#tell(host);
       if (!this.#mayLead(host, destination, node, hops)) isKnown = false;
     }
     return isKnown;
