@@ -58,16 +58,18 @@ export class RealFabric {
     const daemons = ports.map((_, i) => (second && other?.bridges.includes(i) ? second : first));
     for (const [i, names] of ports.entries()) {
       const bridge = `s${i + 1}`;
-      await daemons[i]!.vsctl(
-        ...`--no-wait add-br ${bridge} -- set bridge ${bridge} datapath_type=netdev fail_mode=secure`.split(
-          " ",
-        ),
+      const { vsctl, rundir } = daemons[i]!;
+      // Secure before it has ports: a bridge that forwards by itself for a moment makes a storm where cables form a ring.
+      await vsctl(
+        ...`add-br ${bridge} -- set bridge ${bridge} datapath_type=netdev fail_mode=secure`.split(" "),
         ...`protocols=OpenFlow13 other_config:datapath-id=${dpidOf(i)}`.split(" "),
+      );
+      await vsctl(
+        ...`--no-wait set-controller ${bridge} ${controller(rundir)}`.split(" "),
+        ...`-- set controller ${bridge} max_backoff=1000`.split(" "),
         ...names.flatMap((name, at) =>
           `-- add-port ${bridge} ${name} -- set interface ${name} ofport_request=${at + 1}`.split(" "),
         ),
-        ...`-- set-controller ${bridge} ${controller(daemons[i]!.rundir)}`.split(" "),
-        ...`-- set controller ${bridge} max_backoff=1000`.split(" "),
       );
     }
     return new RealFabric(net, shape, daemons);
