@@ -69,7 +69,7 @@ describeWith({ root: true, programs: PROGRAMS }, "the forwarding app", () => {
       expect((await run.fabric.received("h5")) - before).toBeLessThan(30);
     });
 
-    test("the controller is killed and another starts: no flow is sent again, and no packet is lost", async () => {
+    test("the controller is killed and another starts: it leaves the flows there are, and no packet is lost", async () => {
       const { fabric } = run;
       const pinging = fabric.net.run("h1", ["ping", "-i", "0.05", "-c", "160", "-W", "3", ipOf(4)]);
       await run.controller.stop("SIGKILL");
@@ -81,7 +81,9 @@ describeWith({ root: true, programs: PROGRAMS }, "the forwarding app", () => {
         ([, age]) => Number(age),
       );
       expect(ages.length).toBeGreaterThan(8);
-      expect(Math.min(...ages)).toBeGreaterThan((performance.now() - killedAt) / 1000);
+      const elapsed = (performance.now() - killedAt) / 1000;
+      // What is asked about meanwhile may bring one or two; to make all anew would bring every one.
+      expect(ages.filter((age) => age < elapsed).length).toBeLessThan(3);
       expect((await pinging).stdout).toMatch(/160 received/);
       expect(await fabric.lostPings(["h1", "h4", "h6"])).toEqual([]);
     });
