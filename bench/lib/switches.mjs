@@ -18,13 +18,7 @@ export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
 const kinds = {
   sluice: {
     server: (dir) => ["node", SLUICE, "ovsdb-server", join(dir, "conf.db"), `--remote=punix:${dir}/db.sock`],
-    daemon: (dir) => [
-      "node",
-      ...(process.env.SLB_NODE ? process.env.SLB_NODE.split(" ") : []),
-      SLUICE,
-      "vswitchd",
-      `unix:${dir}/db.sock`,
-    ],
+    daemon: (dir) => ["node", SLUICE, "vswitchd", `unix:${dir}/db.sock`],
   },
   // Ports by AF_XDP, which Debian's Open vSwitch is built without.
   "sluice-xdp": {

@@ -64,6 +64,7 @@ describe("configuration rows", () => {
       7: { "max-rate": "5000000000", priority: "1" },
     };
     expect(bridge(qos("linux-htb", queues)).ports.get("p1")!.qos).toEqual({
+      type: "linux-htb",
       maxRate: 1_000_000,
       queues: [
         { queue_id: 0, minRate: 1000, burst: 64_000 },

@@ -31,14 +31,14 @@ describe("the difference between what runs and what is desired", () => {
     expect(steps(sketch, sketch)).toEqual([]);
   });
 
-  test("sets a bridge up: itself, its local port, its ports, its settings, controllers last", () => {
+  test("sets a bridge up: itself, how it fails, its local port, its ports, its settings, controllers last", () => {
     expect(steps({}, { br0: { ports: { p1: {}, p2: {} } } })).toEqual([
       "addBridge br0",
+      "set br0 failMode",
       "addPort br0 br0",
       "addPort br0 p1",
       "addPort br0 p2",
       "set br0 datapathId",
-      "set br0 failMode",
       "set br0 macTable",
       "set br0 floodVlans",
       "set br0 flowTables",

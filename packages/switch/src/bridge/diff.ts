@@ -45,7 +45,8 @@ const same = (a: unknown, b: unknown): boolean => {
   return a === b || text(a) === text(b);
 };
 
-/** The steps from what runs to what is desired: first what goes, then bridges, ports and settings. A port that is
+/** The steps from what runs to what is desired: first what goes, then bridges, ports and settings; how a bridge fails
+ *  comes before its ports. A port that is
  *  free to take another's number or device gets its chance that way; controllers come last, and see all of it. */
 export function diff(running: ReadonlyMap<string, RunningBridge>, desired: DesiredSwitch): Step[] {
   const gone: Step[] = [];
@@ -61,7 +62,10 @@ export function diff(running: ReadonlyMap<string, RunningBridge>, desired: Desir
     if (!old) added.push({ op: "addBridge", bridge });
     diffPorts(name, old?.ports ?? new Map(), bridge, gone, ports);
     for (const setting of SETTINGS) {
-      if (!old || !same(old.desired[setting], bridge[setting])) settings.push({ op: "set", bridge, setting });
+      if (old && same(old.desired[setting], bridge[setting])) continue;
+      // A bridge that is to be secure must not forward by itself as soon as it has ports.
+      const when = setting === "failMode" ? added : settings;
+      when.push({ op: "set", bridge, setting });
     }
   }
   return [...gone, ...added, ...ports, ...settings];
