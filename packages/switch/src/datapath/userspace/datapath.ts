@@ -14,18 +14,18 @@ import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_TCI2_FLAGS, LANES_IPV4 } from "../../flow/lanes.js";
 import type { Netdev } from "../../netdev/netdev.js";
 import { GSO_NONE, Packet } from "../../netdev/packet.js";
-import { finishChecksum } from "./checksum.js";
-import { Context } from "./context.js";
-import type { PackedCounts } from "./counts.js";
-import { Emc, hashKey } from "./emc.js";
-import { Executor, type ExecutorHost } from "./executor.js";
-import { Megaflows } from "./megaflow.js";
-import { Meter } from "./meter.js";
+import { finishChecksum } from "./actions/checksum.js";
+import { Context } from "./actions/context.js";
+import { Executor, type ExecutorHost } from "./actions/executor.js";
+import { Meter } from "./actions/meter.js";
+import { Programs } from "./actions/programs.js";
+import { Shaper } from "./actions/shaper.js";
+import type { PackedCounts } from "./lookup/counts.js";
+import { Emc, hashKey } from "./lookup/emc.js";
+import { Megaflows } from "./lookup/megaflow.js";
 import { DatapathCounters, Port } from "./port.js";
-import { Programs } from "./programs.js";
-import type { RawUpcall } from "./records.js";
-import { Shaper } from "./shaper.js";
 import { STAGES, Stage, Stages } from "./stages.js";
+import type { RawUpcall } from "./worker/records.js";
 
 /** Where the datapath lives: this thread's event loop, or a worker. */
 export interface DatapathHost {

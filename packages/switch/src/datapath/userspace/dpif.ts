@@ -1,7 +1,7 @@
 import type { Dpif } from "../../dpif/dpif.js";
 import { InlineDpif } from "./inline-dpif.js";
 import type { UserspaceDpifOptions } from "./options.js";
-import { WorkerDpif } from "./worker-dpif.js";
+import { WorkerDpif } from "./worker/worker-dpif.js";
 
 /** The user-space datapath, datapath_type "netdev". Throws an Error of one line where it cannot run: a worker needs
  *  Linux and koffi. */

@@ -20,12 +20,12 @@ import type { FlowKey } from "../../flow/flow-key.js";
 import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { DummyHub, DummyNetdev } from "../../netdev/dummy.js";
 import { Packet } from "../../netdev/packet.js";
-import { deltasOf, PackedCounts } from "./counts.js";
 import { Datapath, type DatapathHost } from "./datapath.js";
 import { FlowDirectory } from "./flow-directory.js";
+import { deltasOf, PackedCounts } from "./lookup/counts.js";
 import { defaultMac, MAX_FLOWS, STATS_PERIOD_MS, type UserspaceDpifOptions } from "./options.js";
-import { ownUpcall, type RawUpcall } from "./records.js";
 import { rehearse } from "./rehearsal.js";
+import { ownUpcall, type RawUpcall } from "./worker/records.js";
 
 /** Frames and packets to execute that came while the datapath was at work, at most. */
 const MAX_QUEUED = 4096;

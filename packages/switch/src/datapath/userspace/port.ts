@@ -1,5 +1,5 @@
 import type { Netdev } from "../../netdev/netdev.js";
-import type { Shaper } from "./shaper.js";
+import type { Shaper } from "./actions/shaper.js";
 
 /** A port of the datapath. */
 export class Port {

@@ -2,9 +2,9 @@ import type { OdpAction } from "../../dpif/actions.js";
 import type { Recirculated } from "../../dpif/dpif.js";
 import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { Packet } from "../../netdev/packet.js";
-import { Context } from "./context.js";
-import { Executor } from "./executor.js";
-import { compileActions } from "./ops.js";
+import { Context } from "./actions/context.js";
+import { Executor } from "./actions/executor.js";
+import { compileActions } from "./actions/ops.js";
 import { DatapathCounters } from "./port.js";
 
 /** What the recirc actions among `actions` look up again, by the very executor of the datapath, with no port to send to,

@@ -1,14 +1,14 @@
 // Hot path. Nothing is allocated (but small closures where a packet is copied or cut up), nothing throws.
 
-import { LANE_RECIRC_ID } from "../../flow/lanes.js";
-import { GSO_NONE, Packet } from "../../netdev/packet.js";
+import { LANE_RECIRC_ID } from "../../../flow/lanes.js";
+import { GSO_NONE, Packet } from "../../../netdev/packet.js";
+import type { DatapathCounters, Port } from "../port.js";
 import { adjustChecksum, finishChecksum } from "./checksum.js";
 import { Context } from "./context.js";
 import { forEachFragment } from "./fragment.js";
 import { copyTtlIn, copyTtlOut, popMpls, popPbb, popVlan, pushMpls, pushPbb, pushVlan } from "./headers.js";
 import { DROP, type Meter, PASS } from "./meter.js";
 import { type Op, OpCode } from "./ops.js";
-import type { DatapathCounters, Port } from "./port.js";
 import { forEachSegment, isTunnelled } from "./segment.js";
 import { applyWrite } from "./set-field.js";
 import type { Shaper } from "./shaper.js";

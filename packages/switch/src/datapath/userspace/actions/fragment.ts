@@ -1,7 +1,7 @@
 // Hot path. Nothing is allocated, nothing throws.
 
-import type { Layers } from "../../flow/extract.js";
-import type { Packet } from "../../netdev/packet.js";
+import type { Layers } from "../../../flow/extract.js";
+import type { Packet } from "../../../netdev/packet.js";
 
 const IPV6_HEADER = 40;
 const FRAGMENT_HEADER = 8;

@@ -1,4 +1,4 @@
-import type { OdpAction } from "../../dpif/actions.js";
+import type { OdpAction } from "../../../dpif/actions.js";
 import { compileSetField, type FieldWrite } from "./set-field.js";
 
 /** Datapath actions as the executor runs them: one shape for all, checked and resolved once. */

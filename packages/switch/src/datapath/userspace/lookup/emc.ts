@@ -1,7 +1,7 @@
 // Hot path. Nothing is allocated, nothing throws.
 
-import type { FlowKey } from "../../flow/flow-key.js";
-import { LANES_IPV4 } from "../../flow/lanes.js";
+import type { FlowKey } from "../../../flow/flow-key.js";
+import { LANES_IPV4 } from "../../../flow/lanes.js";
 import type { Megaflows } from "./megaflow.js";
 
 /** Words of an entry: the key's hash, the flow's slot and its generation, then the key. */

@@ -1,7 +1,7 @@
 // Hot path: `admits`. Nothing is allocated for a packet that is under its rate; one that has to wait is copied.
 
-import type { QueueConfig, QueueStats, QueuesConfig } from "../../dpif/dpif.js";
-import { GSO_NONE, type Packet } from "../../netdev/packet.js";
+import type { QueueConfig, QueueStats, QueuesConfig } from "../../../dpif/dpif.js";
+import { GSO_NONE, type Packet } from "../../../netdev/packet.js";
 
 /** What a queue holds at most; a packet that finds it full is dropped and counted as a tx_error. */
 const MAX_PACKETS = 1000;

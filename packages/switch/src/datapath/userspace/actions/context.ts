@@ -1,9 +1,9 @@
 // Hot path. One context per depth of execution, used again and again.
 
-import { extractFrom, Layers } from "../../flow/extract.js";
-import { newFlowKey } from "../../flow/flow-key.js";
-import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TYPE_TCI } from "../../flow/lanes.js";
-import type { Packet } from "../../netdev/packet.js";
+import { extractFrom, Layers } from "../../../flow/extract.js";
+import { newFlowKey } from "../../../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TYPE_TCI } from "../../../flow/lanes.js";
+import type { Packet } from "../../../netdev/packet.js";
 
 /** A packet on its way through a list of actions, and what is known of it. */
 export class Context {

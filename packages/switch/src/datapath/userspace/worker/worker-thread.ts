@@ -3,8 +3,9 @@ import { fileURLToPath } from "node:url";
 import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "@sluice/runtime";
-import type { Upcall } from "../../dpif/dpif.js";
-import type { Libc } from "../../netdev/libc.js";
+import type { Upcall } from "../../../dpif/dpif.js";
+import type { Libc } from "../../../netdev/libc.js";
+import type { DatapathLog } from "../options.js";
 import { CommandWriter } from "./command-queue.js";
 import {
   COMMAND_RING_WORDS,
@@ -18,7 +19,6 @@ import {
   UPCALLS,
   type WorkerData,
 } from "./messages.js";
-import type { DatapathLog } from "./options.js";
 import { CommandEncoder, readUpcall } from "./records.js";
 import { RingReader, ringMemory } from "./ring.js";
 
@@ -253,7 +253,9 @@ export class WorkerThread {
 function workerFile(): string {
   const beside = fileURLToPath(new URL("./worker.js", import.meta.url));
   if (existsSync(beside)) return beside;
-  const built = fileURLToPath(new URL("../../../dist/datapath/userspace/worker.js", import.meta.url));
+  const built = fileURLToPath(
+    new URL("../../../../dist/datapath/userspace/worker/worker.js", import.meta.url),
+  );
   if (existsSync(built)) return built;
   throw new Error(`the datapath's thread is not built: ${built} is missing (npm run build)`);
 }

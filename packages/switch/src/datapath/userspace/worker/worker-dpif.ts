@@ -1,5 +1,5 @@
 import { EventEmitter } from "eventemitter3";
-import type { OdpAction } from "../../dpif/actions.js";
+import type { OdpAction } from "../../../dpif/actions.js";
 import type {
   DpFlow,
   Dpif,
@@ -14,18 +14,18 @@ import type {
   QueueStats,
   QueuesConfig,
   Recirculated,
-} from "../../dpif/dpif.js";
-import type { FlowKey } from "../../flow/flow-key.js";
-import { LANE_RECIRC_ID } from "../../flow/lanes.js";
-import { DummyHub } from "../../netdev/dummy.js";
-import { type Libc, loadLibc } from "../../netdev/libc.js";
-import { deltasOf } from "./counts.js";
-import { FlowDirectory, type FlowTarget } from "./flow-directory.js";
+} from "../../../dpif/dpif.js";
+import type { FlowKey } from "../../../flow/flow-key.js";
+import { LANE_RECIRC_ID } from "../../../flow/lanes.js";
+import { DummyHub } from "../../../netdev/dummy.js";
+import { type Libc, loadLibc } from "../../../netdev/libc.js";
+import { meterMemory } from "../actions/meter.js";
+import { shaperMemory } from "../actions/shaper.js";
+import { FlowDirectory, type FlowTarget } from "../flow-directory.js";
+import { deltasOf } from "../lookup/counts.js";
+import { MAX_FLOWS, type UserspaceDpifOptions } from "../options.js";
+import { rehearse } from "../rehearsal.js";
 import type { AddedPort, Command, Counts, Report } from "./messages.js";
-import { meterMemory } from "./meter.js";
-import { MAX_FLOWS, type UserspaceDpifOptions } from "./options.js";
-import { rehearse } from "./rehearsal.js";
-import { shaperMemory } from "./shaper.js";
 import { type Request, WorkerThread } from "./worker-thread.js";
 
 interface KnownPort {

@@ -1,21 +1,22 @@
 import type { MessagePort } from "node:worker_threads";
 import { type Clock, realClock } from "@sluice/runtime";
-import type { DpPortEvent, DpPortSpec, Offload } from "../../dpif/dpif.js";
-import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
-import { AfPacketNetdev } from "../../netdev/af-packet.js";
-import { AfXdpNetdev } from "../../netdev/af-xdp.js";
-import { DummyNetdev } from "../../netdev/dummy.js";
-import { EAGAIN, EINTR, type Libc, loadLibc } from "../../netdev/libc.js";
-import { LinkWatch } from "../../netdev/link-watch.js";
-import { isPolled, type Netdev, type NetdevStatus } from "../../netdev/netdev.js";
-import { Packet } from "../../netdev/packet.js";
-import { BURST } from "../../netdev/rx-ring.js";
-import { TapNetdev } from "../../netdev/tap.js";
+import type { DpPortEvent, DpPortSpec, Offload } from "../../../dpif/dpif.js";
+import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
+import { AfPacketNetdev } from "../../../netdev/af-packet.js";
+import { AfXdpNetdev } from "../../../netdev/af-xdp.js";
+import { DummyNetdev } from "../../../netdev/dummy.js";
+import { EAGAIN, EINTR, type Libc, loadLibc } from "../../../netdev/libc.js";
+import { LinkWatch } from "../../../netdev/link-watch.js";
+import { isPolled, type Netdev, type NetdevStatus } from "../../../netdev/netdev.js";
+import { Packet } from "../../../netdev/packet.js";
+import { BURST } from "../../../netdev/rx-ring.js";
+import { TapNetdev } from "../../../netdev/tap.js";
+import { Datapath, type DatapathHost } from "../datapath.js";
+import { actionsOfText } from "../flow-directory.js";
+import { PackedCounts } from "../lookup/counts.js";
+import { STATS_PERIOD_MS } from "../options.js";
 import { CommandReader } from "./command-queue.js";
-import { PackedCounts } from "./counts.js";
-import { Datapath, type DatapathHost } from "./datapath.js";
 import { Devices } from "./devices.js";
-import { actionsOfText } from "./flow-directory.js";
 import { HomeCore } from "./home-core.js";
 import {
   type AddedPort,
@@ -28,7 +29,6 @@ import {
   UPCALLS,
   type WorkerData,
 } from "./messages.js";
-import { STATS_PERIOD_MS } from "./options.js";
 import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
 import { RingWriter } from "./ring.js";
 import { comeFirst } from "./scheduling.js";

@@ -1,11 +1,11 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { DP_LANES, newFlowKey } from "../../flow/flow-key.js";
+import { DP_LANES, newFlowKey } from "../../../flow/flow-key.js";
+import { NO_PROGRAM, Programs } from "../actions/programs.js";
 import { deltasOf, PackedCounts } from "./counts.js";
 import { Emc, hashKey } from "./emc.js";
 import { interpret, MaskTable } from "./mask-table.js";
 import { Megaflows } from "./megaflow.js";
-import { NO_PROGRAM, Programs } from "./programs.js";
 
 /** Small numbers in few lanes, so that keys meet. */
 const lanes = fc.array(fc.integer({ min: 0, max: 3 }), { minLength: 4, maxLength: 4 });

@@ -1,7 +1,7 @@
 // Hot path. Nothing is allocated, nothing throws. Headers are pushed into the headroom and popped by moving the
 // start, so that everything behind them stays where it is. All need fresh layers and a packet that is not held.
 
-import { ETH_MPLS, ETH_MPLS_MC, ETH_PBB } from "../../flow/extract.js";
+import { ETH_MPLS, ETH_MPLS_MC, ETH_PBB } from "../../../flow/extract.js";
 import { adjustChecksum } from "./checksum.js";
 import type { Context } from "./context.js";
 import { hasTag } from "./set-field.js";

@@ -1,4 +1,4 @@
-import type { Libc } from "../../netdev/libc.js";
+import type { Libc } from "../../../netdev/libc.js";
 
 type Calls = Pick<Libc, "addressOf" | "schedGetaffinity" | "schedSetaffinity" | "schedGetcpu">;
 

@@ -1,7 +1,7 @@
 // Hot path. Nothing is allocated, nothing throws.
 
 import { checksumAdd, checksumFold } from "@sluice/wire";
-import type { Packet } from "../../netdev/packet.js";
+import type { Packet } from "../../../netdev/packet.js";
 
 /** csumOffset of SCTP, whose checksum is a CRC32c. */
 const SCTP_CSUM_OFFSET = 8;

@@ -1,7 +1,7 @@
 // Hot path: `find` and `touch`. They are generated for each mask: the mask's lanes and bits are constants in them, the
 // flows are data.
 
-import { DP_LANES, type FlowKey, type FlowMask } from "../../flow/flow-key.js";
+import { DP_LANES, type FlowKey, type FlowMask } from "../../../flow/flow-key.js";
 
 const NONE = -1;
 const FIRST_PLACES = 32;

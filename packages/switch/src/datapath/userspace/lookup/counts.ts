@@ -1,6 +1,6 @@
 // Hot path: `add`. It allocates only while there are more than ever before.
 
-import type { FlowStatsDelta } from "../../dpif/dpif.js";
+import type { FlowStatsDelta } from "../../../dpif/dpif.js";
 
 /** Numbers of a flow: the fields of FlowStatsDelta in order. */
 const WORDS = 5;

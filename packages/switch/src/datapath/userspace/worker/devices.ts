@@ -1,14 +1,14 @@
-import type { DpPortSpec } from "../../dpif/dpif.js";
-import { AfPacketNetdev } from "../../netdev/af-packet.js";
-import { AfXdpNetdev } from "../../netdev/af-xdp.js";
-import { DummyNetdev } from "../../netdev/dummy.js";
-import type { Libc } from "../../netdev/libc.js";
-import type { Netdev } from "../../netdev/netdev.js";
-import type { Packet } from "../../netdev/packet.js";
-import { RxRing } from "../../netdev/rx-ring.js";
-import { TapNetdev } from "../../netdev/tap.js";
-import { XdpArena } from "../../netdev/xdp-arena.js";
-import { defaultMac } from "./options.js";
+import type { DpPortSpec } from "../../../dpif/dpif.js";
+import { AfPacketNetdev } from "../../../netdev/af-packet.js";
+import { AfXdpNetdev } from "../../../netdev/af-xdp.js";
+import { DummyNetdev } from "../../../netdev/dummy.js";
+import type { Libc } from "../../../netdev/libc.js";
+import type { Netdev } from "../../../netdev/netdev.js";
+import type { Packet } from "../../../netdev/packet.js";
+import { RxRing } from "../../../netdev/rx-ring.js";
+import { TapNetdev } from "../../../netdev/tap.js";
+import { XdpArena } from "../../../netdev/xdp-arena.js";
+import { defaultMac } from "../options.js";
 
 /** How a port is to be opened in a thread. */
 export interface Opening {

@@ -1,6 +1,6 @@
 // Hot path. Nothing is allocated, nothing throws.
 
-import { IP_TCP, IP_UDP, type Layers } from "../../flow/extract.js";
+import { IP_TCP, IP_UDP, type Layers } from "../../../flow/extract.js";
 import {
   GSO_ECN,
   GSO_NONE,
@@ -9,7 +9,7 @@ import {
   GSO_UDP_L4,
   HEADROOM,
   type Packet,
-} from "../../netdev/packet.js";
+} from "../../../netdev/packet.js";
 import { adjustChecksum, l4Checksum } from "./checksum.js";
 
 const ETHERNET = 14;

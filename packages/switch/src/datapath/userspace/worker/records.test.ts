@@ -2,11 +2,11 @@ import type { Worker } from "node:worker_threads";
 import { MessageChannel } from "node:worker_threads";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Offload, Upcall } from "../../dpif/dpif.js";
-import { DP_LANES, newFlowKey } from "../../flow/flow-key.js";
-import { Packet } from "../../netdev/packet.js";
+import type { Offload, Upcall } from "../../../dpif/dpif.js";
+import { DP_LANES, newFlowKey } from "../../../flow/flow-key.js";
+import { Packet } from "../../../netdev/packet.js";
+import { actionsOfText } from "../flow-directory.js";
 import { CommandReader, CommandWriter } from "./command-queue.js";
-import { actionsOfText } from "./flow-directory.js";
 import {
   CommandEncoder,
   type CommandTarget,

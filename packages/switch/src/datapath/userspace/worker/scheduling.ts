@@ -1,4 +1,4 @@
-import type { Libc } from "../../netdev/libc.js";
+import type { Libc } from "../../../netdev/libc.js";
 
 /** How nice the datapath's thread is to others. */
 const NICE = -10;

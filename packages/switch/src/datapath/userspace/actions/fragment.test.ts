@@ -1,14 +1,14 @@
 import type { Clock } from "@sluice/runtime";
 import { ethernet, ipv4, ipv6, toHex, udp } from "@sluice/wire";
 import { expect, test } from "vitest";
-import { extract, Layers } from "../../flow/extract.js";
-import { newFlowKey } from "../../flow/flow-key.js";
-import { DummyHub } from "../../netdev/dummy.js";
-import { Packet } from "../../netdev/packet.js";
-import { cableRig, output, quiet, type Rig, TestBench } from "../../ofproto/bench.testkit.js";
-import { Reassembler } from "../../ofproto/reassembly.js";
-import { OFPC_FRAG } from "../../ofproto/xlate/reserved.js";
-import { createUserspaceDpif } from "./dpif.js";
+import { extract, Layers } from "../../../flow/extract.js";
+import { newFlowKey } from "../../../flow/flow-key.js";
+import { DummyHub } from "../../../netdev/dummy.js";
+import { Packet } from "../../../netdev/packet.js";
+import { cableRig, output, quiet, type Rig, TestBench } from "../../../ofproto/bench.testkit.js";
+import { Reassembler } from "../../../ofproto/reassembly.js";
+import { OFPC_FRAG } from "../../../ofproto/xlate/reserved.js";
+import { createUserspaceDpif } from "../dpif.js";
 import { forEachFragment } from "./fragment.js";
 
 function userspaceRig(clock: Clock): Rig {

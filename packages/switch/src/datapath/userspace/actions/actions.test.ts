@@ -21,10 +21,10 @@ import {
   udp,
 } from "@sluice/wire";
 import { describe, expect, test } from "vitest";
-import type { OdpAction } from "../../dpif/actions.js";
-import type { Offload, Upcall } from "../../dpif/dpif.js";
-import { DummyHub } from "../../netdev/dummy.js";
-import { createUserspaceDpif } from "./dpif.js";
+import type { OdpAction } from "../../../dpif/actions.js";
+import type { Offload, Upcall } from "../../../dpif/dpif.js";
+import { DummyHub } from "../../../netdev/dummy.js";
+import { createUserspaceDpif } from "../dpif.js";
 
 const src = "00:00:00:00:00:01";
 const dst = "00:00:00:00:00:02";

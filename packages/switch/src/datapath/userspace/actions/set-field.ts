@@ -14,7 +14,7 @@ import {
   IP_SCTP,
   IP_TCP,
   IP_UDP,
-} from "../../flow/extract.js";
+} from "../../../flow/extract.js";
 import { adjustChecksum, foldSum, writeMasked, writeSctpChecksum } from "./checksum.js";
 import type { Context } from "./context.js";
 

@@ -1,11 +1,11 @@
 // Hot path: what is written and read for each upcall, flow change and packet of the slow path. The datapath's thread
 // allocates nothing for them.
 
-import type { OdpAction } from "../../dpif/actions.js";
-import type { Offload, Upcall } from "../../dpif/dpif.js";
-import { DP_LANES, type FlowKey, type FlowMask, newFlowKey } from "../../flow/flow-key.js";
-import type { Packet } from "../../netdev/packet.js";
-import type { FlowTarget } from "./flow-directory.js";
+import type { OdpAction } from "../../../dpif/actions.js";
+import type { Offload, Upcall } from "../../../dpif/dpif.js";
+import { DP_LANES, type FlowKey, type FlowMask, newFlowKey } from "../../../flow/flow-key.js";
+import type { Packet } from "../../../netdev/packet.js";
+import type { FlowTarget } from "../flow-directory.js";
 import type { Words } from "./ring.js";
 
 /** What goes through rings between a datapath's thread and its dpif, and how it lies there. A record's first word is

@@ -1,8 +1,8 @@
 import { type EthernetInit, ethernet, ipv4, ipv6, tcp, udp } from "@sluice/wire";
 import { expect, test } from "vitest";
-import { extract, Layers } from "../../flow/extract.js";
-import { newFlowKey } from "../../flow/flow-key.js";
-import { GSO_TCPV4, GSO_TCPV6, HEADROOM, Packet } from "../../netdev/packet.js";
+import { extract, Layers } from "../../../flow/extract.js";
+import { newFlowKey } from "../../../flow/flow-key.js";
+import { GSO_TCPV4, GSO_TCPV6, HEADROOM, Packet } from "../../../netdev/packet.js";
 import { forEachSegment, isTunnelled } from "./segment.js";
 
 const ETH: EthernetInit = { src: "0a:00:00:00:00:01", dst: "0a:00:00:00:00:02" };

@@ -1,6 +1,6 @@
 // Hot path: `run`. Nothing is allocated, nothing throws.
 
-import type { MeterConfig, MeterStats } from "../../dpif/dpif.js";
+import type { MeterConfig, MeterStats } from "../../../dpif/dpif.js";
 
 const KBPS = 1;
 const BURST = 4;

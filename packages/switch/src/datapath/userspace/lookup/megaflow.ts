@@ -1,10 +1,10 @@
 // Hot path: `lookup` and `count`. Nothing is allocated, nothing throws.
 
-import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
+import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
+import type { Op } from "../actions/ops.js";
+import { NO_PROGRAM, type Programs } from "../actions/programs.js";
 import type { PackedCounts } from "./counts.js";
 import { MaskTable, maskName, sameMask } from "./mask-table.js";
-import type { Op } from "./ops.js";
-import { NO_PROGRAM, type Programs } from "./programs.js";
 
 const NONE = -1;
 /** Tuple-space lookups after which the masks are put in the order of their use. */

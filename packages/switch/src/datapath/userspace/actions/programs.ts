@@ -1,4 +1,4 @@
-import type { OdpAction } from "../../dpif/actions.js";
+import type { OdpAction } from "../../../dpif/actions.js";
 import { compileActions, NO_OPS, type Op } from "./ops.js";
 
 /** Compiled actions by number: what flows share is compiled once and stays in the processor's cache. NO_PROGRAM

@@ -5,8 +5,8 @@ import type {
   MeterConfig,
   NetdevStats,
   QueuesConfig,
-} from "../../dpif/dpif.js";
-import type { NetdevStatus } from "../../netdev/netdev.js";
+} from "../../../dpif/dpif.js";
+import type { NetdevStatus } from "../../../netdev/netdev.js";
 
 /** What the dpif tells its worker, but for flows and packets of the slow path, which are many and go as records of a ring
  *  (records.ts). Those with `seq` are answered by a Reply. */
