@@ -1,4 +1,5 @@
 import { readdirSync } from "node:fs";
+import { seededRandom } from "@sluice/lab";
 import { OFPP } from "@sluice/openflow-codec";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { OfClient } from "../support/conformance/client.js";
@@ -45,17 +46,6 @@ for _ in range(int(count)):
     for s in socks:
         s.send(frame)
 `;
-
-/** Numbers from 0 to 1 that are the same in every run (mulberry32). */
-function random(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 0x1_0000_0000;
-  };
-}
 
 describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => {
   const net = new Topology();
@@ -156,7 +146,7 @@ describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => 
         ...["--", "set", "bridge", "br0", "flow_tables:0=@t"],
       );
       const client = await OfClient.connect(`unix:${sut.rundir}/br0.mgmt`);
-      const draw = random(mask === "" ? 1 : 2);
+      const draw = seededRandom(mask === "" ? 1 : 2);
       let removed = 0;
       const reasons = new Set<string>();
       const hear = async (): Promise<void> => {

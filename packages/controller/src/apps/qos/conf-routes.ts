@@ -5,7 +5,8 @@ import type { ConfStore } from "./conf-store.js";
 import { OVSDB_ADDR, type Queues } from "./queues.js";
 
 const PATH = "/v1.0/conf/switches";
-const any: JsonSchema = {};
+/** Whatever JSON has: what it means is the caller's affair. */
+const anything: JsonSchema = {};
 const texts: JsonSchema = { type: "array", items: { type: "string" } };
 
 const MAX_KEY = 64;
@@ -44,7 +45,7 @@ export function confRoutes(conf: ConfStore, queues: Queues): Route[] {
       ...row("GET", "/{dpid}/{key}", "What is kept for a switch", (request) =>
         conf.get(dpidOf(request), keyOf(request)),
       ),
-      answer: any,
+      answer: anything,
     },
     {
       ...row(
@@ -59,7 +60,7 @@ export function confRoutes(conf: ConfStore, queues: Queues): Route[] {
           conf.set(dpid, key, request.body);
         },
       ),
-      body: any,
+      body: anything,
       status: 201,
     },
     row("DELETE", "/{dpid}/{key}", "Forgets it", (request) => conf.delete(dpidOf(request), keyOf(request))),
