@@ -70,7 +70,7 @@ export class Fabric {
   #isGraphChanged = false;
   /** While above zero, the spanning tree may lose edges and gain none. */
   #holds = 0;
-  /** Ports of the tree that a switch came with, while it is left as it is. */
+  /** Ports of the tree that switches came with, until one is grown when they are no longer left as they are. */
   readonly #keptTree = new Set<string>();
 
   constructor(options: FabricOptions) {
@@ -109,15 +109,13 @@ export class Fabric {
 
   /** Its links and hosts were removed before. */
   removeSite(node: number): void {
-    if (this.#sites.get(node)?.found) this.#forgetKept(node);
+    if (this.#sites.get(node)?.found) {
+      this.release();
+      for (const key of [...this.#keptTree]) if (nodeOfKey(key) === node) this.#keptTree.delete(key);
+    }
     this.#sites.delete(node);
     this.#dirtySites.delete(node);
     this.ways.removeSwitch(node);
-  }
-
-  #forgetKept(node: number): void {
-    this.release();
-    for (const key of [...this.#keptTree]) if (nodeOfKey(key) === node) this.#keptTree.delete(key);
   }
 
   /** The state of a port that is up, when its switch has just come. */
@@ -166,8 +164,8 @@ export class Fabric {
         ),
       });
     }
-    for (const [node, site] of sites) {
-      this.#forgetKept(node);
+    for (const [, site] of sites) {
+      this.release();
       site.found = undefined;
     }
     this.ways.adopted();
@@ -282,6 +280,8 @@ export class Fabric {
     const lost = [...before.edges].filter((edge) => !next.edges.has(edge) && this.#mayCarry(edge));
     if (lost.length > 0 || this.#holds > 0)
       next = within(next, new Set([...before.ports, ...this.#keptTree]));
+    // The link seen last may be of the kept tree, and is in no forest before this one.
+    if (!this.isTakingOver) this.#keptTree.clear();
     for (const key of symmetricDifference(before.ports, next.ports)) this.#dirtySites.add(nodeOfKey(key));
     this.counters.treeChanges++;
     this.#forest = next;
