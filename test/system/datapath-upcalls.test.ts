@@ -1,6 +1,7 @@
 import { realClock } from "@sluice/runtime";
 import { afterEach, expect, test } from "vitest";
 import { createUserspaceDpif } from "../../packages/switch/src/datapath/userspace/dpif.js";
+import { WorkerDpif } from "../../packages/switch/src/datapath/userspace/worker/worker-dpif.js";
 import type { Dpif } from "../../packages/switch/src/dpif/dpif.js";
 import { DP_LANES, newFlowKey } from "../../packages/switch/src/flow/flow-key.js";
 import { DummyHub } from "../../packages/switch/src/netdev/dummy.js";
@@ -78,4 +79,29 @@ test("a port that floods the slow path loses what is above its share, the others
     upcalls_lost: FLOOD - upcalls[1]!,
     misses: FLOOD + CALM,
   });
+});
+
+test("a datapath that stands still is told no more than there is memory for, and has lost nothing when it goes on", async () => {
+  const dummies = new DummyHub();
+  const log = { info: () => {}, warn: () => {} };
+  const stalled = new WorkerDpif({ clock: realClock, log, host: "worker", dummies });
+  dpif = stalled;
+  await stalled.portAdd({ name: "p1", type: "dummy", options: {} });
+  const frame = new Uint8Array(60_000);
+  const bound = (17 * 2 ** 20) / frame.length;
+  const goOn = stalled.stall();
+  let told = 0;
+  // Who tells has his turns, as a connection has between messages.
+  for (; !stalled.caughtUp() && told < 10 * bound; told++) {
+    stalled.execute(frame, 1, [{ type: "output", port: 1 }]);
+    await Promise.resolve();
+  }
+  expect(told).toBeLessThan(bound);
+  expect(dummies.port("p1").receive(frame.subarray(0, 60))).toBe(false);
+  const waiting = Promise.all([stalled.caughtUp(), stalled.caughtUp()]);
+  goOn();
+  await waiting;
+  expect(stalled.caughtUp()).toBeUndefined();
+  await stalled.barrier();
+  expect(await stalled.counters()).toMatchObject({ executes: told, commands_waited: 1 });
 });

@@ -25,6 +25,8 @@ import { packetInFor } from "./packet-in.js";
 class FakeOfproto {
   readonly events = new EventEmitter<OfprotoEvents>();
   readonly calls: string[] = [];
+  behind: Promise<void> | undefined;
+  caughtUp = (): Promise<void> | undefined => this.behind;
   barriers: (() => void)[] = [];
   entries: unknown[] = [];
   features = () => ({ datapath_id: 1n, n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0x4f });
@@ -218,6 +220,34 @@ describe("a connection", () => {
     expect(parts.map(({ flags }) => flags)).toEqual([1, 0]);
     const counts = parts.flatMap(({ body }) => (body.type === "OFPMP_TABLE" ? body.entries : []));
     expect(counts.map(({ active_count }) => active_count)).toEqual(Array.from({ length: 3000 }, (_, n) => n));
+  });
+
+  test("packets for a datapath that is far behind wait, and what else the connection asked after them; another's do not", async () => {
+    const { ofproto, peer, connect } = await connected();
+    const other = connect();
+    other.peer.send(OUR_HELLO);
+    let caughtUp = (): void => {};
+    ofproto.behind = new Promise((resolve) => {
+      caughtUp = resolve;
+    });
+    const packetOut = (in_port: number): OfMessageInit => ({
+      type: "OFPT_PACKET_OUT",
+      buffer_id: OFP_NO_BUFFER,
+      in_port,
+      actions: [],
+      data: bytes("aa bb"),
+    });
+    peer.send(packetOut(1), packetOut(2), { type: "OFPT_ECHO_REQUEST" });
+    other.peer.send(
+      { type: "OFPT_FLOW_MOD", command: "OFPFC_ADD", priority: 5 },
+      { type: "OFPT_ECHO_REQUEST" },
+    );
+    await other.peer.get("OFPT_ECHO_REPLY");
+    expect(ofproto.calls).toEqual(["flow_mod 5"]);
+    ofproto.behind = undefined;
+    caughtUp();
+    await peer.get("OFPT_ECHO_REPLY");
+    expect(ofproto.calls.slice(1)).toEqual(["packet_out 1 aabb", "packet_out 2 aabb"]);
   });
 
   test("a flood from one does not keep another from being answered", async () => {

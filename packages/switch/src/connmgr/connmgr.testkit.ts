@@ -38,6 +38,7 @@ export function connMgrOn(parts: object) {
     name: "br0",
     events,
     setControllerState: () => {},
+    caughtUp: () => undefined,
     features: () => features,
     ...parts,
   } as unknown as Ofproto;

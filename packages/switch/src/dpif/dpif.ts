@@ -38,6 +38,9 @@ export interface Dpif {
   /** What the recirc actions among `actions` would look up again, in their order, were they carried out on `packet`.
    *  Nothing is sent, metered or counted: for traces. */
   rehearse(packet: Uint8Array, actions: readonly OdpAction[]): readonly Recirculated[];
+  /** Resolves when the datapath is no longer far behind with what it was told; undefined: it is not. Nothing that it is
+   *  told is lost, so who can tell it much waits for this before he goes on. */
+  caughtUp(): Promise<void> | undefined;
   /** Everything called before is in force for the next packet. */
   barrier(): Promise<void>;
   /** All counts up to now have been emitted as "stats". */

@@ -12,14 +12,14 @@ export class DummyPort {
   onLink: ((link: boolean) => void) | undefined;
   #link = true;
   readonly #one: [Uint8Array] = [NO_FRAME];
-  /** Frames that came while no datapath had the port open. */
+  /** Frames that came while no datapath had the port open, or it had no room for them. */
   unplugged = 0;
 
   constructor(name: string) {
     this.name = name;
   }
 
-  /** Lets a frame into the switch. False when no datapath has the port open, or it is down. */
+  /** Lets a frame into the switch. False when no datapath has the port open, it is down, or there is no room. */
   receive(frame: Uint8Array): boolean {
     this.#one[0] = frame;
     return this.receiveAll(this.#one) === 1;

@@ -123,6 +123,7 @@ export class DpBacker {
   close(): void {
     this.#round.cancel();
     this.#revalidation?.cancel();
+    this.#revalidation = undefined;
     this.dpif.events.off("upcall", this.#onUpcall);
     this.dpif.events.off("port", this.#onPort);
     this.megaflows.close();
@@ -225,6 +226,8 @@ export class DpBacker {
    *  while many megaflows have to change. */
   async barrier(): Promise<void> {
     for (;;) {
+      const behind = this.dpif.caughtUp();
+      if (behind) await behind;
       this.megaflows.revalidate(SLICE);
       if (!this.megaflows.isStale) break;
       await othersTurn();
@@ -379,6 +382,12 @@ export class DpBacker {
 
   /** Revalidates a slice; then packets, requests and others have their turn for four times as long. */
   readonly #revalidate = (): void => {
+    if (!this.#revalidation) return;
+    const behind = this.dpif.caughtUp();
+    if (behind) {
+      void behind.then(this.#revalidate);
+      return;
+    }
     const begun = this.#clock.now();
     this.#revalidation = undefined;
     this.megaflows.revalidate(SLICE);
@@ -394,7 +403,8 @@ export class DpBacker {
     try {
       await this.syncStats();
       this.#reassembler.expire(this.#clock.now());
-      for (const _ of this.megaflows.sweep(this.#clock.now(), this.maxIdle)) await othersTurn();
+      for (const _ of this.megaflows.sweep(this.#clock.now(), this.maxIdle))
+        await (this.dpif.caughtUp() ?? othersTurn());
       for (const bridge of this.#bridges) bridge.age();
     } catch (error) {
       this.#log.warn(`statistics: ${(error as Error).message}`);

@@ -152,6 +152,13 @@ export class ModelDpif implements Dpif {
     for (const id of [...this.flows.keys()]) this.flowDel(id);
   }
 
+  /** Set: it is behind. */
+  behind: Promise<void> | undefined;
+
+  caughtUp(): Promise<void> | undefined {
+    return this.behind;
+  }
+
   async barrier(): Promise<void> {}
 
   async syncStats(): Promise<void> {

@@ -346,6 +346,12 @@ export class Ofproto implements BackedBridge {
     return readQueues(this.#backer.dpif, port, this.#clock.now());
   }
 
+  /** Resolves when the datapath is no longer far behind with what it was told; undefined: it is not. Requests that tell it
+   *  something wait for this. */
+  caughtUp(): Promise<void> | undefined {
+    return this.#backer.dpif.caughtUp();
+  }
+
   /** Resolves when every request so far is in force for the next packet. */
   async barrier(): Promise<void> {
     await this.#backer.barrier();

@@ -207,6 +207,11 @@ export class InlineDpif implements Dpif, DatapathHost {
     return { ...this.#datapath.readCounters(), flows_refused: this.#directory.refused };
   }
 
+  /** It is told and does at once. */
+  caughtUp(): undefined {
+    return undefined;
+  }
+
   async threadsSet(): Promise<void> {}
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {

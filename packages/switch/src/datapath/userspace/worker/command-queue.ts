@@ -1,4 +1,5 @@
 import { type MessagePort, receiveMessageOnPort, type Worker } from "node:worker_threads";
+import type { Backlog } from "./backlog.js";
 import type { Command, Message } from "./messages.js";
 import { type CommandTarget, KIND, Kind, MARK_WORDS, type RecordSink, readCommand } from "./records.js";
 import { RingReader, RingWriter, type Words } from "./ring.js";
@@ -10,7 +11,7 @@ import { RingReader, RingWriter, type Words } from "./ring.js";
  *
  *  **When the ring is full.** A stalled datapath must not stall who tells it. A last mark in the ring says that the rest
  *  comes by the port; records go there in pieces until the thread has read all of the ring, and the last piece says
- *  so. */
+ *  so. What waits at the port is measured (`Backlog`): who tells more than the thread can take is to wait for it. */
 /** Words of a piece of what finds no room. */
 const PIECE_WORDS = 1 << 14;
 
@@ -20,14 +21,17 @@ export class CommandWriter implements RecordSink {
   overflows = 0;
   readonly #ring: RingWriter;
   readonly #worker: Worker;
+  /** What the thread has not taken from its port yet. */
+  readonly backlog: Backlog;
   #piece: Int32Array<ArrayBuffer> | undefined;
   #pieceBytes = new Uint8Array(0);
   #pieceEnd = 0;
   #reserved = 0;
   #isOver = false;
 
-  constructor(memory: SharedArrayBuffer, worker: Worker) {
+  constructor(memory: SharedArrayBuffer, backlog: Backlog, worker: Worker) {
     this.#ring = new RingWriter(memory);
+    this.backlog = backlog;
     this.#worker = worker;
   }
 
@@ -96,13 +100,22 @@ export class CommandWriter implements RecordSink {
   }
 
   #send(message: Message, transfer: ArrayBuffer[] = []): void {
+    this.backlog.add(weightOf(message));
     this.#worker.postMessage(message, transfer);
   }
 }
 
+/** Words that a message of the port counts for, about as much memory as it takes. */
+const weightOf = (message: Message): number => {
+  if ("records" in message) return message.records.length;
+  return MESSAGE_WORDS + (message.op === "dummyReceive" ? message.frame.length >>> 2 : 0);
+};
+const MESSAGE_WORDS = 64;
+
 /** The thread's end. */
 export class CommandReader {
   readonly #ring: RingReader;
+  readonly #backlog: Backlog;
   readonly #port: MessagePort;
   readonly #onMessage: (command: Command) => void;
   readonly #target: CommandTarget;
@@ -115,11 +128,13 @@ export class CommandReader {
 
   constructor(
     memory: SharedArrayBuffer,
+    backlog: Backlog,
     port: MessagePort,
     target: CommandTarget,
     onMessage: (command: Command) => void,
   ) {
     this.#ring = new RingReader(memory);
+    this.#backlog = backlog;
     this.#port = port;
     this.#target = target;
     this.#onMessage = onMessage;
@@ -199,6 +214,8 @@ export class CommandReader {
   }
 
   #receive(): Message | undefined {
-    return (receiveMessageOnPort(this.#port) as { message: Message } | undefined)?.message;
+    const received = receiveMessageOnPort(this.#port) as { message: Message } | undefined;
+    if (received) this.#backlog.take(weightOf(received.message));
+    return received?.message;
   }
 }

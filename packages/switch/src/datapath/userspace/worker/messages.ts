@@ -39,7 +39,9 @@ export type Command =
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
   /** For tests of the restart: the worker fails as if by a bug. */
-  | { op: "crash" };
+  | { op: "crash" }
+  /** For tests: the worker stands still until word 0 of `until` is not 0. */
+  | { op: "stall"; until: Int32Array };
 
 /** What comes by the thread's port, when the ring says so: a command, or records that found no room in the ring, of
  *  which the last are marked. */
@@ -62,6 +64,9 @@ export interface Report {
 
 /** Posted when there are upcalls in the ring, and the dpif waits for such. */
 export const UPCALLS = "upcalls";
+
+/** Posted when the dpif waits for the thread to have taken what was sent by its port. */
+export const CAUGHT_UP = "caught up";
 
 export type Reply = { seq: number; value?: unknown; error?: string };
 
@@ -89,6 +94,8 @@ export interface WorkerData {
   /** Rings of commands and of upcalls. */
   commands: SharedArrayBuffer;
   upcalls: SharedArrayBuffer;
+  /** What was sent by the port and not taken (backlog.ts). */
+  backlog: SharedArrayBuffer;
   /** Room that upcalls take which have been sent and not taken: word 0 of all, the others by port (modulo). */
   pending: Int32Array;
 }

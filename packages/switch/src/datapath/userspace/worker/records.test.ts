@@ -6,6 +6,7 @@ import type { Offload, Upcall } from "../../../dpif/dpif.js";
 import { DP_LANES, newFlowKey } from "../../../flow/flow-key.js";
 import { Packet } from "../../../netdev/packet.js";
 import { actionsOfText } from "../flow-directory.js";
+import { Backlog, backlogMemory } from "./backlog.js";
 import { CommandReader, CommandWriter } from "./command-queue.js";
 import {
   CommandEncoder,
@@ -94,10 +95,14 @@ test("commands are carried out as they were told and in their order, whether or 
       const { port1, port2 } = new MessageChannel();
       const memory = ringMemory(256);
       // Of a worker only its port is used.
-      const writer = new CommandWriter(memory, port1 as unknown as Worker);
+      const waits = backlogMemory();
+      const backlog = new Backlog(waits);
+      const writer = new CommandWriter(memory, backlog, port1 as unknown as Worker);
       const encoder = new CommandEncoder(() => writer);
       const { calls, target } = recorder();
-      const reader = new CommandReader(memory, port2, target, (command) => calls.push(["message", command]));
+      const reader = new CommandReader(memory, new Backlog(waits), port2, target, (command) =>
+        calls.push(["message", command]),
+      );
       const told: Call[] = [];
       const readAll = () => {
         while (reader.next());
@@ -135,6 +140,7 @@ test("commands are carried out as they were told and in their order, whether or 
       writer.flush();
       readAll();
       expect(reader.mayWait()).toBe(true);
+      expect(backlog.size).toBe(0);
       port1.close();
     }),
     { numRuns: 60 },

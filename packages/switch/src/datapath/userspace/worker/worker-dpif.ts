@@ -158,6 +158,11 @@ export class WorkerDpif implements Dpif {
     return rehearse(packet, actions);
   }
 
+  caughtUp(): Promise<void> | undefined {
+    const waits = this.#threads.map((thread) => thread.caughtUp()).filter((wait) => wait !== undefined);
+    return waits.length === 0 ? undefined : Promise.all(waits).then(() => undefined);
+  }
+
   /** When nothing was told since the last barrier, that one's answer serves. */
   barrier(): Promise<void> {
     if (this.#isBarrierDue) {
@@ -219,12 +224,14 @@ export class WorkerDpif implements Dpif {
     const { flows = 0, masks = 0 } = threads[0]!;
     const restarts = this.#threads.reduce((total, thread) => total + thread.restarts, 0);
     const commands_overflowed = this.#threads.reduce((total, thread) => total + thread.overflows, 0);
+    const commands_waited = this.#threads.reduce((total, thread) => total + thread.waits, 0);
     return {
       ...sum(threads),
       flows,
       masks,
       flows_refused: this.#flows.refused,
       commands_overflowed,
+      commands_waited,
       restarts,
       threads: threads.length,
     };
@@ -266,6 +273,16 @@ export class WorkerDpif implements Dpif {
     this.#first.tell({ op: "crash" });
   }
 
+  /** Makes all threads stand still, as a machine that is too busy would, until what it gives is called. For tests. */
+  stall(): () => void {
+    const until = new Int32Array(new SharedArrayBuffer(4));
+    this.#tellAll({ op: "stall", until });
+    return () => {
+      Atomics.store(until, 0, 1);
+      Atomics.notify(until, 0);
+    };
+  }
+
   get #first(): WorkerThread {
     return this.#threads[0]!;
   }
@@ -282,6 +299,7 @@ export class WorkerDpif implements Dpif {
           libc: this.#libc,
           onReport: (report) => this.#take(report, index),
           onUpcall: (upcall) => this.events.emit("upcall", upcall),
+          caughtUp: () => this.caughtUp(),
           onFailed: (error) => {
             // What was in force is so no more before the thread is back and has learnt it again.
             this.#isBarrierDue = true;
@@ -384,6 +402,7 @@ export class WorkerDpif implements Dpif {
   #plug(odpPort: number, name: string): void {
     const cable = this.#dummies.port(name);
     cable.onReceive = (frames) => {
+      if (this.caughtUp()) return 0;
       for (const frame of frames) this.#first.tell({ op: "dummyReceive", odpPort, frame: ownBytes(frame) });
       this.#isBarrierDue = true;
       return frames.length;

@@ -15,11 +15,13 @@ import { Datapath, type DatapathHost } from "../datapath.js";
 import { actionsOfText } from "../flow-directory.js";
 import { PackedCounts } from "../lookup/counts.js";
 import { STATS_PERIOD_MS } from "../options.js";
+import { Backlog } from "./backlog.js";
 import { CommandReader } from "./command-queue.js";
 import { Devices } from "./devices.js";
 import { HomeCore } from "./home-core.js";
 import {
   type AddedPort,
+  CAUGHT_UP,
   type Command,
   MAX_PENDING,
   MAX_PENDING_PER_PORT,
@@ -136,7 +138,10 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#libc = loadLibc();
     this.#datapath = new Datapath(this, RESERVED_SLOTS);
     this.#upcalls = new RingWriter(data.upcalls);
-    this.#commands = new CommandReader(data.commands, port, this, (command) => this.#message(command));
+    const backlog = new Backlog(data.backlog, () => port.postMessage(CAUGHT_UP));
+    this.#commands = new CommandReader(data.commands, backlog, port, this, (command) =>
+      this.#message(command),
+    );
     this.#devices = new Devices(this.#libc, (name, packet) => this.#transmit(name, packet));
     this.#links = new LinkWatch(this.#libc);
     this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
@@ -356,6 +361,9 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
         return;
       case "crash":
         throw CRASH;
+      case "stall":
+        Atomics.wait(command.until, 0, 0);
+        return;
       case "portAdd":
         this.#reply(command.seq, this.#portAdd(command));
         return;

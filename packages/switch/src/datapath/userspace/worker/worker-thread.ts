@@ -6,8 +6,10 @@ import type { Clock, Timer } from "@sluice/runtime";
 import type { Upcall } from "../../../dpif/dpif.js";
 import type { Libc } from "../../../netdev/libc.js";
 import type { DatapathLog } from "../options.js";
+import { Backlog, backlogMemory } from "./backlog.js";
 import { CommandWriter } from "./command-queue.js";
 import {
+  CAUGHT_UP,
   COMMAND_RING_WORDS,
   type Command,
   PENDING_WORDS,
@@ -52,6 +54,8 @@ export interface WorkerThreadOptions {
   readonly libc: Libc;
   onReport(report: Report): void;
   onUpcall(upcall: Upcall): void;
+  /** As `Dpif.caughtUp`: upcalls wait for it, since their answers are commands. */
+  caughtUp(): Promise<void> | undefined;
   onFailed(error: Error): void;
   /** A new one stands in for it and knows nothing; `unanswered` are commands that it will be told again after this. */
   onRestarted(thread: WorkerThread, unanswered: readonly Command[]): void;
@@ -75,6 +79,8 @@ interface Run {
  *  replaced. */
 export class WorkerThread {
   restarts = 0;
+  /** How often who tells had to wait for it. */
+  waits = 0;
   /** Flows, by records. */
   readonly flows: CommandEncoder;
   readonly #options: WorkerThreadOptions;
@@ -85,6 +91,7 @@ export class WorkerThread {
   #run: Run;
   #seq = 0;
   #isWakeDue = false;
+  #caughtUp: { promise: Promise<void>; resolve: () => void } | undefined;
   #startedAt: number;
   #restartMs = RESTART_MS;
   #restartTimer: Timer | undefined;
@@ -112,6 +119,25 @@ export class WorkerThread {
 
   get isDown(): boolean {
     return this.#isDown;
+  }
+
+  /** Resolves when it is no longer far behind with what it was told; undefined: it is not. */
+  caughtUp(): Promise<void> | undefined {
+    if (this.#caughtUp) return this.#caughtUp.promise;
+    const { backlog } = this.#run.commands;
+    if (this.#isDown || !backlog.isLarge || !backlog.mayWait()) return undefined;
+    this.waits++;
+    let resolve = (): void => {};
+    const promise = new Promise<void>((done) => {
+      resolve = done;
+    });
+    this.#caughtUp = { promise, resolve };
+    return promise;
+  }
+
+  #endWait(): void {
+    this.#caughtUp?.resolve();
+    this.#caughtUp = undefined;
   }
 
   tell(command: Command): void {
@@ -149,6 +175,7 @@ export class WorkerThread {
       await this.ask({ op });
       await ended;
     }
+    this.#endWait();
     for (const { reject } of this.#waiting.values()) reject(new Error("the datapath was destroyed"));
     this.#waiting.clear();
     this.#options.libc.close(this.#wakeFd);
@@ -161,19 +188,24 @@ export class WorkerThread {
     const { index, core } = this.#options;
     const commands = ringMemory(COMMAND_RING_WORDS);
     const upcalls = ringMemory(UPCALL_RING_WORDS);
+    const backlog = backlogMemory();
     const pending = new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
-    const data: WorkerData = { index, core, wakeFd: this.#wakeFd, commands, upcalls, pending };
+    const data: WorkerData = { index, core, wakeFd: this.#wakeFd, commands, upcalls, backlog, pending };
     const worker = new Worker(workerFile(), { workerData: data, name: `datapath ${index}` });
     const run: Run = {
       worker,
-      commands: new CommandWriter(commands, worker),
+      commands: new CommandWriter(commands, new Backlog(backlog), worker),
       upcalls: new RingReader(upcalls),
       pending,
       reports: [],
       isTaking: false,
     };
     run.upcalls.mayWait();
-    worker.on("message", (message: Report | typeof UPCALLS) => {
+    worker.on("message", (message: Report | typeof UPCALLS | typeof CAUGHT_UP) => {
+      if (message === CAUGHT_UP) {
+        if (run === this.#run) this.#endWait();
+        return;
+      }
       if (message !== UPCALLS) run.reports.push(message);
       if (!run.isTaking) this.#take(run, UPCALLS_A_TURN);
     });
@@ -202,6 +234,12 @@ export class WorkerThread {
         if (upcalls.mayWait()) return;
         continue;
       }
+      const behind = limit === Infinity ? undefined : this.#options.caughtUp();
+      if (behind) {
+        run.isTaking = true;
+        void behind.then(() => this.#take(run, UPCALLS_A_TURN));
+        return;
+      }
       if (left-- === 0) {
         run.isTaking = true;
         setImmediate(() => this.#take(run, UPCALLS_A_TURN));
@@ -221,6 +259,7 @@ export class WorkerThread {
     // What it has told is true, and its counts are told once.
     this.#take(run, Infinity);
     this.#isDown = true;
+    this.#endWait();
     this.restarts++;
     const { clock, log } = this.#options;
     if (clock.now() - this.#startedAt > STEADY_MS) this.#restartMs = RESTART_MS;
