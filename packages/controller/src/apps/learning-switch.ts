@@ -15,9 +15,9 @@ import { type Clock, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
 import { defineApp } from "../composition/definition.js";
 import type { App, Switch } from "../framework/app.js";
-import { addFlow, output, packetOut, tableMissToController } from "../framework/messages.js";
+import { output, packetOut, packetOutBy, tableMissToController } from "../framework/messages.js";
 import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
-import { MacTable, type MacTableOptions } from "./mac-table.js";
+import { type Learned, MacTable, type MacTableOptions } from "./mac-table.js";
 import { matchExcept, OFPFW_HOST } from "./wildcards.js";
 
 export interface LearningSwitchOptions extends MacTableOptions {
@@ -87,26 +87,51 @@ export function onPacketIn(
   if (inPort === undefined || head === undefined) return [];
   if (isLinkLocal(head)) return release(message);
   const { src, dst, vlan } = head;
-  const answer: OfMessageInit[] = [];
-  if (!isMulticast(src)) {
-    const learned = table.learn(vlan, src, inPort, now);
-    if (learned.kind === "moved" && !options.noFlow) {
-      const isByHost = options.wildcards === undefined || (options.wildcards & OFPFW_HOST) === 0;
-      if (isByHost) answer.push(...followMove(src, vlan, learned.port, actionsTo(inPort, options, queue)));
-      else answer.push(forget({}));
-    }
-  }
+  const moved = isMulticast(src)
+    ? NOTHING
+    : onLearned(table.learn(vlan, src, inPort, now), head, inPort, options, queue);
   const port = isMulticast(dst) ? undefined : table.lookup(vlan, dst, now);
-  if (port === undefined) answer.push(packetOut(message, output(OFPP.FLOOD)));
-  else {
-    const actions = port === inPort ? [] : actionsTo(port, options, queue);
-    if (!options.noFlow) answer.push(learnedFlow(head, inPort, actions, message, options));
-    // A packet that the switch has buffered goes by the flow; one for its own port has reached its host without us.
-    if (port === inPort) answer.push(...(options.noFlow ? release(message) : []));
-    else if (options.noFlow || message.buffer_id === OFP_NO_BUFFER)
-      answer.push(packetOut(message, ...actions));
+  const sent =
+    port === undefined
+      ? [packetOut(message, output(OFPP.FLOOD))]
+      : sendTo(port, head, inPort, message, options, queue);
+  return moved.length === 0 ? sent : [...moved, ...sent];
+}
+
+const NOTHING: readonly OfMessageInit[] = [];
+
+/** A host that moved takes the flows that others have for it along. */
+function onLearned(
+  learned: Learned,
+  { src, vlan }: FrameHead,
+  inPort: number,
+  options: LearningSwitchOptions,
+  queue: number | undefined,
+): readonly OfMessageInit[] {
+  if (learned.kind !== "moved" || options.noFlow) return NOTHING;
+  const isByHost = options.wildcards === undefined || (options.wildcards & OFPFW_HOST) === 0;
+  if (!isByHost) return [forget({})];
+  return followMove(src, vlan, learned.port, actionsTo(inPort, options, queue));
+}
+
+/** To a port at which the destination is known to be. */
+function sendTo(
+  port: number,
+  head: FrameHead,
+  inPort: number,
+  message: PacketIn,
+  options: LearningSwitchOptions,
+  queue: number | undefined,
+): OfMessageInit[] {
+  // For its own port, it has reached its host without us.
+  if (port === inPort) {
+    return options.noFlow ? release(message) : [learnedFlow(head, inPort, [], message, options)];
   }
-  return answer;
+  const actions = actionsTo(port, options, queue);
+  if (options.noFlow) return [packetOutBy(message, actions)];
+  const flow = learnedFlow(head, inPort, actions, message, options);
+  // A packet that the switch has buffered goes by the flow.
+  return message.buffer_id === OFP_NO_BUFFER ? [flow, packetOutBy(message, actions)] : [flow];
 }
 
 const actionsTo = (port: number, options: LearningSwitchOptions, queue: number | undefined): ActionInit[] =>
@@ -131,7 +156,7 @@ const vlanMatch = (vlan: number): number => (vlan < 0 ? OFPVID.NONE : OFPVID.PRE
 const learnedFlow = (
   { dst, src, vlan }: FrameHead,
   in_port: number,
-  actions: readonly ActionInit[],
+  actions: ActionInit[],
   message: PacketIn,
   { wildcards, maxIdle = 60 }: LearningSwitchOptions,
 ): OfMessageInit => {
@@ -139,11 +164,17 @@ const learnedFlow = (
     wildcards === undefined
       ? { in_port, eth_dst: macFromNumber(dst), eth_src: macFromNumber(src), vlan_vid: vlanMatch(vlan) }
       : matchExcept(wildcards, message.data, in_port);
-  const { buffer_id } = message;
-  return addFlow(
-    { cookie: LEARNED_COOKIE, priority: PRIORITY, idle_timeout: maxIdle, buffer_id, match },
-    ...actions,
-  );
+  // Written out, since a spread would take the space of another flow.
+  return {
+    type: "OFPT_FLOW_MOD",
+    command: "OFPFC_ADD",
+    cookie: LEARNED_COOKIE,
+    priority: PRIORITY,
+    idle_timeout: maxIdle,
+    buffer_id: message.buffer_id,
+    match,
+    instructions: actions.length === 0 ? [] : [{ type: "OFPIT_APPLY_ACTIONS", actions }],
+  };
 };
 
 /** Takes away the learned flows that match. */

@@ -168,6 +168,7 @@ export class Connection implements Sink {
         return;
       }
     }
+    this.#outbox.beginTurn();
     try {
       this.#framer.push(chunk);
       for (let bytes = this.#framer.next(); bytes !== undefined; bytes = this.#framer.next()) {
@@ -179,6 +180,8 @@ export class Connection implements Sink {
       if (!(error instanceof OfDecodeError)) throw error;
       this.counters.malformed++;
       this.close(`framing lost: ${error.message}`);
+    } finally {
+      this.#outbox.endTurn();
     }
   };
 

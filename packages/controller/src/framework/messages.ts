@@ -35,6 +35,12 @@ export const tableMissToController: FlowMod = addFlow({ priority: 0 }, output(OF
 export const packetOut = (
   message: MessageOf<"OFPT_PACKET_IN">,
   ...actions: ActionInit[]
+): MessageInitOf<"OFPT_PACKET_OUT"> => packetOutBy(message, actions);
+
+/** The same by a list that is there already. */
+export const packetOutBy = (
+  message: MessageOf<"OFPT_PACKET_IN">,
+  actions: ActionInit[],
 ): MessageInitOf<"OFPT_PACKET_OUT"> => ({
   type: "OFPT_PACKET_OUT",
   buffer_id: message.buffer_id,

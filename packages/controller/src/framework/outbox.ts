@@ -36,6 +36,17 @@ export class Outbox {
     this.#at += bytes.length;
   }
 
+  /** A turn begins that `endTurn` ends: no tick is to be asked for in between. */
+  beginTurn(): void {
+    this.#isScheduled = true;
+  }
+
+  /** Hands over what the turn left. */
+  readonly endTurn = (): void => {
+    this.#isScheduled = false;
+    this.flush();
+  };
+
   /** Hands over what is there. */
   readonly flush = (): void => {
     const owner = this.#owner;
@@ -54,11 +65,6 @@ export class Outbox {
     }
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    process.nextTick(this.#endOfTurn);
+    process.nextTick(this.endTurn);
   }
-
-  readonly #endOfTurn = (): void => {
-    this.#isScheduled = false;
-    this.flush();
-  };
 }
