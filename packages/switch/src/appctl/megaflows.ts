@@ -5,7 +5,7 @@ import { formatOdpActions, formatOdpMatch, type PortName } from "../dpif/odp-tex
 import { LANE_IN_PORT } from "../flow/lanes.js";
 import { type FlowMatch, keyToMatch, matchToKey } from "../flow/match.js";
 import type { DpBacker } from "../ofproto/backer.js";
-import type { Megaflow } from "../ofproto/megaflows.js";
+import type { Megaflow } from "../ofproto/megaflow.js";
 import type { Match } from "../ofproto/of.js";
 import { subjectOf } from "../ofproto/trace-text.js";
 import { datapathsNamed } from "./datapaths.js";
@@ -71,9 +71,10 @@ function filterOf(text: string | undefined): (megaflow: Megaflow) => boolean {
   } catch (error) {
     throw new Error(`Failed to parse filter (${(error as Error).message})`);
   }
-  const { key, mask } = wanted;
-  return (megaflow) =>
-    key.every((lane, i) => ((lane ^ megaflow.key[i]!) & mask[i]! & megaflow.mask[i]!) === 0);
+  return (megaflow) => {
+    const { key, mask } = megaflow;
+    return wanted.key.every((lane, i) => ((lane ^ key[i]!) & wanted.mask[i]! & mask[i]!) === 0);
+  };
 }
 
 /** dpctl/get-flow: the megaflow of that name. */

@@ -1,5 +1,6 @@
 // Hot path. `lookup` runs per upcall and table: typed arrays only, nothing is allocated.
 import { type Conjoined, completed } from "./conjunction.js";
+import { LaneValues } from "./lane-values.js";
 import { type Classified, hashMask, Subtable, significantLanes, type Wildcards } from "./subtable.js";
 
 export type { Conjoined, Wildcards };
@@ -17,7 +18,8 @@ export type { Conjoined, Wildcards };
  *
  *  **Un-wildcarding.** A lookup may be cached for every flow that agrees on the bits that were looked at. `lookup`
  *  ORs these into `wildcards.mask`: for the rule found the bits of its mask, for a subtable visited in vain those that
- *  show it (`Subtable`), for one not visited none.
+ *  show it (`Subtable`), for one not visited none. A subtable that the bits looked at before rule out is not searched
+ *  (`LaneValues`).
  *  Bits in `wildcards.fixed` are left out: those whose value does not depend on the packet any more, because an
  *  action has set them or an earlier lookup has pinned them.
  *
@@ -40,6 +42,9 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   /** The subtable that was asked for last: adding a rule asks twice, and many rules of one mask come together. */
   #recent: Subtable<R> | undefined;
   readonly #conjIdLane: number;
+  /** By lane: the values that there are under each mask. */
+  #laneValues: LaneValues[][] = [];
+  #lookups = 0;
 
   /** `lanes`: words in a key. `stageOf`: a lane's stage; lookups stop at the end of one that no rule agrees with.
    *  `conjIdLane`: the lane that the id of a conjunction is looked up in; no packet decides what is in it. */
@@ -64,10 +69,11 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     let best: R | undefined;
     let priority = -1;
     let parts: R[] | undefined;
+    const lookup = this.#newLookup();
     for (let i = 0; i < subtables.length; i++) {
       const subtable = subtables[i]!;
       if (subtable.maxPriority <= priority) break;
-      const rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards);
+      const rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards, lookup);
       if (rule !== undefined && rule.priority > priority) {
         if (rule.conjunctions !== undefined) {
           if (parts === undefined) parts = [rule];
@@ -115,9 +121,10 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     const before = key[this.#conjIdLane]!;
     key[this.#conjIdLane] = id;
     let best: R | undefined;
+    const lookup = this.#newLookup();
     for (const subtable of this.#subtables) {
       if (subtable.maxPriority <= (best?.priority ?? -1)) break;
-      let rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards);
+      let rule = wildcards === undefined ? subtable.find(key) : subtable.search(key, wildcards, lookup);
       while (rule?.conjunctions !== undefined) rule = subtable.after(rule);
       if (rule && rule.priority > (best?.priority ?? -1)) best = rule;
     }
@@ -134,7 +141,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   insert(rule: R, key: Uint32Array, mask: Uint32Array): void {
     let subtable = this.#subtable(mask);
     if (!subtable) {
-      subtable = new Subtable<R>(mask, this.#stageOf);
+      subtable = new Subtable<R>(mask, this.#stageOf, this.#valuesOf);
       const hash = hashMask(mask);
       const list = this.#byMask.get(hash);
       if (list) list.push(subtable);
@@ -159,6 +166,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
       if (left.length > 0) this.#byMask.set(hash, left);
       else this.#byMask.delete(hash);
       this.#subtables = this.#subtables.filter((other) => other !== subtable);
+      this.#forgetValues(subtable);
     } else if (subtable.maxPriority !== before) this.#sort();
   }
 
@@ -167,6 +175,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     for (const subtable of this.#subtables) subtable.abandon();
     this.#subtables = [];
     this.#byMask.clear();
+    this.#laneValues = [];
     this.#recent = undefined;
     this.#size = 0;
   }
@@ -225,10 +234,41 @@ export class Classifier<R extends Classified> implements Iterable<R> {
     return undefined;
   }
 
+  readonly #valuesOf = (lane: number, bits: number): LaneValues => {
+    this.#laneValues[lane] ??= [];
+    const sameLane = this.#laneValues[lane];
+    let values = sameLane.find((other) => other.bits === bits);
+    if (!values) {
+      values = new LaneValues(lane, bits);
+      sameLane.push(values);
+    }
+    return values;
+  };
+
+  /** A subtable without rules goes. */
+  #forgetValues(subtable: Subtable<R>): void {
+    for (const values of subtable.laneValues) {
+      values.leave();
+      if (values.users > 0) continue;
+      this.#laneValues[values.lane] = this.#laneValues[values.lane]!.filter((other) => other !== values);
+    }
+  }
+
+  #newLookup(): number {
+    if (++this.#lookups > MAX_LOOKUP) {
+      this.#lookups = 1;
+      for (const sameLane of this.#laneValues) for (const values of sameLane ?? []) values.forget();
+    }
+    return this.#lookups;
+  }
+
   #sort(): void {
     this.#subtables.sort((a, b) => b.maxPriority - a.maxPriority);
   }
 }
+
+/** Lookups are numbered up to this, then anew. */
+const MAX_LOOKUP = 0x3fff_ffff;
 
 function sameMask(a: Uint32Array, b: Uint32Array): boolean {
   for (let lane = 0; lane < a.length; lane++) if (a[lane] !== b[lane]) return false;

@@ -30,16 +30,17 @@ export class LaneTree {
     return differ === 0 ? 0 : Math.clz32(differ) + 1;
   }
 
-  add(value: number): void {
+  /** Whether it was not there before. */
+  add(value: number): boolean {
     if (this.size === 0) {
       this.#root = ~this.#newLeaf(value);
-      return;
+      return true;
     }
     const nearest = ~this.#walk(value);
     const differ = value ^ this.#values[nearest]!;
     if (differ === 0) {
       this.#counts[nearest]!++;
-      return;
+      return false;
     }
     const bit = Math.clz32(differ);
     // Where the bits that are tested would come to pass the new one.
@@ -55,10 +56,11 @@ export class LaneTree {
     this.#children[2 * node + 1 - own] = at;
     if (above === NONE) this.#root = node;
     else this.#children[above] = node;
+    return true;
   }
 
-  /** Takes out one of `value`, which is there. */
-  remove(value: number): void {
+  /** Takes out one of `value`, which is there; whether it was the last. */
+  remove(value: number): boolean {
     let above = NONE;
     let parent = NONE;
     let at = this.#root;
@@ -68,14 +70,20 @@ export class LaneTree {
       at = this.#children[parent]!;
     }
     const leaf = ~at;
-    if (--this.#counts[leaf]! > 0) return;
+    if (--this.#counts[leaf]! > 0) return false;
     this.#freeLeaves.push(leaf);
     this.size--;
-    if (parent === NONE) return;
+    if (parent === NONE) return true;
     const sibling = this.#children[parent ^ 1]!;
     if (above === NONE) this.#root = sibling;
     else this.#children[above] = sibling;
     this.#freeNodes.push(parent >>> 1);
+    return true;
+  }
+
+  /** Every value once. */
+  *values(): IterableIterator<number> {
+    for (let leaf = 0; leaf < this.#leaves; leaf++) if (this.#counts[leaf]! > 0) yield this.#values[leaf]!;
   }
 
   #walk(value: number): number {

@@ -1,7 +1,8 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
 import type { Conjunction } from "./conjunction.js";
 import { HashCounts } from "./hash-counts.js";
-import { LaneTree } from "./lane-tree.js";
+import type { LaneTree } from "./lane-tree.js";
+import type { LaneValues } from "./lane-values.js";
 
 /** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
 export interface Classified {
@@ -92,10 +93,16 @@ export class Subtable<R extends Classified> {
   readonly #priorities = new Map<number, number>();
   /** All but the last, which is the whole. */
   readonly #stages: readonly Stage[];
-  /** The rules' values in each of `lanes`. */
+  /** The rules' values in each of `lanes`, and with them those of other subtables. */
   readonly #trees: readonly LaneTree[];
+  readonly #shared: readonly LaneValues[];
 
-  constructor(mask: Uint32Array, stageOf: (lane: number) => number) {
+  /** `valuesOf`: of a lane under a mask. */
+  constructor(
+    mask: Uint32Array,
+    stageOf: (lane: number) => number,
+    valuesOf: (lane: number, bits: number) => LaneValues,
+  ) {
     this.mask = mask.slice();
     const lanes = significantLanes(mask).sort((a, b) => stageOf(a) - stageOf(b) || a - b);
     this.lanes = Uint16Array.from(lanes);
@@ -104,7 +111,8 @@ export class Subtable<R extends Classified> {
       i > 0 && stageOf(lane) !== stageOf(lanes[i - 1]!) ? [{ end: i, counts: new HashCounts() }] : [],
     );
     this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
-    this.#trees = lanes.map(() => new LaneTree());
+    this.#shared = lanes.map((lane) => valuesOf(lane, mask[lane]!));
+    this.#trees = this.#shared.map((values) => values.join());
     this.#values = new Uint32Array(4 * this.width);
     this.#hashes = new Uint32Array(4);
     this.#ranks = new Int32Array(4);
@@ -119,23 +127,43 @@ export class Subtable<R extends Classified> {
     return hash >>> 0;
   }
 
-  /** The best rule that matches `key`; notes in `wildcards` what that depended on. */
-  search(key: Uint32Array, wildcards: Wildcards): R | undefined {
+  /** The lanes' values, which other subtables share. */
+  get laneValues(): readonly LaneValues[] {
+    return this.#shared;
+  }
+
+  /** The best rule that matches `key`; notes in `wildcards` what that depended on. `lookup`: a number for the lookup of
+   *  this key. */
+  search(key: Uint32Array, wildcards: Wildcards, lookup: number): R | undefined {
+    if (this.#isKnownMiss(key, wildcards.fixed, lookup)) return undefined;
     const rule = this.find(key);
     if (rule !== undefined) this.#look(this.width, wildcards);
-    else if (!this.#lookAtLane(key, wildcards)) this.#look(this.#stagesNeeded(key), wildcards);
+    else if (!this.#lookAtLane(key, wildcards, lookup)) this.#look(this.#stagesNeeded(key), wildcards);
     return rule;
   }
 
+  /** Whether what has been looked at so far shows that no rule matches: most subtables of a long list end here. */
+  #isKnownMiss(key: Uint32Array, fixed: Uint32Array, lookup: number): boolean {
+    const { lanes, bits, width } = this;
+    const shared = this.#shared;
+    for (let i = 0; i < width; i++) {
+      const looked = fixed[lanes[i]!]! & bits[i]!;
+      if (looked === 0) continue;
+      const leading = shared[i]!.leading(key, lookup);
+      if (leading !== 0 && (bits[i]! & leadingOnes(leading) & ~looked) === 0) return true;
+    }
+    return false;
+  }
+
   /** Notes the bits of the one lane that tell the packet from every rule; false when there is no such lane. */
-  #lookAtLane(key: Uint32Array, { mask, fixed }: Wildcards): boolean {
+  #lookAtLane(key: Uint32Array, { mask, fixed }: Wildcards, lookup: number): boolean {
     const { lanes, bits, width } = this;
     let best = NONE;
     let bestBits = 0;
     let bestCount = 33;
     for (let i = 0; i < width && bestCount > 0; i++) {
       const lane = lanes[i]!;
-      const leading = this.#trees[i]!.distinguishing((key[lane]! & bits[i]!) >>> 0);
+      const leading = this.#shared[i]!.leadingOf(this.#trees[i]!, key, lookup);
       if (leading === 0) continue;
       const needed = bits[i]! & leadingOnes(leading);
       const count = popCount(needed & ~fixed[lane]!);
@@ -243,7 +271,7 @@ export class Subtable<R extends Classified> {
     rule.slot = slot;
     this.count++;
     this.#countStages(slot, 1);
-    for (let i = 0; i < width; i++) this.#trees[i]!.add(this.#values[slot * width + i]!);
+    for (let i = 0; i < width; i++) this.#shared[i]!.add(this.#trees[i]!, this.#values[slot * width + i]!);
     if (this.count > this.#buckets.length) this.#rehash();
     else this.#link(slot);
     this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
@@ -253,7 +281,8 @@ export class Subtable<R extends Classified> {
   remove(rule: R): void {
     const slot = rule.slot;
     this.#countStages(slot, -1);
-    for (let i = 0; i < this.width; i++) this.#trees[i]!.remove(this.#values[slot * this.width + i]!);
+    for (let i = 0; i < this.width; i++)
+      this.#shared[i]!.remove(this.#trees[i]!, this.#values[slot * this.width + i]!);
     const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
     let at = this.#buckets[bucket]!;
     if (at === slot) this.#buckets[bucket] = this.#next[slot]!;

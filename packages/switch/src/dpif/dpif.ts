@@ -17,8 +17,8 @@ export interface Dpif {
   portStats(odpPort: number): Promise<NetdevStats>;
   /** Rejects with an Error of one line when the device refuses. */
   portSet(odpPort: number, change: DpPortChange): Promise<void>;
-  /** Installs a megaflow, or gives the one with this `id` new actions. `key` and `mask` must not change after; `key.in_port`
-   *  is the datapath's port number. */
+  /** Installs a megaflow, or gives the one with this `id` new actions. `mask` must not change after, `key` is not kept;
+   *  `key.in_port` is the datapath's port number. */
   flowPut(flow: DpFlow): void;
   /** The megaflow `old` becomes `id`, with other actions: no packet finds none in between, and each is counted for the
    *  one by whose actions it went. The last statistics of `old` come in "stats". An unknown `old` is ignored. */
@@ -72,21 +72,21 @@ export interface DpifEvents {
   error: (error: Error) => void;
 }
 
-/** A packet for the slow path. */
+/** A packet for the slow path. That of a "miss" is the listener's until it returns: the next may overwrite it. */
 export interface Upcall {
   /** "miss": no megaflow matched. "action": a userspace action sent it. */
   kind: "miss" | "action";
   odpPort: number;
-  /** A copy, with finished checksums (except as `offload` says) and its VLAN tag in place. */
+  /** With finished checksums (except as `offload` says) and its VLAN tag in place. */
   packet: Uint8Array;
-  /** The packet's fields; in_port is the datapath's port number. A copy. */
+  /** The packet's fields; in_port is the datapath's port number. */
   key: FlowKey;
   /** Of the userspace action; 0 for a miss. */
   cookie: number;
   /** Bytes of the whole packet, where max_len cut it. */
   totalLen: number;
   /** Of a miss by a super-frame: to be handed to `execute` with the packet. */
-  offload?: Offload;
+  offload?: Offload | undefined;
 }
 
 /** A packet that comes back to be looked up again. */

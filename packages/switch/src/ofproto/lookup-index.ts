@@ -12,16 +12,15 @@ export interface TableChange {
 }
 
 /** A look into a table on somebody's behalf. */
-export interface Looked<T> {
-  readonly owner: T;
+export interface Looked {
   readonly table: XTable;
-  /** The flow that was looked up, and the bits of it that every packet of the owner has. */
-  readonly key: FlowKey;
+  /** The bits of the flow looked up that every packet of whom it was for has. */
   known: FlowMask;
   /** Of the rule found; -1: none. */
   readonly priority: number;
-  /** Where the index has it. */
-  group: Group<T> | undefined;
+  /** Where the index has it: a group, and the place in it. */
+  group: unknown;
+  place: number;
 }
 
 /** # Lookup index
@@ -35,12 +34,18 @@ export interface Looked<T> {
  *  which of them is a mask's it remembers, up to MAX_MASKS.
  *
  *  **Invariants.** A lookup is in every hash table of its group. */
-export class LookupIndex<T> {
-  readonly #tables = new Map<XTable, Map<number, Group<T>[]>>();
+export class LookupIndex<L extends Looked> {
+  readonly #keyOf: (looked: L) => FlowKey;
+  readonly #tables = new Map<XTable, Map<number, Group<L>[]>>();
   /** Of the lookup that came last: the next is likely to be of it, too. */
-  #recent: Group<T> | undefined;
+  #recent: Group<L> | undefined;
 
-  add(looked: Looked<T>): void {
+  /** `keyOf`: the flow that was looked up; what it gives counts until it is asked again. */
+  constructor(keyOf: (looked: L) => FlowKey) {
+    this.#keyOf = keyOf;
+  }
+
+  add(looked: L): void {
     const group = this.#groupOf(looked);
     // The masks of a group are one object.
     looked.known = group.known;
@@ -48,8 +53,8 @@ export class LookupIndex<T> {
     group.add(looked);
   }
 
-  remove(looked: Looked<T>): void {
-    const { group } = looked;
+  remove(looked: L): void {
+    const group = looked.group as Group<L> | undefined;
     if (!group) return;
     looked.group = undefined;
     group.delete(looked);
@@ -62,25 +67,25 @@ export class LookupIndex<T> {
     if (groups.size === 0) this.#tables.delete(group.table);
   }
 
-  #groupOf({ table, known }: Looked<T>): Group<T> {
+  #groupOf({ table, known }: L): Group<L> {
     const recent = this.#recent;
     if (recent?.table === table && (recent.known === known || equalKeys(recent.known, known))) return recent;
-    const groups = this.#tables.get(table) ?? new Map<number, Group<T>[]>();
+    const groups = this.#tables.get(table) ?? new Map<number, Group<L>[]>();
     this.#tables.set(table, groups);
     const hash = hashLanes(known);
     const list = groups.get(hash) ?? [];
     groups.set(hash, list);
     let group = list.find((other) => equalKeys(other.known, known));
     if (!group) {
-      group = new Group(table, known, hash);
+      group = new Group(table, known, hash, this.#keyOf);
       list.push(group);
     }
     this.#recent = group;
     return group;
   }
 
-  /** Calls `found` with each owner that the change may concern, once for each of its lookups. */
-  forEach(change: TableChange, found: (owner: T) => void): void {
+  /** Calls `found` with each lookup that the change may concern. */
+  forEach(change: TableChange, found: (looked: L) => void): void {
     for (const list of this.#tables.get(change.table)?.values() ?? [])
       for (const group of list) group.forEach(change, found);
   }
@@ -90,49 +95,57 @@ export class LookupIndex<T> {
 const MAX_HASHES = 8;
 const MAX_MASKS = 64;
 
-interface Hashed<T> {
+interface Hashed<L> {
   /** The bits that are hashed. */
   readonly lanes: readonly number[];
   readonly bits: FlowMask;
-  readonly byHash: Map<number, Set<Looked<T>>>;
+  readonly byHash: Map<number, Set<L>>;
 }
 
 /** Lookups of one table by the same known bits. */
-export class Group<T> {
+class Group<L extends Looked> {
   readonly table: XTable;
   readonly known: FlowMask;
   /** Of `known`. */
   readonly hash: number;
-  readonly #all = new Set<Looked<T>>();
-  readonly #hashes: Hashed<T>[] = [];
-  readonly #byMask = new Map<FlowMask, Hashed<T>>();
+  readonly #keyOf: (looked: L) => FlowKey;
+  readonly #all: L[] = [];
+  readonly #hashes: Hashed<L>[] = [];
+  readonly #byMask = new Map<FlowMask, Hashed<L>>();
 
-  constructor(table: XTable, known: FlowMask, hash: number) {
+  constructor(table: XTable, known: FlowMask, hash: number, keyOf: (looked: L) => FlowKey) {
     this.table = table;
     this.known = known;
     this.hash = hash;
+    this.#keyOf = keyOf;
   }
 
   get size(): number {
-    return this.#all.size;
+    return this.#all.length;
   }
 
-  add(looked: Looked<T>): void {
-    this.#all.add(looked);
-    for (const hashed of this.#hashes) insert(hashed, looked);
+  add(looked: L): void {
+    looked.place = this.#all.length;
+    this.#all.push(looked);
+    for (const hashed of this.#hashes) insert(hashed, looked, this.#keyOf(looked));
   }
 
-  delete(looked: Looked<T>): void {
-    this.#all.delete(looked);
+  delete(looked: L): void {
+    // The last takes its place.
+    const last = this.#all.pop()!;
+    if (last !== looked) {
+      this.#all[looked.place] = last;
+      last.place = looked.place;
+    }
     for (const hashed of this.#hashes) {
-      const hash = hashOf(hashed, looked.key);
+      const hash = hashOf(hashed, this.#keyOf(looked));
       const same = hashed.byHash.get(hash);
       same?.delete(looked);
       if (same?.size === 0) hashed.byHash.delete(hash);
     }
   }
 
-  forEach({ key, mask, priority }: TableChange, found: (owner: T) => void): void {
+  forEach({ key, mask, priority }: TableChange, found: (looked: L) => void): void {
     const hashed = this.#hashedBy(mask);
     const { lanes, bits } = hashed;
     const candidates = lanes.length === 0 ? this.#all : hashed.byHash.get(hashOf(hashed, key));
@@ -140,12 +153,16 @@ export class Group<T> {
     for (const looked of candidates) {
       // A rule below the one found was not decisive, and is not now.
       if (priority < looked.priority) continue;
-      if (lanes.every((lane) => ((looked.key[lane]! ^ key[lane]!) & bits[lane]!) === 0)) found(looked.owner);
+      if (lanes.length > 0) {
+        const own = this.#keyOf(looked);
+        if (!lanes.every((lane) => ((own[lane]! ^ key[lane]!) & bits[lane]!) === 0)) continue;
+      }
+      found(looked);
     }
   }
 
   /** The hash table by the bits that a rule's mask has in common with what is known. */
-  #hashedBy(mask: FlowMask): Hashed<T> {
+  #hashedBy(mask: FlowMask): Hashed<L> {
     const known = this.#byMask.get(mask);
     if (known) return known;
     const bits = mask.map((lane, i) => lane & this.known[i]!);
@@ -155,9 +172,9 @@ export class Group<T> {
     return hashed;
   }
 
-  #hashBy(bits: FlowMask): Hashed<T> {
-    const hashed: Hashed<T> = { lanes: significant(bits), bits, byHash: new Map() };
-    for (const looked of this.#all) insert(hashed, looked);
+  #hashBy(bits: FlowMask): Hashed<L> {
+    const hashed: Hashed<L> = { lanes: significant(bits), bits, byHash: new Map() };
+    for (const looked of this.#all) insert(hashed, looked, this.#keyOf(looked));
     if (this.#hashes.length >= MAX_HASHES) {
       this.#hashes.shift();
       this.#byMask.clear();
@@ -167,9 +184,9 @@ export class Group<T> {
   }
 }
 
-function insert<T>(hashed: Hashed<T>, looked: Looked<T>): void {
+function insert<L>(hashed: Hashed<L>, looked: L, key: FlowKey): void {
   if (hashed.lanes.length === 0) return;
-  const hash = hashOf(hashed, looked.key);
+  const hash = hashOf(hashed, key);
   const same = hashed.byHash.get(hash);
   if (same) same.add(looked);
   else hashed.byHash.set(hash, new Set([looked]));

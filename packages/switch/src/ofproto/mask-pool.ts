@@ -23,15 +23,10 @@ export class PooledMask {
   }
 
   hashOf(key: FlowKey): number {
+    const { lanes, bits } = this;
     let hash = this.hash;
-    for (const lane of this.lanes) hash = hashStep(hash, key[lane]! & this.bits[lane]!);
+    for (let i = 0; i < lanes.length; i++) hash = hashStep(hash, key[lanes[i]!]! & bits[lanes[i]!]!);
     return hash >>> 2;
-  }
-
-  /** Whether two keys have the same bits. */
-  agree(a: FlowKey, b: FlowKey): boolean {
-    for (const lane of this.lanes) if (((a[lane]! ^ b[lane]!) & this.bits[lane]!) !== 0) return false;
-    return true;
   }
 }
 

@@ -1,52 +1,28 @@
 import { type OdpAction, sameActions } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
-import { DP_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
-import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
-import { coversMask, equalKeys } from "../flow/mask.js";
-import { type Looked, LookupIndex, type TableChange } from "./lookup-index.js";
+import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
+import { KeyStore } from "../flow/key-store.js";
+import { coversMask } from "../flow/mask.js";
+import { LookupIndex, type TableChange } from "./lookup-index.js";
 import { MaskPool, type PooledMask } from "./mask-pool.js";
-import type { Sink } from "./sink.js";
-import type { Effect, TableLookup } from "./xlate/context.js";
+import {
+  LookedFor,
+  Megaflow,
+  type Outcome,
+  outcomeOf,
+  ownActions,
+  ownFlow,
+  sameList,
+  sameOutcome,
+  sameTables,
+} from "./megaflow.js";
+import type { Effect } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
 
-/** On whose account a megaflow counts. */
-interface Account {
-  readonly actions: readonly OdpAction[];
-  readonly sinks: readonly Sink[];
-  readonly effects: readonly Effect[];
-}
-
-/** What the datapath has been given, and on whose account. What is not readonly changes when it is found untrue. */
-export interface Megaflow {
-  /** Of this outcome: one that differs has another, so that counts go to whom they belong. */
-  id: number;
-  /** The packet that it was made for, whole: it is translated again when something changes. */
-  readonly key: FlowKey;
-  readonly mask: FlowMask;
-  /** The same. */
-  readonly pooled: PooledMask;
-  actions: readonly OdpAction[];
-  sinks: readonly Sink[];
-  effects: readonly Effect[];
-  /** The OpenFlow number of the port it came in by. */
-  readonly in_port: number;
-  lookups: readonly TableLookup[];
-  /** The same, as the index has them. */
-  looked: readonly Looked<Megaflow>[];
-  macLookups: readonly string[];
-  readonly hash: number;
-  /** The pass in which it was last found true. */
-  pass: number;
-  readonly createdMs: number;
-  usedMs: number;
-  packets: number;
-  bytes: number;
-  tcpFlags: number;
-}
-
 /** An outcome that a megaflow had, for as long as the datapath may have counts of it. */
-interface Retired extends Account {
+interface Retired {
   readonly megaflow: Megaflow;
+  readonly outcome: Outcome;
 }
 
 export interface MegaflowHooks {
@@ -78,17 +54,26 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #dpif: Dpif;
   readonly #hooks: MegaflowHooks;
   readonly #byId = new Map<number, Megaflow>();
-  readonly #byHash = new Map<number, Megaflow[]>();
+  /** The first of each hash. */
+  readonly #byHash = new Map<number, Megaflow>();
   readonly #retired = new Map<number, Retired>();
+  readonly #keys = new KeyStore();
+  readonly #freeSlots: number[] = [];
+  #slots = 0;
   readonly #masks = new MaskPool();
-  /** Actions of the outcome that came last: many have the same, and share them. */
-  #recentActions: readonly OdpAction[] = [];
+  /** The outcome that came last: many have the same, and share it; or its actions. */
+  #recent: Outcome = { actions: [], sinks: [], effects: [], lookups: [], macLookups: [] };
   #nextId = 1;
   readonly #byMac = new Map<string, Set<Megaflow>>();
   readonly #stale = new Set<Megaflow>();
   /** Goes on through #stale, as it grows: to begin anew for each would pass by all that were taken out. */
   #staleOrder: Iterator<Megaflow> | undefined;
-  readonly #lookups = new LookupIndex<Megaflow>();
+  /** Memory for a key that is looked at. */
+  readonly #key = newFlowKey();
+  readonly #lookups = new LookupIndex<LookedFor>(
+    ({ megaflow, changed }) =>
+      changed ?? ownFlow(this.#keys.read(megaflow.slot, this.#key), megaflow.in_port),
+  );
   /** All may be untrue, since the pass under way began. */
   #allChanged = false;
   #pass: Iterator<Megaflow> | undefined;
@@ -117,10 +102,11 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#dpif.events.off("stats", this.#onStats);
   }
 
-  /** Caches a translation made just now. `key` is kept. */
+  /** Caches a translation made just now. */
   install(key: FlowKey, in_port: number, result: XlateResult, nowMs: number): void {
     const mask = this.#masks.of(result.mask);
-    const same = this.#find(key, mask);
+    const hash = mask.hashOf(key);
+    const same = this.#find(key, mask, hash);
     if (same) {
       this.#update(same, result);
       return;
@@ -130,7 +116,7 @@ export class Megaflows implements Iterable<Megaflow> {
       this.counters.overLimit++;
       return;
     }
-    this.#put(key, in_port, mask, result, nowMs);
+    this.#put(key, in_port, mask, hash, this.#shared(result), nowMs);
     this.counters.installed++;
   }
 
@@ -153,7 +139,7 @@ export class Megaflows implements Iterable<Megaflow> {
     if (this.#stale.size > this.#byId.size * MOST) this.changed();
   }
 
-  readonly #markStale = (megaflow: Megaflow): void => {
+  readonly #markStale = ({ megaflow }: LookedFor): void => {
     this.#stale.add(megaflow);
   };
 
@@ -278,7 +264,7 @@ export class Megaflows implements Iterable<Megaflow> {
 
   #revalidateOne(megaflow: Megaflow): void {
     this.counters.revalidated++;
-    const result = this.#hooks.translate(megaflow.key);
+    const result = this.#hooks.translate(this.#keys.read(megaflow.slot, this.#key));
     if (result) this.#update(megaflow, result);
     else this.#remove(megaflow);
   }
@@ -286,133 +272,117 @@ export class Megaflows implements Iterable<Megaflow> {
   /** Makes a megaflow what `result` says. */
   #update(megaflow: Megaflow, result: XlateResult): void {
     const narrows = !coversMask(megaflow.mask, result.mask);
-    if (
-      !result.isUnsettled &&
-      !narrows &&
-      sameTables(megaflow.lookups, result.lookups) &&
-      sameList(megaflow.macLookups, result.macLookups) &&
-      sameActions(megaflow.actions, result.actions) &&
-      sameList(megaflow.sinks, result.sinks) &&
-      sameEffects(megaflow.effects, result.effects)
-    )
-      return;
+    if (!result.isUnsettled && !narrows && sameOutcome(megaflow.outcome, result)) return;
     this.counters.changed++;
     if (narrows || result.isUnsettled) this.#remove(megaflow);
-    else this.#become(megaflow, result);
+    else this.#become(megaflow, this.#shared(result));
   }
 
   /** Gives a megaflow another outcome. */
-  #become(megaflow: Megaflow, result: XlateResult): void {
-    const { sinks, effects, lookups, macLookups } = result;
-    const actions = this.#shared(result.actions);
+  #become(megaflow: Megaflow, outcome: Outcome): void {
     const old = megaflow.id;
+    const before = megaflow.outcome;
     this.#retire(megaflow);
     megaflow.id = this.#nextId++;
     this.#byId.set(megaflow.id, megaflow);
-    if (!sameTables(megaflow.lookups, lookups)) {
+    megaflow.outcome = outcome;
+    if (!sameTables(before.lookups, outcome.lookups)) {
       this.#unindexLookups(megaflow);
-      megaflow.lookups = own(lookups);
       this.#indexLookups(megaflow);
     }
-    if (!sameList(megaflow.macLookups, macLookups)) {
-      this.#unindexMacs(megaflow);
-      megaflow.macLookups = own(macLookups);
+    if (!sameList(before.macLookups, outcome.macLookups)) {
+      this.#unindexMacs(megaflow, before);
       this.#indexMacs(megaflow);
     }
-    megaflow.actions = actions;
-    megaflow.sinks = own(sinks);
-    megaflow.effects = own(effects);
-    this.#hooks.ref(actions);
-    this.#dpif.flowReplace(old, megaflow.id, actions);
+    this.#hooks.ref(outcome.actions);
+    this.#dpif.flowReplace(old, megaflow.id, outcome.actions);
   }
 
-  #put(key: FlowKey, in_port: number, pooled: PooledMask, result: XlateResult, nowMs: number): void {
-    const { sinks, effects, lookups, macLookups } = result;
-    const actions = this.#shared(result.actions);
+  #put(
+    key: FlowKey,
+    in_port: number,
+    pooled: PooledMask,
+    hash: number,
+    outcome: Outcome,
+    nowMs: number,
+  ): void {
     this.#masks.acquire(pooled);
-    const mask = pooled.bits;
-    const megaflow: Megaflow = {
-      id: this.#nextId++,
-      key,
-      mask,
-      pooled,
-      actions,
-      sinks: own(sinks),
-      effects: own(effects),
-      in_port,
-      lookups: own(lookups),
-      looked: [],
-      macLookups: own(macLookups),
-      hash: pooled.hashOf(key),
-      pass: this.#passes,
-      createdMs: nowMs,
-      usedMs: nowMs,
-      packets: 0,
-      bytes: 0,
-      tcpFlags: 0,
-    };
-    this.#byId.set(megaflow.id, megaflow);
-    const bucket = this.#byHash.get(megaflow.hash);
-    if (bucket) bucket.push(megaflow);
-    else this.#byHash.set(megaflow.hash, [megaflow]);
+    const slot = this.#freeSlots.pop() ?? this.#slots++;
+    this.#keys.set(slot, key);
+    const id = this.#nextId++;
+    const megaflow = new Megaflow(id, slot, this.#keys, pooled, hash, outcome, in_port, this.#passes, nowMs);
+    this.#byId.set(id, megaflow);
+    megaflow.next = this.#byHash.get(hash);
+    this.#byHash.set(hash, megaflow);
     this.#indexLookups(megaflow);
     this.#indexMacs(megaflow);
-    this.#hooks.ref(actions);
-    this.#dpif.flowPut({ id: megaflow.id, key, mask, actions });
+    this.#hooks.ref(outcome.actions);
+    this.#dpif.flowPut({ id, key, mask: pooled.bits, actions: outcome.actions });
   }
 
   #remove(megaflow: Megaflow): void {
     this.#retire(megaflow);
-    const bucket = this.#byHash.get(megaflow.hash)!;
-    if (bucket.length === 1) this.#byHash.delete(megaflow.hash);
-    else bucket.splice(bucket.indexOf(megaflow), 1);
+    this.#unchain(megaflow);
     this.#unindexLookups(megaflow);
-    this.#unindexMacs(megaflow);
+    this.#unindexMacs(megaflow, megaflow.outcome);
     this.#masks.release(megaflow.pooled);
     this.#stale.delete(megaflow);
+    this.#freeSlots.push(megaflow.slot);
     this.#dpif.flowDel(megaflow.id);
+  }
+
+  #unchain(megaflow: Megaflow): void {
+    const { hash, next } = megaflow;
+    const first = this.#byHash.get(hash)!;
+    if (first !== megaflow) {
+      let before = first;
+      while (before.next !== megaflow) before = before.next!;
+      before.next = next;
+    } else if (next) this.#byHash.set(hash, next);
+    else this.#byHash.delete(hash);
   }
 
   /** Its id is no longer its own; counts that come for it still are for who had it. */
   #retire(megaflow: Megaflow): void {
-    const { id, actions, sinks, effects } = megaflow;
+    const { id, outcome } = megaflow;
     this.#byId.delete(id);
-    this.#retired.set(id, { megaflow, actions, sinks, effects });
+    this.#retired.set(id, { megaflow, outcome });
   }
 
-  #shared(actions: readonly OdpAction[]): readonly OdpAction[] {
-    if (!sameActions(this.#recentActions, actions)) this.#recentActions = own(actions);
-    return this.#recentActions;
+  /** The outcome to keep. */
+  #shared(result: XlateResult): Outcome {
+    const recent = this.#recent;
+    if (sameOutcome(recent, result)) return recent;
+    const isSame = sameActions(recent.actions, result.actions);
+    this.#recent = outcomeOf(result, isSame ? recent.actions : ownActions(result.actions));
+    return this.#recent;
   }
 
   #indexLookups(megaflow: Megaflow): void {
-    const { lookups, pooled } = megaflow;
-    const own = lookups.some(({ changed }) => !changed) ? ownFlow(megaflow) : undefined;
-    megaflow.looked = lookups.map(({ table, priority, changed }) => ({
-      owner: megaflow,
-      table,
-      priority,
-      key: changed ? changed.key : own!,
-      known: changed ? changed.known : pooled.known,
-      group: undefined,
-    }));
-    for (const one of megaflow.looked) this.#lookups.add(one);
+    const { lookups } = megaflow.outcome;
+    let looked: LookedFor | undefined;
+    for (let i = lookups.length - 1; i >= 0; i--) {
+      looked = new LookedFor(megaflow, lookups[i]!, looked);
+      this.#lookups.add(looked);
+    }
+    megaflow.looked = looked;
   }
 
   #unindexLookups(megaflow: Megaflow): void {
-    for (const one of megaflow.looked) this.#lookups.remove(one);
+    for (let looked = megaflow.looked; looked; looked = looked.next) this.#lookups.remove(looked);
+    megaflow.looked = undefined;
   }
 
   #indexMacs(megaflow: Megaflow): void {
-    for (const tag of megaflow.macLookups) {
+    for (const tag of megaflow.outcome.macLookups) {
       const asking = this.#byMac.get(tag);
       if (asking) asking.add(megaflow);
       else this.#byMac.set(tag, new Set([megaflow]));
     }
   }
 
-  #unindexMacs(megaflow: Megaflow): void {
-    for (const tag of megaflow.macLookups) {
+  #unindexMacs(megaflow: Megaflow, outcome: Outcome): void {
+    for (const tag of outcome.macLookups) {
       const asking = this.#byMac.get(tag);
       asking?.delete(megaflow);
       if (asking?.size === 0) this.#byMac.delete(tag);
@@ -423,13 +393,14 @@ export class Megaflows implements Iterable<Megaflow> {
     const retired = this.#retired.get(id);
     if (!retired) return;
     this.#retired.delete(id);
-    this.#hooks.unref(retired.actions);
+    this.#hooks.unref(retired.outcome.actions);
   }
 
-  #find(key: FlowKey, mask: PooledMask): Megaflow | undefined {
-    return this.#byHash
-      .get(mask.hashOf(key))
-      ?.find((other) => other.pooled === mask && mask.agree(other.key, key));
+  #find(key: FlowKey, { bits, lanes }: PooledMask, hash: number): Megaflow | undefined {
+    let other = this.#byHash.get(hash);
+    while (other && !(other.pooled.bits === bits && this.#keys.agrees(other.slot, key, bits, lanes)))
+      other = other.next;
+    return other;
   }
 
   readonly #onStats = (batch: readonly FlowStatsDelta[]): void => {
@@ -437,22 +408,18 @@ export class Megaflows implements Iterable<Megaflow> {
       const current = this.#byId.get(id);
       const retired = current ? undefined : this.#retired.get(id);
       const megaflow = current ?? retired?.megaflow;
-      const account: Account | undefined = current ?? retired;
-      if (!megaflow || !account) continue;
+      const outcome = current?.outcome ?? retired?.outcome;
+      if (!megaflow || !outcome) continue;
       megaflow.packets += packets;
       megaflow.bytes += bytes;
       megaflow.tcpFlags |= tcpFlags;
       if (usedMs > megaflow.usedMs) megaflow.usedMs = usedMs;
-      for (const sink of account.sinks) sink.credit(packets, bytes, usedMs);
-      if (packets > 0 && account.effects.length > 0) this.#hooks.apply(account.effects, usedMs);
+      const { sinks, effects } = outcome;
+      for (let i = 0; i < sinks.length; i++) sinks[i]!.credit(packets, bytes, usedMs);
+      if (packets > 0 && effects.length > 0) this.#hooks.apply(effects, usedMs);
     }
   };
 }
-
-const NOTHING: readonly never[] = Object.freeze([]);
-
-/** A list to keep: one that has grown has room for more than there is in it. */
-const own = <T>(list: readonly T[]): readonly T[] => (list.length === 0 ? NOTHING : list.slice());
 
 /** A share of all megaflows; when more than this are stale, going over all is simpler. */
 const MOST = 0.5;
@@ -463,51 +430,3 @@ const MOST_EVICTED = 1 / 8;
 /** Megaflows looked at before others have their turn; and how many looks a removal costs. */
 const SWEEP_TURN = 10_000;
 const REMOVAL = 20;
-
-/** The flow that a megaflow's first lookups saw: its packet, with the bridge's port number, and nothing yet in the
- *  pipeline's own fields. */
-function ownFlow({ key, in_port }: Megaflow): FlowKey {
-  const flow = key.slice();
-  flow[LANE_IN_PORT] = in_port;
-  flow[LANE_RECIRC_ID] = 0;
-  flow.fill(0, DP_LANES);
-  return flow;
-}
-
-const sameTables = (a: readonly TableLookup[], b: readonly TableLookup[]): boolean =>
-  a.length === b.length &&
-  a.every(({ table, priority, changed }, i) => {
-    const other = b[i]!;
-    if (table !== other.table || priority !== other.priority) return false;
-    if (!changed || !other.changed) return changed === other.changed;
-    return equalKeys(changed.key, other.changed.key) && equalKeys(changed.known, other.changed.known);
-  });
-
-const sameList = (a: readonly unknown[], b: readonly unknown[]): boolean =>
-  a.length === b.length && a.every((item, i) => item === b[i]);
-
-function sameEffects(a: readonly Effect[], b: readonly Effect[]): boolean {
-  return a.length === b.length && a.every((effect, i) => sameEffect(effect, b[i]!));
-}
-
-function sameEffect(a: Effect, b: Effect): boolean {
-  if (a.type === "learn" && b.type === "learn")
-    return a.bridge === b.bridge && a.limit === b.limit && sameValue(a.flow, b.flow);
-  if (a.type !== "mac" || b.type !== "mac") return false;
-  return (
-    a.heard.port === b.heard.port &&
-    a.heard.mac === b.heard.mac &&
-    a.heard.vlan === b.heard.vlan &&
-    a.heard.bridge === b.heard.bridge
-  );
-}
-
-function sameValue(a: unknown, b: unknown): boolean {
-  if (Object.is(a, b)) return true;
-  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
-  const keys = Object.keys(a);
-  return (
-    keys.length === Object.keys(b).length &&
-    keys.every((key) => sameValue((a as Record<string, unknown>)[key], (b as Record<string, unknown>)[key]))
-  );
-}

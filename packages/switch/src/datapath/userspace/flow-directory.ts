@@ -1,6 +1,7 @@
 import { type OdpAction, sameActions } from "../../dpif/actions.js";
 import type { DpFlow } from "../../dpif/dpif.js";
-import type { FlowKey, FlowMask } from "../../flow/flow-key.js";
+import { type FlowKey, type FlowMask, newFlowKey } from "../../flow/flow-key.js";
+import { KeyStore } from "../../flow/key-store.js";
 
 /** What a datapath is told of flows: by number, so that it searches nothing and nothing it has grows in one go. A slot
  *  is a flow's place, a program a list of actions. `key` counts in the bits of `mask` only, and neither is kept. */
@@ -12,13 +13,6 @@ export interface FlowTarget {
   /** The flow in the slot has another id, to which packets count from now on, and other actions. */
   flowReplace(slot: number, id: number, program: number): void;
   flowDel(slot: number): void;
-}
-
-interface Flow {
-  readonly slot: number;
-  readonly key: FlowKey;
-  readonly mask: FlowMask;
-  program: Program;
 }
 
 interface Program {
@@ -46,9 +40,12 @@ export class FlowDirectory {
   refused = 0;
   readonly #target: FlowTarget;
   readonly #maxFlows: number;
-  readonly #flows = new Map<number, Flow>();
+  /** Slots by id; and of each slot its flow's key, mask and program: no object for a flow. */
+  readonly #flows = new Map<number, number>();
+  readonly #keys = new KeyStore();
+  readonly #masks: (FlowMask | undefined)[] = [];
+  readonly #programOf: (Program | undefined)[] = [];
   readonly #freeSlots: number[] = [];
-  #slots = 0;
   readonly #programs = new Map<string, Program>();
   /** Those without a flow, the one that was used last at the end. */
   readonly #idle = new Set<Program>();
@@ -76,32 +73,39 @@ export class FlowDirectory {
       this.refused++;
       return;
     }
-    const slot = this.#freeSlots.pop() ?? this.#slots++;
+    const slot = this.#freeSlots.pop() ?? this.#masks.length;
     const program = this.#acquire(actions);
-    this.#flows.set(id, { slot, key, mask, program });
+    this.#flows.set(id, slot);
+    this.#keys.set(slot, key);
+    this.#masks[slot] = mask;
+    this.#programOf[slot] = program;
     this.#target.flowPut(slot, id, key, mask, program.number);
   }
 
   replace(old: number, id: number, actions: readonly OdpAction[]): void {
-    const flow = this.#flows.get(old);
-    if (!flow) return;
-    const before = flow.program;
-    flow.program = this.#acquire(actions);
+    const slot = this.#flows.get(old);
+    if (slot === undefined) return;
+    const before = this.#programOf[slot]!;
+    const program = this.#acquire(actions);
+    this.#programOf[slot] = program;
     if (old !== id) {
       this.#flows.delete(old);
-      this.#flows.set(id, flow);
+      this.#flows.set(id, slot);
     }
-    this.#target.flowReplace(flow.slot, id, flow.program.number);
+    this.#target.flowReplace(slot, id, program.number);
     this.#release(before);
   }
 
   remove(id: number): void {
-    const flow = this.#flows.get(id);
-    if (!flow) return;
+    const slot = this.#flows.get(id);
+    if (slot === undefined) return;
+    const program = this.#programOf[slot]!;
     this.#flows.delete(id);
-    this.#freeSlots.push(flow.slot);
-    this.#target.flowDel(flow.slot);
-    this.#release(flow.program);
+    this.#masks[slot] = undefined;
+    this.#programOf[slot] = undefined;
+    this.#freeSlots.push(slot);
+    this.#target.flowDel(slot);
+    this.#release(program);
   }
 
   flush(): void {
@@ -118,8 +122,11 @@ export class FlowDirectory {
   /** Tells a target that knows nothing all that is known. */
   tellAll(target: FlowTarget): void {
     for (const { number, actions, text } of this.#programs.values()) target.programPut(number, actions, text);
-    for (const [id, { slot, key, mask, program }] of this.#flows)
-      target.flowPut(slot, id, key, mask, program.number);
+    const key = newFlowKey();
+    for (const [id, slot] of this.#flows) {
+      this.#keys.read(slot, key);
+      target.flowPut(slot, id, key, this.#masks[slot]!, this.#programOf[slot]!.number);
+    }
   }
 
   #acquire(actions: readonly OdpAction[]): Program {

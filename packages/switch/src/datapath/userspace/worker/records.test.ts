@@ -13,7 +13,7 @@ import {
   type CommandTarget,
   ownUpcall,
   type RawUpcall,
-  readUpcall,
+  UpcallReader,
   upcallWords,
   writeUpcall,
 } from "./records.js";
@@ -157,6 +157,7 @@ test("an upcall that goes through memory is the one that stays in the thread", (
     cut: fc.nat(400),
     offload,
   });
+  const upcalls = new UpcallReader();
   fc.assert(
     fc.property(upcall, ({ kind, odpPort, cookie, lanes, frame, cut, offload }) => {
       const packet = new Packet();
@@ -171,7 +172,7 @@ test("an upcall that goes through memory is the one that stays in the thread", (
       writer.commit();
       const reader = new RingReader(memory);
       const own: Upcall = ownUpcall(raw);
-      expect(readUpcall(reader, reader.next())).toEqual(own);
+      expect(upcalls.read(reader, reader.next())).toEqual(own);
     }),
   );
 });

@@ -263,26 +263,55 @@ export function writeUpcall({ words, bytes }: Words, at: number, upcall: RawUpca
 /** Bytes that are copied one by one rather than by a view made for it. */
 const SHORT = 128;
 
-/** The upcall whose record begins at `at`. */
-export function readUpcall({ words, bytes }: Words, at: number): Upcall {
-  const lanes = words[at + 5]!;
-  const size = words[at + 6]!;
-  const from = at + UPCALL_WORDS;
-  const key = newFlowKey();
-  for (let lane = 0; lane < lanes; lane++) key[lane] = words[from + lane]!;
-  const bytesAt = 4 * (from + lanes);
-  const upcall: Upcall = {
-    kind: words[at + 1] === ACTION ? "action" : "miss",
-    odpPort: words[at + 2]!,
-    packet: new Uint8Array(bytes.subarray(bytesAt, bytesAt + size)),
-    key,
-    cookie: words[at + 3]! >>> 0,
-    totalLen: words[at + 4]!,
+/** Reads upcalls. A packet that nothing matched is overwritten by the next such, and nothing is allocated for most. */
+export class UpcallReader {
+  readonly #key = newFlowKey();
+  readonly #offload: Offload = { csumStart: -1, csumOffset: 0, gsoType: 0, gsoSize: 0, hdrLen: 0 };
+  readonly #words = new Int32Array(new ArrayBuffer(SHORT_UPCALL));
+  /** Of these bytes: the first so many. */
+  readonly #packets: Uint8Array[] = [];
+  readonly #miss: Upcall = {
+    kind: "miss",
+    odpPort: 0,
+    packet: new Uint8Array(0),
+    key: this.#key,
+    cookie: 0,
+    totalLen: 0,
+    offload: undefined,
   };
-  const offload: Offload = { csumStart: -1, csumOffset: 0, gsoType: 0, gsoSize: 0, hdrLen: 0 };
-  if (readOffload(words, at + 7, offload)) upcall.offload = offload;
-  return upcall;
+
+  /** The upcall whose record begins at `at`. */
+  read({ words, bytes }: Words, at: number): Upcall {
+    const isMiss = words[at + 1] !== ACTION;
+    const lanes = words[at + 5]!;
+    const size = words[at + 6]!;
+    const from = at + UPCALL_WORDS;
+    const key = isMiss ? this.#key : newFlowKey();
+    for (let lane = 0; lane < lanes; lane++) key[lane] = words[from + lane]!;
+    if (isMiss) key.fill(0, lanes);
+    const upcall: Upcall = isMiss ? this.#miss : { ...this.#miss, kind: "action", key };
+    upcall.odpPort = words[at + 2]!;
+    upcall.cookie = words[at + 3]! >>> 0;
+    upcall.totalLen = words[at + 4]!;
+    upcall.packet =
+      isMiss && size <= SHORT_UPCALL
+        ? this.#shortPacket(words, from + lanes, size)
+        : new Uint8Array(bytes.subarray(4 * (from + lanes), 4 * (from + lanes) + size));
+    const offload = isMiss ? this.#offload : { ...this.#offload };
+    upcall.offload = readOffload(words, at + 7, offload) ? offload : undefined;
+    return upcall;
+  }
+
+  #shortPacket(words: Int32Array, from: number, size: number): Uint8Array {
+    const own = this.#words;
+    for (let i = 0; 4 * i < size; i++) own[i] = words[from + i]!;
+    this.#packets[size] ??= new Uint8Array(own.buffer, 0, size);
+    return this.#packets[size];
+  }
 }
+
+/** Bytes of packets that a reader has memory for. */
+const SHORT_UPCALL = 2048;
 
 /** An upcall of its own, for who is in the same thread. */
 export function ownUpcall({ kind, odpPort, cookie, key, packet, size, offload }: RawUpcall): Upcall {

@@ -21,7 +21,7 @@ import {
   UPCALLS,
   type WorkerData,
 } from "./messages.js";
-import { CommandEncoder, readUpcall } from "./records.js";
+import { CommandEncoder, UpcallReader } from "./records.js";
 import { RingReader, ringMemory } from "./ring.js";
 
 const EFD_NONBLOCK_CLOEXEC = 0x800 | 0x80000;
@@ -87,6 +87,7 @@ export class WorkerThread {
   readonly #wakeFd: number;
   readonly #one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
   readonly #oneAddress: number;
+  readonly #reader = new UpcallReader();
   readonly #waiting = new Map<number, Waiting>();
   #run: Run;
   #seq = 0;
@@ -245,7 +246,7 @@ export class WorkerThread {
         setImmediate(() => this.#take(run, UPCALLS_A_TURN));
         return;
       }
-      const upcall = readUpcall(upcalls, at);
+      const upcall = this.#reader.read(upcalls, at);
       const room = pendingOf(upcalls.words[at]!);
       upcalls.release(at);
       Atomics.sub(pending, 0, room);
