@@ -44,6 +44,7 @@ export function daemonLog(
     }
   }
   logCrashes(logs);
+  process.on("exit", () => logs.reportDropped());
   return logs;
 }
 

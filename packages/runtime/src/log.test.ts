@@ -64,9 +64,53 @@ test("a line that repeats, but for its numbers, is let through 60 times and then
   clock.advance(3000);
   log.warn("peer 10.0.0.9:9 sent garbage");
   expect(lines.slice(61).map((line) => line.split("|")[4])).toEqual([
-    "dropped 40 like the next line in the last 3 s\n",
+    "40 lines dropped in the last 3 s, the last: peer 10.0.0.99:1099 sent garbage\n",
     "peer 10.0.0.9:9 sent garbage\n",
   ]);
+});
+
+test("what was dropped is told of by itself, too, when nothing like it comes any more", () => {
+  const logs = registry();
+  const log = logs.module("m");
+  for (let i = 0; i < 61; i++) log.warn(`peer ${i}`);
+  clock.advance(9_999);
+  expect(lines).toHaveLength(60);
+  clock.advance(1);
+  expect(lines.slice(60).map((line) => line.split("|").slice(2).join("|"))).toEqual([
+    "m|WARN|1 line dropped in the last 10 s, the last: peer 60\n",
+  ]);
+  for (let i = 0; i < 61; i++) log.warn(`peer ${i}`);
+  logs.reportDropped();
+  expect(lines.at(-1)).toContain("51 lines dropped in the last 1 s, the last: peer 60");
+  clock.advance(60_000);
+  expect(lines).toHaveLength(61 + 10 + 1);
+});
+
+test("a flood of lines about one peer drops none about another; all together have a limit", () => {
+  const log = registry().module("m");
+  for (let i = 0; i < 1000; i++) log.warn(`10.0.0.1:${i} sent garbage`, "10.0.0.1");
+  expect(lines).toHaveLength(60);
+  log.warn("10.0.0.2:1 sent garbage", "10.0.0.2");
+  expect(lines).toHaveLength(61);
+  for (let i = 3; i <= 1000; i++) log.warn(`10.0.${i >> 8}.${i & 255}:1 sent garbage`, String(i));
+  expect(lines).toHaveLength(60 * 16);
+  clock.advance(10_000);
+  const told = lines.slice(60 * 16).map((line) => line.split("|")[4]);
+  expect(told).toEqual([
+    "940 lines dropped in the last 10 s, the last: 10.0.0.1:999 sent garbage\n",
+    "99 lines dropped in the last 10 s, the last: 10.0.3.232:1 sent garbage\n",
+  ]);
+});
+
+test("what is forgotten since there are too many kinds of lines is told of before", () => {
+  const log = registry().module("m");
+  for (let i = 0; i < 61; i++) log.warn("again");
+  for (let i = 0; i < 1024; i++) log.dbg("not written");
+  const word = (i: number): string =>
+    String.fromCharCode(103 + (i % 20), 103 + (Math.floor(i / 20) % 20), 103 + Math.floor(i / 400));
+  for (let i = 0; i < 1024; i++) log.warn(word(i));
+  expect(lines.filter((line) => line.includes("1 line dropped"))).toHaveLength(1);
+  expect(lines).toHaveLength(60 + 1024 + 1);
 });
 
 test("a rotated file is opened again", () => {

@@ -1,7 +1,7 @@
 import { closeSync, openSync, writeSync } from "node:fs";
 import { type Clock, realClock } from "./clock.js";
 import { patternFormat } from "./log-pattern.js";
-import { RateLimiter } from "./rate-limit.js";
+import { type Dropped, RateLimiter } from "./rate-limit.js";
 
 /** From the most to the least important; a destination set to a level takes it and all before it. */
 export const LOG_LEVELS = ["off", "emer", "err", "warn", "info", "dbg"] as const;
@@ -10,14 +10,15 @@ export type LogSeverity = Exclude<LogLevel, "off">;
 export const LOG_DESTINATIONS = ["console", "file"] as const;
 export type LogDestination = (typeof LOG_DESTINATIONS)[number];
 
-/** What a part of the program logs through. */
+/** What a part of the program logs through. `subject`: whom or what a line is about, such as the host of a peer. Of lines that
+ *  repeat too often those about one subject are dropped apart from those about another. */
 export interface Log {
   readonly name: string;
-  emer(text: string): void;
-  err(text: string): void;
-  warn(text: string): void;
-  info(text: string): void;
-  dbg(text: string): void;
+  emer(text: string, subject?: string): void;
+  err(text: string, subject?: string): void;
+  warn(text: string, subject?: string): void;
+  info(text: string, subject?: string): void;
+  dbg(text: string, subject?: string): void;
   /** Whether a line of this level would go anywhere; asked before an expensive text is made. */
   enabled(level: LogSeverity): boolean;
 }
@@ -58,7 +59,7 @@ const rank = (level: LogLevel): number => LOG_LEVELS.indexOf(level);
 /** Open vSwitch's, with milliseconds: `2026-01-31T10:00:00.000Z|00001|module|INFO|text`. */
 const VLOG_PATTERN = "%D{%Y-%m-%dT%H:%M:%S.###Z}|%05N|%c|%p|%m";
 
-type Write = (module: Module, level: LogSeverity, text: string) => void;
+type Write = (module: Module, level: LogSeverity, text: string, subject?: string) => void;
 
 class Module implements Log {
   readonly name: string;
@@ -73,20 +74,20 @@ class Module implements Log {
     this.#write = write;
   }
 
-  emer(text: string): void {
-    this.#write(this, "emer", text);
+  emer(text: string, subject?: string): void {
+    this.#write(this, "emer", text, subject);
   }
-  err(text: string): void {
-    this.#write(this, "err", text);
+  err(text: string, subject?: string): void {
+    this.#write(this, "err", text, subject);
   }
-  warn(text: string): void {
-    this.#write(this, "warn", text);
+  warn(text: string, subject?: string): void {
+    this.#write(this, "warn", text, subject);
   }
-  info(text: string): void {
-    this.#write(this, "info", text);
+  info(text: string, subject?: string): void {
+    this.#write(this, "info", text, subject);
   }
-  dbg(text: string): void {
-    if (this.enabled("dbg")) this.#write(this, "dbg", text);
+  dbg(text: string, subject?: string): void {
+    if (this.enabled("dbg")) this.#write(this, "dbg", text, subject);
   }
 
   enabled(level: LogSeverity): boolean {
@@ -101,7 +102,7 @@ export class LogRegistry {
   readonly #console: (line: string) => void;
   readonly #modules = new Map<string, Module>();
   readonly #defaults: Record<LogDestination, LogLevel>;
-  readonly #limiter: RateLimiter;
+  readonly #limiter: RateLimiter<LogSeverity>;
   readonly #formats: Record<LogDestination, LineFormat>;
   /** Without `fd` it is closed for now. */
   #file: { path: string; fd: number | undefined } | undefined;
@@ -111,7 +112,7 @@ export class LogRegistry {
     this.#clock = options.clock ?? realClock;
     this.#console = options.console ?? ((line) => void process.stderr.write(line));
     this.#defaults = { console: options.level ?? "info", file: options.level ?? "info" };
-    this.#limiter = new RateLimiter(this.#clock);
+    this.#limiter = new RateLimiter(this.#clock, this.#tellDropped);
     const format = options.format ?? patternFormat(VLOG_PATTERN);
     this.#formats = { console: format, file: format };
   }
@@ -216,6 +217,11 @@ export class LogRegistry {
     this.#file = { path, fd };
   }
 
+  /** Tells now of the lines that were dropped since it was last told of, before the program ends. */
+  reportDropped(): void {
+    this.#limiter.reportDropped();
+  }
+
   /** Closes and opens the file again, after a rotation. Throws where there never was one. */
   reopenFile(): void {
     if (!this.#file) throw new Error("Logging to file not configured");
@@ -229,19 +235,16 @@ export class LogRegistry {
     this.#file.fd = undefined;
   }
 
-  readonly #write: Write = (module, level, text) => {
+  readonly #write: Write = (module, level, text, subject) => {
     if (!module.enabled(level)) return;
-    if (!module.isLimited) {
-      this.#emit(module, level, text);
-      return;
-    }
-    const verdict = this.#limiter.check(module.name, level, text);
-    if (!verdict.pass) return;
-    if (verdict.dropped > 0) {
-      const seconds = Math.round(verdict.sinceMs / 1000);
-      this.#emit(module, level, `dropped ${verdict.dropped} like the next line in the last ${seconds} s`);
-    }
+    if (module.isLimited && !this.#limiter.passes({ module: module.name, level, text, subject })) return;
     this.#emit(module, level, text);
+  };
+
+  readonly #tellDropped = ({ count, sinceMs, last }: Dropped<LogSeverity>): void => {
+    const seconds = Math.max(1, Math.round(sinceMs / 1000));
+    const what = `${count === 1 ? "1 line" : `${count} lines`} dropped in the last ${seconds} s, the last: `;
+    this.#emit(this.#modules.get(last.module)!, last.level, what + last.text);
   };
 
   #emit(module: Module, level: LogSeverity, text: string): void {

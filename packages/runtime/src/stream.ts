@@ -26,7 +26,7 @@ export interface ListenOptions extends TlsOptions {
   /** Connections held at once; one more is closed at once and counted. 4096 unless given. */
   maxConnections?: number;
   /** Told in one line of a peer that did not get through the TLS handshake. */
-  onPeerError?: (line: string) => void;
+  onPeerError?: (line: string, peer?: string) => void;
 }
 
 export interface Listener {
@@ -157,7 +157,13 @@ export async function listen(
   });
   let refused = 0;
   server.maxConnections = options.maxConnections ?? 4096;
-  server.on("drop", () => refused++);
+  server.on("drop", (gone) => {
+    refused++;
+    if (gone === undefined || parsed.kind === "unix") return;
+    const { remoteAddress: host = "", remotePort: port = 0 } = gone;
+    const peer = formatTarget({ kind: parsed.kind, passive: false, host, port });
+    options.onPeerError?.(`${peer} refused: ${server.maxConnections} connections are open`, peer);
+  });
 
   try {
     await bind(server, parsed);
@@ -202,7 +208,8 @@ function makeServer(
   const context = tlsContext(target, options);
   const mustVouch = context.rejectUnauthorized;
   const refuse = (socket: TLSSocket, why: string): void => {
-    options.onPeerError?.(`${peerName(socket, "ssl")}: ${why.split("\n")[0]}`);
+    const peer = peerName(socket, "ssl");
+    options.onPeerError?.(`${peer}: ${why.split("\n")[0]}`, peer);
     socket.destroy();
   };
   // Node would hang up on a certificate that does not check without a word of why; so it is checked here.

@@ -208,7 +208,7 @@ export class Connection implements Sink {
 
   #onMalformed(bytes: Uint8Array, error: OfDecodeError): void {
     this.counters.malformed++;
-    this.#log.warn(`${this.peer}: malformed message refused: ${error.message}`);
+    this.#log.warn(`${this.peer}: malformed message refused: ${error.message}`, hostOf(this.peer));
     const xid = readXid(bytes);
     // An error in answer to an error could go on for ever.
     if (bytes[1] !== TYPE.ERROR) this.send(errorFor(error, bytes), xid);
@@ -256,6 +256,9 @@ export class Connection implements Sink {
     this.#handlers.closed(this.#why);
   };
 }
+
+/** The peer without its port: lines of the log about one host are no reason to drop those about another. */
+export const hostOf = (peer: string): string => peer.replace(/:\d+$/, "");
 
 const readXid = (bytes: Uint8Array): number =>
   ((bytes[4]! << 24) | (bytes[5]! << 16) | (bytes[6]! << 8) | bytes[7]!) >>> 0;

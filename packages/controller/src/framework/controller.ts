@@ -15,7 +15,7 @@ import {
 } from "@sluice/runtime";
 import type { EventEmitter } from "eventemitter3";
 import type { App } from "./app.js";
-import type { Tap } from "./connection.js";
+import { hostOf, type Tap } from "./connection.js";
 import { Datapath } from "./datapath.js";
 import { type ControllerEvents, Dispatcher } from "./dispatch.js";
 import { Outbox } from "./outbox.js";
@@ -189,7 +189,7 @@ export class Controller {
   async listen(target: string): Promise<Listener> {
     const listener = await listen(target, (socket, peer) => void this.accept(socket, peer), {
       ...this.#options.tls,
-      onPeerError: (line) => this.#log.warn(line),
+      onPeerError: (line, peer) => this.#log.warn(line, peer && hostOf(peer)),
     });
     this.#listeners.push(listener);
     return listener;
@@ -311,7 +311,7 @@ export class Controller {
       other.close(`${both}; the later replaces the earlier`);
     }
     this.#datapaths.set(dp.dpid, dp);
-    this.#log.info(`switch ${dp.id} connected from ${dp.peer}, ${dp.ports.size} ports`);
+    this.#log.info(`switch ${dp.id} connected from ${dp.peer}, ${dp.ports.size} ports`, dp.id);
     if (this.#role === "equal") this.#dispatcher.dispatch("datapath_up", dp);
     else {
       dp.role = "slave";
@@ -333,7 +333,8 @@ export class Controller {
     this.#halfOpen.delete(dp);
     const wasUp = this.#datapaths.get(dp.dpid) === dp;
     if (wasUp) this.#datapaths.delete(dp.dpid);
-    this.#log.info(`${wasUp ? `switch ${dp.id}` : dp.peer} disconnected: ${why}`);
+    if (wasUp) this.#log.info(`switch ${dp.id} disconnected: ${why}`, dp.id);
+    else this.#log.info(`${dp.peer} disconnected: ${why}`, hostOf(dp.peer));
     if (wasUp && dp.role !== "slave") this.#dispatcher.dispatch("datapath_down", dp, why);
   };
 }
