@@ -12,7 +12,7 @@ import { SwitchSet } from "../rest/switch-set.js";
 import { switchFlows } from "./flows.js";
 import { formatIp, formatNetwork } from "./ip.js";
 import { routerRoutes } from "./routes.js";
-import { CommandFailure, InvalidValue } from "./table.js";
+import { CommandFailure, InvalidValue, RoutingTable } from "./table.js";
 import { VlanRouter } from "./vlan-router.js";
 
 export interface RouterOptions {
@@ -102,6 +102,9 @@ const TELL_TTL: OfMessageInit = {
   flow_removed_mask: [0b1111, 0],
 };
 
+/** Of a VLAN of which nobody has said anything. */
+const NOTHING = new RoutingTable();
+
 /** The router of one switch: one for each VLAN. */
 export class Router {
   readonly #mac: string;
@@ -150,22 +153,19 @@ export class Router {
 
   /** What Ryu answers to `GET /router/…`. */
   show(meant: number | "all"): object[] {
-    const shown = [...this.#vlans]
-      .filter(([vlan]) => meant === "all" || vlan === meant)
-      .map(([vlan, { table }]) => {
-        const address = [...table.addresses.values()].map((one) => ({
-          address_id: one.address_id,
-          address: formatNetwork(one),
-        }));
-        const route = [...table.routes.values()].map(({ route_id, destination, gateway }) => ({
-          route_id,
-          destination: formatNetwork(destination),
-          gateway: formatIp(gateway),
-        }));
-        return tell(vlan, { ...(address.length > 0 && { address }), ...(route.length > 0 && { route }) });
-      });
-    if (shown.length > 0) return shown;
-    return [meant === 0 || meant === "all" ? {} : { vlan_id: meant }];
+    return this.#meant(meant).map((vlan) => {
+      const { addresses, routes } = this.#vlans.get(vlan)?.table ?? NOTHING;
+      const address = [...addresses.values()].map((one) => ({
+        address_id: one.address_id,
+        address: formatNetwork(one),
+      }));
+      const route = [...routes.values()].map(({ route_id, destination, gateway }) => ({
+        route_id,
+        destination: formatNetwork(destination),
+        gateway: formatIp(gateway),
+      }));
+      return tell(vlan, { ...(address.length > 0 && { address }), ...(route.length > 0 && { route }) });
+    });
   }
 
   /** What Ryu does at `POST /router/…`, once the switch has confirmed it. */
@@ -246,8 +246,9 @@ export class Router {
     return done(kept.length === 0 ? details : `${details}, ${skip}`);
   }
 
+  /** As with Ryu, "all" has packets without a VLAN among them, whether or not anything is set for them. */
   #meant(meant: number | "all"): number[] {
-    return meant === "all" ? [...this.#vlans.keys()] : [meant];
+    return meant === "all" ? [...new Set([0, ...this.#vlans.keys()])] : [meant];
   }
 
   #create(dp: Switch, vlan: number): VlanRouter {
