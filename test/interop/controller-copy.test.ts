@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
 import type { SwitchUnderTest } from "../support/daemons.js";
 import { until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
@@ -106,6 +107,68 @@ describeWith(
         await sut.ofctl("del-groups", BRIDGE, "group_id=5");
         await sut.ofctl("del-meters", BRIDGE, "meter=5");
         expect(await trace()).toMatchObject({ ports: [2] });
+      });
+
+      test("changes of groups and meters are told as events, its own and another controller's", async () => {
+        const socket = new WebSocket(`${rest.base.replace("http", "ws")}/v1/events?types=group,meter`);
+        const events: Record<string, unknown>[] = [];
+        socket.on("message", (data) => events.push(JSON.parse(String(data))));
+        const told = async (count: number): Promise<unknown[]> => {
+          await until(
+            () => events.length >= count,
+            `${count} events`,
+            20_000,
+            () => JSON.stringify(events),
+          );
+          return events.splice(0);
+        };
+        expect(await told(1)).toMatchObject([{ type: "hello" }]);
+        // What is there is no news: it is read before the first change is told of.
+        const bucket = (port: number) => ({ actions: [{ type: "OUTPUT", port }] });
+        const entry = { dpid: 1, type: "INDIRECT", group_id: 6 };
+        await until(
+          async () => {
+            await rest.post("/stats/groupentry/add", { ...entry, buckets: [bucket(1)] });
+            await rest.post("/stats/groupentry/delete", entry);
+            return events.length > 0;
+          },
+          "the stream to follow the switch",
+          20_000,
+        );
+        await rest.post("/stats/groupentry/add", { ...entry, buckets: [bucket(2)] });
+        await rest.post("/stats/groupentry/modify", { ...entry, buckets: [bucket(3)] });
+        await rest.post("/stats/meterentry/add", {
+          ...{ dpid: 1, flags: "KBPS", meter_id: 6, bands: [{ type: "DROP", rate: 1000 }] },
+        });
+        const shown = (port: number) => ({
+          ...{ dpid: DPID, group_id: 6, group_type: "INDIRECT", buckets: [{ actions: [`OUTPUT:${port}`] }] },
+        });
+        const last = ({ type }: Record<string, unknown>): boolean => type === "meter_add";
+        await until(
+          () => events.some(last),
+          "the meter",
+          20_000,
+          () => JSON.stringify(events),
+        );
+        expect(events.splice(0).slice(-3)).toMatchObject([
+          { type: "group_add", ...shown(2) },
+          { type: "group_modify", ...shown(3) },
+          {
+            type: "meter_add",
+            dpid: DPID,
+            meter_id: 6,
+            flags: ["KBPS"],
+            bands: [{ type: "DROP", rate: 1000 }],
+          },
+        ]);
+        await sut.ofctl("mod-group", BRIDGE, "group_id=6,type=indirect,bucket=output:1");
+        await sut.ofctl("del-meters", BRIDGE, "meter=6");
+        const both = await told(2);
+        expect(both).toContainEqual(expect.objectContaining({ type: "group_modify", group_id: 6 }));
+        expect(both).toContainEqual(expect.objectContaining({ type: "meter_delete", meter_id: 6 }));
+        await rest.post("/stats/groupentry/delete", entry);
+        expect(await told(1)).toMatchObject([{ type: "group_delete", ...shown(1) }]);
+        socket.terminate();
       });
 
       test("a flow whose time is over is not in it any more, and neither is one that the switch refused", async () => {

@@ -7,6 +7,14 @@ import { FakeSwitch } from "../testing/fake-switch.js";
 import { SwitchCopy, TableCopies } from "./index.js";
 
 const flow = (text: string, command: "add" | "delete" = "add") => parseFlow(text, command) as OfMessageInit;
+const group = (
+  command: "OFPGC_ADD" | "OFPGC_MODIFY" | "OFPGC_DELETE",
+  group_id: number,
+  buckets: number,
+): OfMessageInit => ({
+  ...{ type: "OFPT_GROUP_MOD", command, group_type: "OFPGT_ALL", group_id },
+  buckets: Array.from({ length: buckets }, (_, i) => ({ actions: [{ type: "OFPAT_OUTPUT", port: i + 1 }] })),
+});
 const textsOf = ({ flows }: SwitchTables): string[] => flows.map(describeFlow);
 const lists = (sw: FakeSwitch): number =>
   sw.sent.filter((one) => one.type === "OFPT_MULTIPART_REQUEST" && one.body.type === "OFPMP_FLOW").length;
@@ -214,7 +222,7 @@ describe("of a switch with flow monitors", () => {
     byAnother(sw, "tcp,actions=output:3");
     expect((await copy.tables()).flowCount).toBe(2);
     copy.stop();
-    expect(sw.tables.onChange).toBeUndefined();
+    expect(sw.tables.watcher).toBeUndefined();
   });
 });
 
@@ -222,7 +230,7 @@ test("who follows a copy without monitors is told of each flow that came, change
   const { sw, copy } = start();
   const told: string[] = [];
   await copy.tables();
-  copy.onChange = (change, one) => told.push(`${change} ${describeFlow(one)}`);
+  copy.watcher = { flow: (change, one) => told.push(`${change} ${describeFlow(one)}`) };
   sw.send(flow("ip,actions=output:1"));
   sw.send(flow("ip,actions=output:2"));
   await expect(sw.request(flow("arp,actions=group:9"))).rejects.toThrow();
@@ -237,4 +245,39 @@ test("who follows a copy without monitors is told of each flow that came, change
   byAnother(sw, "udp,actions=output:3");
   await copy.check();
   expect(told.slice(3)).toEqual(["add table=0,udp actions=output:3"]);
+});
+
+test("a copy of groups and meters alone tells of those, by the controller and by others, and lists no flows", async () => {
+  const { sw } = start();
+  const copy = new SwitchCopy(sw, new VirtualClock(), "groups");
+  const told: string[] = [];
+  sw.send(group("OFPGC_ADD", 1, 1));
+  await copy.tables();
+  copy.watcher = {
+    flow: () => told.push("a flow"),
+    group: (change, { group_id, buckets }) =>
+      told.push(`${change} group ${group_id}, ${buckets.length} buckets`),
+    meter: (change, { meter_id }) => told.push(`${change} meter ${meter_id}`),
+  };
+  sw.send(flow("ip,actions=group:1"));
+  sw.send(group("OFPGC_MODIFY", 1, 2));
+  sw.send(group("OFPGC_ADD", 2, 1));
+  await expect(sw.request(group("OFPGC_ADD", 2, 9))).rejects.toThrow("OFPGMFC_GROUP_EXISTS");
+  sw.send({ type: "OFPT_METER_MOD", command: "OFPMC_ADD", meter_id: 7, flags: 1, bands: [] });
+  sw.send(group("OFPGC_DELETE", 1, 0));
+  expect(told).toEqual([]);
+  await copy.tables();
+  expect(told.splice(0)).toEqual([
+    "modify group 1, 2 buckets",
+    "add group 2, 1 buckets",
+    "add meter 7",
+    "delete group 1, 2 buckets",
+  ]);
+  for (const message of [group("OFPGC_MODIFY", 2, 3), group("OFPGC_ADD", 3, 1)])
+    sw.tables.apply(asReceived(message));
+  sw.tables.apply(asReceived({ type: "OFPT_METER_MOD", command: "OFPMC_DELETE", meter_id: 7 }));
+  expect([await copy.hasSameGroups(), await copy.hasSameMeters()]).toEqual([false, false]);
+  await copy.check();
+  expect(told).toEqual(["modify group 2, 3 buckets", "add group 3, 1 buckets", "delete meter 7"]);
+  expect(lists(sw)).toBe(0);
 });

@@ -13,14 +13,15 @@ import {
   compareTables,
   differingGroups,
   differingMeters,
-  type FlowChange,
   fetchGroups,
+  fetchGroupsAndMeters,
   fetchMeters,
   fetchTables,
   type ModelFlow,
   SwitchTables,
   sameFlow,
   type TableDifference,
+  type TableWatcher,
   termsOf,
 } from "../tables/index.js";
 import { type FlowListener, FlowMonitor, type FlowUpdate } from "./flow-monitor.js";
@@ -88,10 +89,11 @@ export class SwitchCopy implements Observer, FlowListener {
   #changesConfirmed = 0;
   /** Ends what the switch tells of its flows; undefined where it does not. */
   #endMonitor: (() => void) | undefined;
-  #asksForMonitor = true;
+  #asksForMonitor: boolean;
   /** What the switch told of its flows while its list was compared. */
   #updates: FlowUpdate[] = [];
-  #onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined;
+  #watcher: TableWatcher | undefined;
+  readonly #hasFlows: boolean;
   readonly #endObserving: () => void;
   #checking: Promise<SwitchTables> | undefined;
   #listRequest: OfMessageInit | undefined;
@@ -100,16 +102,19 @@ export class SwitchCopy implements Observer, FlowListener {
   #isHeld = false;
   #state: CopyState | undefined;
 
-  constructor(dp: ObservedSwitch, clock: Clock) {
+  /** With `of: "groups"` it leaves the flows out, and has groups and meters alone. */
+  constructor(dp: ObservedSwitch, clock: Clock, of: "tables" | "groups" = "tables") {
     this.#dp = dp;
     this.#clock = clock;
+    this.#hasFlows = of === "tables";
+    this.#asksForMonitor = this.#hasFlows;
     this.#endObserving = dp.observe(this);
   }
 
-  /** Told of each flow of which the copy finds that it came, changed or went, from now on. */
-  set onChange(onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined) {
-    this.#onChange = onChange;
-    this.#tables.onChange = onChange;
+  /** Told of everything of which the copy finds that it came, changed or went, from now on. */
+  set watcher(watcher: TableWatcher | undefined) {
+    this.#watcher = watcher;
+    this.#tables.watcher = watcher;
   }
 
   /** Whether something was sent, or has gone, that is not in the copy yet. */
@@ -141,6 +146,7 @@ export class SwitchCopy implements Observer, FlowListener {
   sent(message: OfMessageInit, xid: number): void {
     if (message === this.#listRequest) this.#listXid = xid;
     if (!this.#isFollowing) return;
+    if (message.type === "OFPT_FLOW_MOD" && !this.#hasFlows) return;
     if (CHANGES.has(message.type)) {
       this.#changesSent++;
       if (!this.isMonitored || message.type !== "OFPT_FLOW_MOD") this.#write(message, xid);
@@ -174,7 +180,7 @@ export class SwitchCopy implements Observer, FlowListener {
     }
     if (!this.#isFollowing) return;
     if (message.type === "OFPT_FLOW_REMOVED") {
-      if (!this.isMonitored) this.#write(message, message.xid);
+      if (!this.isMonitored && this.#hasFlows) this.#write(message, message.xid);
     } else if (message.type === "OFPT_ERROR") this.#refused(message.xid);
     else if (message.type === "OFPT_BARRIER_REPLY") {
       const { entries = 0, changes = 0 } = this.#barriers.get(message.xid) ?? {};
@@ -256,7 +262,7 @@ export class SwitchCopy implements Observer, FlowListener {
     if (!wasFollowing) this.#begin();
     try {
       const [listed] = await Promise.all([
-        fetchTables(this.#dp, (request) => {
+        (this.#hasFlows ? fetchTables : fetchGroupsAndMeters)(this.#dp, (request) => {
           this.#listRequest = request;
         }),
         settled,
@@ -266,8 +272,8 @@ export class SwitchCopy implements Observer, FlowListener {
       const found = wasFollowing && this.#isHeld ? compareTables(before, listed) : undefined;
       this.#note(found);
       this.#tables = listed;
-      listed.onChange = this.#onChange;
-      if (found !== undefined) this.#tell(found);
+      listed.watcher = this.#watcher;
+      if (found !== undefined && this.#watcher !== undefined) tell(this.#watcher, found, before, listed);
       if (listed.flowCount > MAX_FLOWS) this.#lose();
       return listed;
     } catch (error) {
@@ -284,14 +290,6 @@ export class SwitchCopy implements Observer, FlowListener {
         for (const update of updates) this.#apply(update);
       }
     }
-  }
-
-  #tell({ missing, surplus, changed }: TableDifference): void {
-    const onChange = this.#onChange;
-    if (onChange === undefined) return;
-    for (const flow of surplus) onChange("delete", flow);
-    for (const flow of missing) onChange("add", flow);
-    for (const flow of changed) onChange("modify", flow);
   }
 
   #note(found: TableDifference | undefined): void {
@@ -316,7 +314,7 @@ export class SwitchCopy implements Observer, FlowListener {
   #begin(): void {
     this.#isFollowing = true;
     this.#tables = new SwitchTables();
-    this.#tables.onChange = this.#onChange;
+    this.#tables.watcher = this.#watcher;
     this.#journal = [];
     this.#updates = [];
     this.#confirmed = 0;
@@ -381,6 +379,28 @@ export class SwitchCopy implements Observer, FlowListener {
 }
 
 const OFPMPF_REPLY_MORE = 1;
+
+/** Tells of what the switch's list has otherwise than the copy of before. */
+function tell(
+  watcher: TableWatcher,
+  { missing, surplus, changed, groups, meters }: TableDifference,
+  before: SwitchTables,
+  listed: SwitchTables,
+): void {
+  for (const flow of surplus) watcher.flow?.("delete", flow);
+  for (const flow of missing) watcher.flow?.("add", flow);
+  for (const flow of changed) watcher.flow?.("modify", flow);
+  for (const id of groups) {
+    const [had, has] = [before.groups.get(id), listed.groups.get(id)];
+    if (has !== undefined) watcher.group?.(had === undefined ? "add" : "modify", has);
+    else if (had !== undefined) watcher.group?.("delete", had);
+  }
+  for (const id of meters) {
+    const [had, has] = [before.meters.get(id), listed.meters.get(id)];
+    if (has !== undefined) watcher.meter?.(had === undefined ? "add" : "modify", has);
+    else if (had !== undefined) watcher.meter?.("delete", had);
+  }
+}
 
 const byNumber = <K extends string, T extends Readonly<Record<K, number>>>(
   list: readonly T[],

@@ -16,6 +16,7 @@ import type { Handler } from "./api.js";
 import { EventCounts } from "./event-counts.js";
 import { EventLog } from "./events/event-log.js";
 import { recordFlows } from "./events/flow-source.js";
+import { recordGroups } from "./events/group-source.js";
 import { recordPortRates } from "./events/rate-source.js";
 import { recordEvents, recordPacketIns } from "./events/sources.js";
 import type { EventStream } from "./events/stream.js";
@@ -189,6 +190,7 @@ export class RestServer {
             ? {}
             : {
                 flow: () => recordFlows({ switches, watchers, copies, clock, log }),
+                group: () => recordGroups({ switches, watchers, clock, log }),
                 packet: () => recordPacketIns(watchers, log),
                 rates: () =>
                   recordPortRates(() => this.#apps.map(monitorOf).find((one) => !!one), clock, log),

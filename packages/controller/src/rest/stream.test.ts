@@ -101,6 +101,7 @@ describe("the stream of events", () => {
     expect(await late.next()).toEqual({
       ...{ type: "gap", from: 2, to: 4100, types: ["flow_add", "flow_modify", "flow_delete"] },
     });
+    expect((await late.next()).types).toContain("group_add");
     expect(await late.next()).toMatchObject({ seq: 5 });
     const other = reader("/v1/events?since=4000&stream=another");
     expect(await other.next()).toMatchObject({ type: "hello", resumed: false });

@@ -16,10 +16,14 @@ async function unlessRefused<T>(reply: Promise<T>): Promise<T | undefined> {
   }
 }
 
+/** Told of the first message that asks for the tables, before it goes. */
+type Asking = (request: OfMessageInit) => void;
+
 /** A switch's groups as it lists them now. */
-export async function fetchGroups(dp: Asked): Promise<readonly ModelGroup[]> {
-  const body = { type: "OFPMP_GROUP_DESC" } as const;
-  return (await unlessRefused(dp.request({ type: "OFPT_MULTIPART_REQUEST", body })))?.body.entries ?? [];
+export async function fetchGroups(dp: Asked, asking: Asking = () => {}): Promise<readonly ModelGroup[]> {
+  const request = { type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_GROUP_DESC" } } as const;
+  asking(request);
+  return (await unlessRefused(dp.request(request)))?.body.entries ?? [];
 }
 
 /** A switch's meters as it lists them now. */
@@ -29,11 +33,7 @@ export async function fetchMeters(dp: Asked): Promise<readonly ModelMeter[]> {
 }
 
 /** A switch's flows, groups and meters as it lists them now, as a model to trace packets in. Rejects as `request` does. */
-export async function fetchTables(
-  dp: Asked,
-  /** Told of the message that asks for the flows, before it goes. */
-  asking: (request: OfMessageInit) => void = () => {},
-): Promise<SwitchTables> {
+export async function fetchTables(dp: Asked, asking: Asking = () => {}): Promise<SwitchTables> {
   const listFlows = { type: "OFPT_MULTIPART_REQUEST", body: { type: "OFPMP_FLOW" } } as const;
   asking(listFlows);
   const [flows, groups, meters] = await Promise.all([
@@ -45,6 +45,15 @@ export async function fetchTables(
   tables.replaceMeters(meters);
   tables.replaceGroups(groups);
   tables.replaceFlows(flows.body.entries);
+  return tables;
+}
+
+/** Only its groups and meters, without flows. */
+export async function fetchGroupsAndMeters(dp: Asked, asking: Asking = () => {}): Promise<SwitchTables> {
+  const [groups, meters] = await Promise.all([fetchGroups(dp, asking), fetchMeters(dp)]);
+  const tables = new SwitchTables();
+  tables.replaceMeters(meters);
+  tables.replaceGroups(groups);
   return tables;
 }
 

@@ -5,6 +5,7 @@ export {
   differingGroups,
   differingMeters,
   fetchGroups,
+  fetchGroupsAndMeters,
   fetchMeters,
   fetchTables,
   sameFlow,
@@ -14,13 +15,14 @@ export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "
 export * from "./path.js";
 export {
   asReceived,
-  type FlowChange,
   type ModelFlow,
   type ModelGroup,
   type ModelMeter,
   type ReadonlyTables,
   type Refusal,
   SwitchTables,
+  type TableChange,
+  type TableWatcher,
 } from "./switch-tables.js";
 export * from "./trace.js";
 export { termsOf } from "./values.js";

@@ -51,8 +51,15 @@ export interface ModelMeter {
   readonly bands: readonly MeterBand[];
 }
 
-/** What became of a flow. */
-export type FlowChange = "add" | "modify" | "delete";
+/** What became of a flow, a group or a meter. */
+export type TableChange = "add" | "modify" | "delete";
+
+/** Told of each that comes, changes and goes. */
+export interface TableWatcher {
+  flow?(change: TableChange, flow: ModelFlow): void;
+  group?(change: TableChange, group: ModelGroup): void;
+  meter?(change: TableChange, meter: ModelMeter): void;
+}
 
 /** The tables of a switch, to look at: see SwitchTables. */
 export type ReadonlyTables = Pick<
@@ -73,8 +80,8 @@ export class SwitchTables {
   readonly #groups = new Map<number, ModelGroup>();
   readonly #meters = new Map<number, ModelMeter>();
   #isToldOfFlows = false;
-  /** Told of each flow that comes, changes and goes, other than by `replaceFlows`. */
-  onChange: ((change: FlowChange, flow: ModelFlow) => void) | undefined;
+  /** Told of what comes, changes and goes, other than by `replaceFlows` and the like. */
+  watcher: TableWatcher | undefined;
 
   /** All flows, table by table, the highest priority first. */
   get flows(): ModelFlow[] {
@@ -156,16 +163,16 @@ export class SwitchTables {
       table = new FlowTable();
       this.#tables.set(flow.table_id, table);
     }
-    const isNew = this.onChange === undefined || !table.byKey.has(flowKey(flow.priority, flow.terms));
+    const isNew = this.watcher?.flow === undefined || !table.byKey.has(flowKey(flow.priority, flow.terms));
     table.set(flow);
-    this.onChange?.(isNew ? "add" : "modify", flow);
+    this.watcher?.flow?.(isNew ? "add" : "modify", flow);
   }
 
   #delete(table_id: number, key: string): void {
     const table = this.#tables.get(table_id);
     const flow = table?.byKey.get(key);
     table?.delete(key);
-    if (flow !== undefined) this.onChange?.("delete", flow);
+    if (flow !== undefined) this.watcher?.flow?.("delete", flow);
     if (table?.size === 0) this.#tables.delete(table_id);
   }
 
@@ -227,7 +234,7 @@ export class SwitchTables {
         if (!isDelete) {
           const changed = { ...flow, instructions };
           table.change(changed);
-          this.onChange?.("modify", changed);
+          this.watcher?.flow?.("modify", changed);
         } else if (leadsTo(flow, message)) this.#delete(id, flowKey(flow.priority, flow.terms));
       }
     }
@@ -255,12 +262,17 @@ export class SwitchTables {
       for (const id of [...this.#groups.keys()].filter(isMeant)) this.#deleteGroup(id);
       return;
     }
-    this.#groups.set(group_id, { group_id, group_type: message.group_type, buckets });
+    const change = this.#groups.has(group_id) ? "modify" : "add";
+    const group = { group_id, group_type: message.group_type, buckets };
+    this.#groups.set(group_id, group);
+    this.watcher?.group?.(change, group);
   }
 
   /** Flows that send to a group go with it (§6.5). */
   #deleteGroup(group_id: number): void {
+    const group = this.#groups.get(group_id);
     this.#groups.delete(group_id);
+    if (group !== undefined) this.watcher?.group?.("delete", group);
     if (this.#isToldOfFlows) return;
     for (const table of [...this.#tables.keys()])
       this.#keep(table, (flow) => !outputs(flow).some((one) => one.group === group_id));
@@ -269,11 +281,16 @@ export class SwitchTables {
   /** Flows that are metered go with the meter (§6.4). */
   #meterMod({ command, meter_id, flags, bands }: MeterMod): void {
     if (command !== "OFPMC_DELETE") {
-      this.#meters.set(meter_id, { meter_id, flags, bands });
+      const change = this.#meters.has(meter_id) ? "modify" : "add";
+      const meter = { meter_id, flags, bands };
+      this.#meters.set(meter_id, meter);
+      this.watcher?.meter?.(change, meter);
       return;
     }
     for (const id of meter_id === OFPM.ALL ? [...this.#meters.keys()] : [meter_id]) {
+      const meter = this.#meters.get(id);
       this.#meters.delete(id);
+      if (meter !== undefined) this.watcher?.meter?.("delete", meter);
       if (this.#isToldOfFlows) continue;
       const isMetered = ({ instructions }: ModelFlow): boolean =>
         instructions.some((one) => one.type === "OFPIT_METER" && one.meter_id === id);

@@ -16,11 +16,11 @@ import { OfpRequestError, type ReplyTo } from "../framework/requests.js";
 import { fieldValue, frameBytes, type ModelPacket, packetFromFrame } from "../tables/packet.js";
 import {
   asReceived,
-  type FlowChange,
   type ModelFlow,
   type ModelGroup,
   type Refusal,
   SwitchTables,
+  type TableChange,
 } from "../tables/switch-tables.js";
 import { type SwitchTrace, tracePacketOut, traceSwitch } from "../tables/trace.js";
 import { ANSWERS } from "./fake-answers.js";
@@ -203,7 +203,7 @@ export class FakeSwitch implements ObservedSwitch {
   }
 
   /** A flow came, changed or went, and the switch says so. */
-  readonly #update = (change: FlowChange, { terms: _, flags: _1, ...flow }: ModelFlow): void => {
+  readonly #update = (change: TableChange, { terms: _, flags: _1, ...flow }: ModelFlow): void => {
     const type = UPDATES[change];
     const body = { type: "ONFMP_FLOW_MONITOR", entries: [{ type, reason: 0, ...flow }] } as const;
     this.#received(asReceived({ type: "OFPT_MULTIPART_REPLY", body }));
@@ -222,9 +222,9 @@ export class FakeSwitch implements ObservedSwitch {
     if (received.type === "OFPT_MULTIPART_REQUEST") {
       const { type } = received.body;
       const isMonitor = type === "ONFMP_FLOW_MONITOR";
-      if (isMonitor && this.#hasMonitors) this.tables.onChange = this.#update;
+      if (isMonitor && this.#hasMonitors) this.tables.watcher = { flow: this.#update };
       else if (isMonitor || ANSWERS[type] === undefined) return ["OFPET_BAD_REQUEST", "OFPBRC_BAD_MULTIPART"];
-    } else if (received.type === "ONFT_FLOW_MONITOR_CANCEL") this.tables.onChange = undefined;
+    } else if (received.type === "ONFT_FLOW_MONITOR_CANCEL") this.tables.watcher = undefined;
     if (received.type === "OFPT_PACKET_OUT") this.#packetOut(received);
     return this.tables.apply(received);
   }

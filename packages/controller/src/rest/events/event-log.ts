@@ -19,6 +19,12 @@ export const EVENT_TYPES = {
     "A switch has a new flow, whoever made it: dpid, table_id, priority, cookie, idle_timeout, hard_timeout, match, actions, flow (as ovs-ofctl writes it)",
   flow_modify: "A flow does something else now",
   flow_delete: "A flow is gone; where the switch tells, also reason",
+  group_add: "A switch has a new group, whoever made it: dpid, group_id, group_type, buckets",
+  group_modify: "A group does something else now",
+  group_delete: "A group is gone",
+  meter_add: "A switch has a new meter: dpid, meter_id, flags, bands",
+  meter_modify: "A meter measures otherwise now",
+  meter_delete: "A meter is gone",
   flow_removed:
     "A flow ran out or was deleted, where it asked to be told of: dpid, table_id, priority, reason, match, counters, …",
   packet_in:
@@ -30,10 +36,12 @@ export const isEventType = (name: string): name is EventType => Object.hasOwn(EV
 export const ALL_TYPES = Object.keys(EVENT_TYPES) as EventType[];
 
 /** Events that may be many have a history of their own, so that they push out no others: for each, how many are kept. */
-const HISTORIES = { other: 4096, flow: 4096, removed: 1024, packet: 1024, rates: 1024 } as const;
+const HISTORIES = { other: 4096, flow: 4096, group: 4096, removed: 1024, packet: 1024, rates: 1024 } as const;
 export type History = keyof typeof HISTORIES;
 const HISTORY_OF: Partial<Record<EventType, History>> = {
   ...{ flow_add: "flow", flow_modify: "flow", flow_delete: "flow" },
+  ...{ group_add: "group", group_modify: "group", group_delete: "group" },
+  ...{ meter_add: "group", meter_modify: "group", meter_delete: "group" },
   ...{ flow_removed: "removed", packet_in: "packet", port_rates: "rates" },
 };
 export const historyOf = (type: EventType): History => HISTORY_OF[type] ?? "other";

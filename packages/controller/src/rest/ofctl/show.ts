@@ -1,10 +1,8 @@
 import {
   encode,
   type FlowStats,
-  type GroupDesc,
   type GroupStats,
   type MessageOf,
-  type MeterConfig,
   type MeterStats,
   type MultipartReplyBody,
   OFPGFC,
@@ -15,6 +13,7 @@ import {
   type TableFeatures,
   type TableStats,
 } from "@sluice/openflow-codec";
+import type { ModelGroup, ModelMeter } from "../../tables/index.js";
 import { showAction, showInstructions } from "./actions.js";
 import { showMatch } from "./match.js";
 import {
@@ -142,7 +141,7 @@ export const showMeterStats = (stats: MeterStats): object => ({
   meter_id: showReserved(stats.meter_id, METER),
 });
 
-export const showMeterConfig = ({ flags, bands, meter_id }: MeterConfig): object => ({
+export const showMeterConfig = ({ flags, bands, meter_id }: ModelMeter): object => ({
   flags: flagNames(OFPMF, flags),
   bands: bands.map((band) => ({
     type: band.type.replace(/^OFPMBT_/, ""),
@@ -168,7 +167,7 @@ export const showGroupStats = (stats: GroupStats): object => ({
   group_id: showReserved(stats.group_id, GROUP),
 });
 
-export const showGroupDesc = ({ group_type, group_id, buckets }: GroupDesc): object => ({
+export const showGroupDesc = ({ group_type, group_id, buckets }: ModelGroup) => ({
   type: typeof group_type === "string" ? group_type.replace(/^OFPGT_/, "") : group_type,
   group_id: showReserved(group_id, GROUP),
   buckets: buckets.map(({ weight, watch_port, watch_group, actions }) => ({
