@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ethernet } from "@sluice/wire";
@@ -121,6 +121,52 @@ describe("a recording", () => {
     expect((await run(["node", SLUICE, "controller", "--replay", "/nowhere"])).stderr).toBe(
       "sluice controller: --replay: /nowhere: no such file\n",
     );
+  });
+});
+
+describe("a recording in several files", () => {
+  test("goes on in the next when one is full, and in the end in the first again", async () => {
+    const control = join(dir, "c.ctl");
+    const options = ["--record-limit=1", "--record-files=3", `--unixctl=${control}`];
+    const [daemon, target] = await start("--record", file, ...options);
+    const show = () => check(["node", SLUICE, "appctl", "-t", control, "controller/show"]);
+    const filesBefore = async () => Number(/(\d+) files before$/m.exec(await show())?.[1] ?? 0);
+    await conversation(target, 1n, 1500);
+    expect(await filesBefore()).toBeGreaterThanOrEqual(1);
+    expect(existsSync(file)).toBe(false);
+    const head = async (path: string) =>
+      (await run(["node", SLUICE, "ofctl", "decode", "--pcap", path])).stdout.split("\n")[0];
+    // What was said first is in the first file, until its turn comes again.
+    expect(await head(`${file}0`)).toContain("OFPT_HELLO");
+    for (let dpid = 2n; (await filesBefore()) < 4; dpid++) await conversation(target, dpid, 1500);
+    const before = await filesBefore();
+    expect(await show()).toMatch(
+      new RegExp(
+        `^recording to .*/r\\.pcapng${before % 3}: \\d+ packets, \\d+ bytes, 0 packets left out, `,
+        "m",
+      ),
+    );
+    await daemon.stop();
+    expect(readdirSync(dir).sort()).toEqual(["r.pcapng0", "r.pcapng1", "r.pcapng2"]);
+    for (const n of [0, 1, 2]) expect(statSync(file + n).size).toBeLessThanOrEqual(1 << 20);
+    // In the order of time, one behind the other, they are one recording.
+    writeFileSync(file, Buffer.concat([1, 2, 3].map((n) => readFileSync(`${file}${(before + n) % 3}`))));
+    const { stdout, stderr } = await replay();
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(
+      /^switch 0000000000000\d{3}: 3000 events; messages: \d+ the same, 0 only in .*, 0 only now/m,
+    );
+  });
+
+  test.each([
+    [["--record-files=1"], '--record-files: "1" is not a number from 2 to 10000'],
+    [
+      ["--record-files=2", "--record-limit=0"],
+      "--record-limit: 0 MiB is too little for each of several files",
+    ],
+  ])("%j is refused", async (options, line) => {
+    const { code, stderr } = await run(["node", SLUICE, "controller", "--record", file, ...options]);
+    expect([code, stderr]).toEqual([1, `sluice controller: ${line}\n`]);
   });
 });
 

@@ -106,7 +106,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
 }
 
 function recorderOf(
-  { options, recordLimitBytes }: Invocation,
+  { options, recordLimitBytes, recordFiles }: Invocation,
   log: LogRegistry,
   seed: Uint8Array,
 ): Recorder | undefined {
@@ -117,6 +117,7 @@ function recorderOf(
       log: log.module("record"),
       seed,
       limitBytes: recordLimitBytes,
+      ...(recordFiles !== undefined && { files: recordFiles }),
     });
   } catch (error) {
     throw new CliError(`--record: ${(error as Error).message}`);

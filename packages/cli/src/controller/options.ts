@@ -26,6 +26,7 @@ const FILE_OPTIONS = {
   "with-flows": { value: true, many: true },
   record: { value: true },
   "record-limit": { value: true },
+  "record-files": { value: true },
   role: { value: true },
   "standby-for": { value: true },
   "probe-interval": { value: true },
@@ -59,6 +60,8 @@ export interface Invocation {
   readonly probeIntervalMs: number | undefined;
   readonly role: Role | undefined;
   readonly recordLimitBytes: number;
+  /** Undefined: a single file, and then no more. */
+  readonly recordFiles: number | undefined;
 }
 
 /** Reads a command line, and the file that `--config` names: an option on the command line stands in place of the
@@ -66,7 +69,14 @@ export interface Invocation {
 export function readInvocation(argv: readonly string[]): Invocation {
   const { options, args } = parseOptions(argv, OPTIONS);
   if (options.help || options.version) {
-    const nothing = { listens: [], connects: [], apps: [], tls: {}, recordLimitBytes: 0 };
+    const nothing = {
+      listens: [],
+      connects: [],
+      apps: [],
+      tls: {},
+      recordLimitBytes: 0,
+      recordFiles: undefined,
+    };
     return { options, ...nothing, probeIntervalMs: undefined, role: undefined };
   }
   const file = options.config === undefined ? undefined : readConfigFile(options.config, FILE_OPTIONS);
@@ -99,6 +109,7 @@ export function readInvocation(argv: readonly string[]): Invocation {
     connects,
     role,
     recordLimitBytes: wholeNumber("record-limit", merged["record-limit"] ?? "1024", 2 ** 20, "MiB") * 2 ** 20,
+    recordFiles: recordFiles(merged["record-files"], merged["record-limit"]),
     apps: appItems(merged, options.app === undefined ? file?.apps : undefined),
     tls: { ...tlsFiles(merged), peer_ca_cert: merged["peer-ca-cert"] },
     probeIntervalMs:
@@ -170,6 +181,16 @@ function wholeNumber(option: string, text: string, max: number, unit?: string): 
   throw new CliError(`--${option}: "${text}" is not ${what} from 0 to ${max}`);
 }
 
+/** One is written while the others are kept. */
+function recordFiles(text: string | undefined, limit: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const count = wholeNumber("record-files", text, 10_000);
+  if (count < 2) throw new CliError(`--record-files: "${text}" is not a number from 2 to 10000`);
+  if (Number(limit) === 0)
+    throw new CliError("--record-limit: 0 MiB is too little for each of several files");
+  return count;
+}
+
 /** idle_timeout has 16 bits, and 0 means for ever (OpenFlow 1.3.5 §7.3.4.1). */
 function maxIdle(text: string): number {
   if (text === "permanent") return 0;
@@ -229,6 +250,8 @@ usage: sluice controller [OPTION...] [TARGET...]
                          connected, and an app that has not changed keeps what it knows
   --record FILE          keep every conversation as pcapng, which Wireshark opens (TLS as plain text), until the file
                          has --record-limit MiB (default 1024)
+  --record-files COUNT   when it has, go on in FILE1, FILE2, … and, after COUNT of them, in FILE0 again, as tcpdump's
+                         -C and -W
   --replay FILE          connect to nobody: run the apps against what switches sent in that capture, and show where
                          their answers differ from the ones in it (exit code 2)
   --role ROLE            master, slave or equal: what this controller is to its switches (default equal)

@@ -9,8 +9,11 @@ export interface RecorderOptions {
   log: Log;
   /** Written into the file, for a replay: what the apps' random bytes are made from. */
   seed?: Uint8Array;
-  /** The file gets no larger: with it full, recording ends. 1 GiB unless given. */
+  /** A file gets no larger. With it full, recording ends, or goes on in the next. 1 GiB unless given. */
   limitBytes?: number;
+  /** So many files, one after the other, and then the first again: their names have a number behind, as tcpdump's -W
+   *  has it. A single one, without a number, unless given. */
+  files?: number;
 }
 
 /** What waits to be written at most; beyond it packets are left out and counted. */
@@ -21,13 +24,17 @@ const OPENFLOW = 6653;
 const CONTROLLER_MAC = "02:00:00:00:00:01";
 const SWITCH_MAC = "02:00:00:00:00:02";
 
-/** Keeps every conversation with switches in a pcapng file that Wireshark opens: TCP as it would have been seen on a wire
+/** Keeps every conversation with switches in pcapng files that Wireshark opens: TCP as it would have been seen on a wire
  *  without loss, the plain text of TLS. Throws where the file cannot be made. */
 export class Recorder {
   readonly #path: string;
   readonly #options: RecorderOptions;
-  readonly #stream: WriteStream;
   readonly #limit: number;
+  #stream: WriteStream;
+  /** Files that are full, and not wholly written yet, by their names. */
+  readonly #ending = new Map<string, WriteStream>();
+  #current: string;
+  #filled = 0;
   #size = 0;
   #packets = 0;
   #dropped = 0;
@@ -38,13 +45,9 @@ export class Recorder {
     this.#path = path;
     this.#options = options;
     this.#limit = options.limitBytes ?? 2 ** 30;
-    this.#stream = createWriteStream(path, { fd: openSync(path, "w", 0o640) });
-    this.#stream.on("error", (error) => {
-      if (!this.#isFull) options.log.err(`recording to ${path} ends: ${error.message}`);
-      this.#isFull = true;
-    });
-    this.#write(sectionHeader(options.seed));
-    this.#write(interfaceDescription());
+    this.#current = this.#name(0);
+    this.#stream = this.#open(this.#current);
+    this.#begin();
   }
 
   /** Packets left out because the disk was too slow, or the file full. */
@@ -52,10 +55,11 @@ export class Recorder {
     return this.#dropped;
   }
 
-  /** One line: what is in the file, and whether more comes. */
+  /** One line: what is in the files, and whether more comes. */
   describe(): string {
     const packets = `${this.#packets} packets, ${this.#size} bytes, ${this.#dropped} packets left out`;
-    return `recording to ${this.#path}: ${packets}${this.#isFull ? " (ended)" : ""}`;
+    const before = this.#filled === 0 ? "" : `, ${this.#filled} files before`;
+    return `recording to ${this.#current}: ${packets}${before}${this.#isFull ? " (ended)" : ""}`;
   }
 
   /** A new connection begins. Addresses that it does not have (a unix socket) are made up. */
@@ -67,25 +71,79 @@ export class Recorder {
     return new Conversation(other, controller, this.#packet);
   }
 
-  /** Resolves when everything is in the file. */
-  close(): Promise<void> {
-    return new Promise((resolve) => this.#stream.end(resolve));
+  /** Resolves when everything is in the files. */
+  async close(): Promise<void> {
+    this.#isFull = true;
+    const streams = [this.#stream, ...this.#ending.values()];
+    await Promise.all(streams.map((stream) => new Promise<void>((resolve) => stream.end(() => resolve()))));
   }
 
   readonly #packet = (frame: Uint8Array): void => {
-    if (this.#isFull || this.#stream.writableLength > MAX_QUEUED) {
+    if (this.#isFull || this.#queued() > MAX_QUEUED) {
       this.#dropped++;
       return;
     }
-    if (this.#size + frame.length + 40 > this.#limit) {
-      this.#isFull = true;
+    if (this.#size + frame.length + 40 > this.#limit && !this.#next()) {
       this.#dropped++;
-      this.#options.log.warn(`recording to ${this.#path} ends: the file has ${this.#limit} bytes, its limit`);
       return;
     }
     this.#packets++;
     this.#write(enhancedPacket(frame, this.#options.clock.wallNow()));
   };
+
+  #queued(): number {
+    let bytes = this.#stream.writableLength;
+    for (const stream of this.#ending.values()) bytes += stream.writableLength;
+    return bytes;
+  }
+
+  /** "r.pcapng03" is the fourth of up to 100. */
+  #name(index: number): string {
+    const { files = 0 } = this.#options;
+    return files === 0 ? this.#path : this.#path + String(index).padStart(String(files - 1).length, "0");
+  }
+
+  /** The file is full. Whether it goes on in another now. */
+  #next(): boolean {
+    const { files = 0 } = this.#options;
+    if (files === 0) {
+      this.#end(`the file has ${this.#limit} bytes, its limit`, "warn");
+      return false;
+    }
+    const name = this.#name((this.#filled + 1) % files);
+    // The disk is behind by all of the files.
+    if (this.#ending.has(name)) return false;
+    const [full, fullName] = [this.#stream, this.#current];
+    try {
+      this.#stream = this.#open(name);
+    } catch (error) {
+      this.#end((error as Error).message);
+      return false;
+    }
+    this.#filled++;
+    this.#current = name;
+    this.#ending.set(fullName, full);
+    full.end(() => this.#ending.delete(fullName));
+    this.#begin();
+    return true;
+  }
+
+  #end(why: string, level: "err" | "warn" = "err"): void {
+    if (!this.#isFull) this.#options.log[level](`recording to ${this.#current} ends: ${why}`);
+    this.#isFull = true;
+  }
+
+  #open(path: string): WriteStream {
+    const stream = createWriteStream(path, { fd: openSync(path, "w", 0o640) });
+    return stream.on("error", (error) => this.#end(error.message));
+  }
+
+  #begin(): void {
+    this.#size = 0;
+    this.#packets = 0;
+    this.#write(sectionHeader(this.#options.seed));
+    this.#write(interfaceDescription());
+  }
 
   #write(block: Uint8Array): void {
     this.#size += block.length;
