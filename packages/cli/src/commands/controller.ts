@@ -20,6 +20,7 @@ import { HELP, type Invocation, isRole, readInvocation } from "../controller/opt
 import { runReplay } from "../controller/replay.js";
 import { startRest } from "../controller/rest.js";
 import { type AppsOwner, RunningApps } from "../controller/running-apps.js";
+import { startWatchdog } from "../controller/watchdog.js";
 import { daemonLog, daemonPidfile, serves, setLevels, starter, stopRequest } from "../daemon.js";
 import { CliError, type Io } from "../io.js";
 import { version } from "../version.js";
@@ -60,6 +61,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   };
   const controller = new Controller(controllerOptions);
   let rest: Awaited<ReturnType<typeof startRest>>;
+  let endWatchdog: (() => void) | undefined;
   const owner: AppsOwner = {
     setApps: (list) => {
       controller.setApps(list);
@@ -92,10 +94,14 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     apps.keepUp(owner);
     const stop = stopRequest();
     serves(log);
+    endWatchdog = startWatchdog(log.module("watchdog"), {
+      ...{ logFile: options["log-file"], isJson: options["log-format"] === "json" },
+    });
     await stop.requested;
   } finally {
     process.off("unhandledRejection", onRejection);
     removePidfile();
+    endWatchdog?.();
     apps.close();
     copies.stop();
     await rest?.server.close();
