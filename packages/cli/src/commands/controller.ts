@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setFlagsFromString } from "node:v8";
 import {
   Controller,
   type ControllerOptions,
@@ -35,6 +36,9 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
   }
   const startElsewhere = starter(options);
   if (startElsewhere) return startElsewhere(io);
+  // Next to nothing survives a collection of the young generation: to wake other threads for it takes longer than it does,
+  // and switches wait.
+  setFlagsFromString("--no-parallel-scavenge");
   const log = await logOf(invocation, io);
   if (options.replay !== undefined) return runReplay(options.replay, invocation, log, io);
   const seed = randomBytes(32);
