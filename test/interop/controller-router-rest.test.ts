@@ -248,14 +248,14 @@ describeWith({ root: true, programs: PROGRAMS }, "the router app", () => {
           [S2, { destination: "192.168.20.0/24", gateway: "192.168.30.30" }],
         ] as const)
           expect(await add(`${dpid}/${vlan}`, body)).toMatch(/^success/);
-      const pings = async (host: string, to: string): Promise<boolean> =>
-        (await net.run(host, ["ping", "-c", "2", "-i", "0.2", "-W", "4", to])).stdout.includes(" 2 received");
-      expect(await pings("t2", "192.168.20.1")).toBe(true);
-      expect(await pings("t2", "192.168.10.10")).toBe(true);
-      expect(await pings("u2", "192.168.20.10")).toBe(true);
+      const pings = async (host: string, to: string): Promise<string> =>
+        (await net.run(host, ["ping", "-c", "2", "-i", "0.2", "-W", "4", to])).stdout;
+      expect(await pings("t2", "192.168.20.1")).toContain(" 2 received");
+      expect(await pings("t2", "192.168.10.10")).toContain(" 2 received");
+      expect(await pings("u2", "192.168.20.10")).toContain(" 2 received");
       expect(await answerTo("t2", "-t", "1", "192.168.10.10")).toMatch(/From 192\.168\.20\.1 .*Time to live/);
       // The other tenant has its router, but no host there.
-      expect(await pings("t110", "192.168.20.1")).toBe(true);
+      expect(await pings("t110", "192.168.20.1")).toContain(" 2 received");
       expect(await answerTo("t110", "192.168.10.10")).toMatch(/Destination Host Unreachable/);
       expect((await rest.get(`/router/${S1}/2`)).body[0].internal_network).toMatchObject([
         { vlan_id: 2, address: [{ address: "192.168.20.1/24" }, { address: "192.168.30.30/24" }] },
