@@ -118,5 +118,7 @@ function lines(counters: Counters): string {
     const classes = turns.map(([name, count]) => `${name.slice(TURNS.length).replaceAll("_", " ")} ${count}`);
     rows.push(`turns by time: ${classes.join(", ")}`);
   }
+  if ("collections" in counters)
+    rows.push(`garbage collections: ${of("collections")} (${ratio(of("collections_us"), 1000)} ms in all)`);
   return rows.map((row) => `  ${row}\n`).join("");
 }

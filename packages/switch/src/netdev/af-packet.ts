@@ -266,7 +266,8 @@ export class AfPacketNetdev implements PolledNetdev {
     while (done < this.#pending) {
       const sent = this.#libc.sendmmsg(
         this.fd,
-        this.#messagesAddress + done * MMSG_WORDS * 4,
+        // A sum that is handed over is a new number for the collector; what is kept is not.
+        done === 0 ? this.#messagesAddress : this.#messagesAddress + done * MMSG_WORDS * 4,
         this.#pending - done,
         MSG_DONTWAIT,
       );

@@ -21,6 +21,8 @@ export interface Libc {
   sendto(fd: number, data: number, size: number, flags: number, address: number, addressSize: number): number;
   eventfd(initial: number, flags: number): number;
   usleep(us: number): number;
+  /** `time`: the address of a struct timespec. */
+  clockGettime(clock: number, time: number): number;
   prctl(option: number, argument: number): number;
   /** bpf(2); `attr` is an address. */
   bpf(command: number, attr: number, size: number): number;
@@ -100,6 +102,7 @@ export function loadLibc(): Libc {
       schedGetaffinity: library.func(
         "int sched_getaffinity(int, uintptr_t, intptr_t)",
       ) as unknown as Libc["schedGetaffinity"],
+      clockGettime: library.func("int clock_gettime(int, intptr_t)") as unknown as Libc["clockGettime"],
       schedYield: library.func("int sched_yield()") as unknown as Libc["schedYield"],
       schedGetcpu: library.func("int sched_getcpu()") as unknown as Libc["schedGetcpu"],
       bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),

@@ -29,8 +29,8 @@ import type { RawUpcall } from "./worker/records.js";
 
 /** Where the datapath lives: this thread's event loop, or a worker. */
 export interface DatapathHost {
-  /** Clock ms. */
-  now(): number;
+  /** Puts the time, clock ms, into the first place of `time`: a number that is handed over may be one for the collector. */
+  readClock(time: Float64Array): void;
   /** Whether the slow path has room for an upcall from this port with so many lanes and bytes. */
   hasRoom(odpPort: number, lanes: number, size: number): boolean;
   /** What it is told is overwritten by the next. */
@@ -51,7 +51,7 @@ const SCTP_CSUM_OFFSET = 8;
 export class Datapath implements ExecutorHost {
   readonly counters = new DatapathCounters();
   /** Clock ms of this burst. */
-  now: number;
+  readonly #time = new Float64Array(1);
   readonly #host: DatapathHost;
   readonly #ports: (Port | undefined)[] = [];
   /** Ports with queues. */
@@ -78,8 +78,12 @@ export class Datapath implements ExecutorHost {
   /** `slots`: flows that it has memory for at first. */
   constructor(host: DatapathHost, slots?: number) {
     this.#host = host;
-    this.now = host.now();
-    this.#stages = new Stages(() => host.now());
+    this.#readClock();
+    const time = new Float64Array(1);
+    this.#stages = new Stages(() => {
+      host.readClock(time);
+      return time[0]!;
+    });
     this.#flows = new Megaflows(this.#programs, slots);
     this.#raw = {
       kind: "miss",
@@ -93,6 +97,14 @@ export class Datapath implements ExecutorHost {
     };
     this.#executor = new Executor(this, this.#ports);
     this.#batch = Array.from({ length: BATCH }, () => new Context(this.#executePackets[0]!));
+  }
+
+  get now(): number {
+    return this.#time[0]!;
+  }
+
+  #readClock(): void {
+    this.#host.readClock(this.#time);
   }
 
   /** Adds a device under a number of the caller's choice. */
@@ -116,7 +128,7 @@ export class Datapath implements ExecutorHost {
 
   /** Begins a burst: one reading of the clock serves for all its packets. */
   beginBurst(): void {
-    this.now = this.#host.now();
+    this.#readClock();
     this.#stages.begin(this.now);
   }
 
@@ -215,7 +227,7 @@ export class Datapath implements ExecutorHost {
       this.#miss(ctx);
       return;
     }
-    this.#flows.count(slot, packet.end - packet.start, this.now, ctx.key[LANE_TCI2_FLAGS]! & 0xfff);
+    this.#flows.count(slot, packet.end - packet.start, this.#time, ctx.key[LANE_TCI2_FLAGS]! & 0xfff);
     this.#executor.run(ctx, this.#flows.ops(slot));
   }
 
@@ -235,7 +247,7 @@ export class Datapath implements ExecutorHost {
       return;
     }
     if (offload) setOffload(packet, offload);
-    this.now = this.#host.now();
+    this.#readClock();
     this.#ctx.begin(packet, odpPort, recirc);
     if (offload?.isDatagram === true) this.#ctx.isDatagram = true;
     this.#executor.run(this.#ctx, this.#programs.ops(program));
@@ -280,7 +292,8 @@ export class Datapath implements ExecutorHost {
 
   /** `memory`: of `meterMemory`, where others meter the same. */
   meterSet(id: number, config: MeterConfig | null, memory?: SharedArrayBuffer): void {
-    if (config) this.#executor.meters.set(id, new Meter(config, this.#host.now(), memory));
+    this.#readClock();
+    if (config) this.#executor.meters.set(id, new Meter(config, this.now, memory));
     else this.#executor.meters.delete(id);
   }
 
@@ -291,7 +304,7 @@ export class Datapath implements ExecutorHost {
   queuesSet(odpPort: number, config: QueuesConfig | null, memory?: SharedArrayBuffer): void {
     const port = this.#ports[odpPort];
     if (!port) return;
-    this.now = this.#host.now();
+    this.#readClock();
     const old = port.shaper;
     port.shaper = config ? new Shaper(config, this.now, memory) : undefined;
     if (old && port.shaper) port.shaper.takeOver(old);
@@ -313,15 +326,15 @@ export class Datapath implements ExecutorHost {
   queuesDue(): number {
     let due = Infinity;
     if (this.#shaped.length === 0) return due;
-    const now = this.#host.now();
-    for (const port of this.#shaped) due = Math.min(due, port.shaper!.due(now));
+    this.#readClock();
+    for (const port of this.#shaped) due = Math.min(due, port.shaper!.due(this.now));
     return due;
   }
 
   /** Sends what has waited in queues and may go by now. */
   serveQueues(): void {
     if (this.#shaped.length === 0) return;
-    this.now = this.#host.now();
+    this.#readClock();
     for (const port of this.#shaped) if (port.shaper!.backlog > 0) this.#executor.serve(port, port.shaper!);
     this.#executor.flush();
   }

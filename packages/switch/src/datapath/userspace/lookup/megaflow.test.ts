@@ -36,6 +36,8 @@ const steps = fc.array(
   { maxLength: 80 },
 );
 
+const at = (ms: number): Float64Array => Float64Array.of(ms);
+
 test("megaflows, and the cache before them, agree with a list that is searched from its end", () => {
   fc.assert(
     fc.property(steps, (script) => {
@@ -63,7 +65,7 @@ test("megaflows, and the cache before them, agree with a list that is searched f
           }
           const matching = list.filter((flow) => isSame(flow.key, step.find, flow.mask));
           if (slot >= 0) {
-            flows.count(slot, 1, 0, 0);
+            flows.count(slot, 1, at(0), 0);
             const [delta] = takeCounts(flows);
             expect(matching.map(({ id }) => id)).toContain(delta!.id);
           } else {
@@ -158,7 +160,7 @@ test("counts of a slot that is freed and used again go to the right flow", () =>
   const counts = new PackedCounts();
   for (let id = 0; id < 200; id++) {
     flows.put(0, id, newFlowKey(), newFlowKey(), NO_PROGRAM);
-    flows.count(flows.lookup(newFlowKey()), 60, id, 0x10);
+    flows.count(flows.lookup(newFlowKey()), 60, at(id), 0x10);
     if (id === 199) break;
     flows.remove(0, counts);
     expect(deltasOf(counts.take(NOW), NOW)).toMatchObject([{ id, packets: 1 }]);
@@ -170,9 +172,9 @@ test("a flow that is replaced is found at once, and each id has the packets of i
   const flows = new Megaflows(new Programs());
   const counts = new PackedCounts();
   flows.put(3, 7, newFlowKey(), newFlowKey(), NO_PROGRAM);
-  for (let i = 0; i < 2; i++) flows.count(flows.lookup(newFlowKey()), 60, 1, 0);
+  for (let i = 0; i < 2; i++) flows.count(flows.lookup(newFlowKey()), 60, at(1), 0);
   flows.replace(3, 8, NO_PROGRAM, counts);
-  flows.count(flows.lookup(newFlowKey()), 60, 2, 0);
+  flows.count(flows.lookup(newFlowKey()), 60, at(2), 0);
   expect(deltasOf(counts.take(NOW), NOW)).toMatchObject([{ id: 7, packets: 2 }]);
   expect(takeCounts(flows)).toMatchObject([{ id: 8, packets: 1 }]);
 });
@@ -200,7 +202,7 @@ test("counts that are packed in pieces are complete, with packets, deletions and
         if ("count" in step) {
           const id = idOf.get(step.count);
           if (id === undefined) continue;
-          flows.count(flows.lookup(keyOf(step.count)), 60, 0, 0);
+          flows.count(flows.lookup(keyOf(step.count)), 60, at(0), 0);
           expected.set(id, (expected.get(id) ?? 0) + 1);
         } else if ("pack" in step) {
           if (!isPacking) flows.beginPacking();

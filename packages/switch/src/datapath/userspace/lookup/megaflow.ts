@@ -148,8 +148,8 @@ export class Megaflows {
     return this.#words[slot * WORDS + GENERATION]!;
   }
 
-  /** Counts a packet of a flow. */
-  count(slot: number, bytes: number, now: number, tcpFlags: number): void {
+  /** Counts a packet of a flow; `time` has the clock's ms in its first place. */
+  count(slot: number, bytes: number, time: Float64Array, tcpFlags: number): void {
     const counts = this.#counts;
     const at = slot * COUNTS;
     const words = this.#words;
@@ -160,7 +160,7 @@ export class Megaflows {
     }
     counts[at + PACKETS]! += 1;
     counts[at + BYTES]! += bytes;
-    counts[at + USED] = now;
+    counts[at + USED] = time[0]!;
     if (tcpFlags !== 0) words[wordsAt + TCP_FLAGS]! |= tcpFlags;
   }
 

@@ -1,5 +1,4 @@
 import type { MessagePort } from "node:worker_threads";
-import { type Clock, realClock } from "@sluice/runtime";
 import type { DpPortEvent, DpPortSpec, Offload } from "../../../dpif/dpif.js";
 import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
 import { AfPacketNetdev } from "../../../netdev/af-packet.js";
@@ -16,6 +15,7 @@ import { actionsOfText } from "../flow-directory.js";
 import { PackedCounts } from "../lookup/counts.js";
 import { STATS_PERIOD_MS } from "../options.js";
 import { Backlog } from "./backlog.js";
+import { Collections } from "./collections.js";
 import { CommandReader } from "./command-queue.js";
 import { Devices } from "./devices.js";
 import { HomeCore } from "./home-core.js";
@@ -34,6 +34,7 @@ import {
 import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
 import { RingWriter } from "./ring.js";
 import { comeFirst } from "./scheduling.js";
+import { ThreadClock } from "./thread-clock.js";
 import { Turns } from "./turns.js";
 
 /** A stream's packets come closer together than this. */
@@ -88,7 +89,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   readonly #upcalls: RingWriter;
   readonly #data: WorkerData;
   readonly #libc: Libc;
-  readonly #clock: Clock = realClock;
+  readonly #clock: ThreadClock;
   readonly #datapath: Datapath;
   readonly #devices: Devices;
   readonly #links: LinkWatch;
@@ -126,16 +127,19 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   #running = true;
   #keepsTaps = false;
   /** Clock ms at which the last turn ended; and ms spent waiting and working. */
-  #turnEnded = realClock.now();
+  #turnEnded = 0;
   #idleMs = 0;
   #busyMs = 0;
   readonly #turns = new Turns();
+  readonly #collections = new Collections();
   readonly #endOfBurst = (): void => this.#datapath.flush();
 
   constructor(port: MessagePort, data: WorkerData) {
     this.#port = port;
     this.#data = data;
     this.#libc = loadLibc();
+    this.#clock = new ThreadClock(this.#libc);
+    this.#turnEnded = this.#clock.now();
     this.#datapath = new Datapath(this, RESERVED_SLOTS);
     this.#upcalls = new RingWriter(data.upcalls);
     const backlog = new Backlog(data.backlog, () => port.postMessage(CAUGHT_UP));
@@ -163,8 +167,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
 
   // What the datapath asks of its host.
 
-  now(): number {
-    return this.#clock.now();
+  readClock(time: Float64Array): void {
+    this.#clock.read(time);
   }
 
   hasRoom(odpPort: number, lanes: number, size: number): boolean {
@@ -266,6 +270,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#sweepStats(begun);
     this.#postReport();
     if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#received());
+    this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
     this.#turns.add(this.#turnEnded - begun);
@@ -392,7 +397,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
         return;
       case "counters":
         this.#reply(command.seq, {
-          counters: datapath.readCounters(),
+          counters: { ...datapath.readCounters(), ...this.#collections.read() },
           times: {
             ...datapath.readTimes(),
             ...this.#turns.read(),
