@@ -215,6 +215,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   }
 
   execute(packet: Uint8Array, odpPort: number, program: number, recirc: number, offload?: Offload): void {
+    // The answer ends with it: the flow may have been found in the ring before it was there.
+    this.#answerBy = 0;
     this.#datapath.execute(packet, odpPort, program, recirc, offload);
   }
 
@@ -248,6 +250,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   #turn(): void {
     if (this.#byXdp >= PAUSE_FROM && !this.#isBusy) this.#libc.usleep(PAUSE_US);
     else if (this.#home?.isKept === true && !this.#hasCommands && !this.#isPacking) this.#linger();
+    // Who answers was woken, perhaps on this very core: it would else wait until this thread sleeps.
+    else if (this.#turnEnded < this.#answerBy) this.#libc.schedYield();
     this.#byXdp = 0;
     const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
     if (this.#isWaiting) this.#commands.stopWaiting();
@@ -327,7 +331,6 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       for (let i = 0; i < COMMANDS_AT_ONCE && this.#running; i++) {
         try {
           if (!this.#commands.next()) return false;
-          this.#answerBy = 0;
         } catch (error) {
           if (error === CRASH) throw error;
           this.#error(textOf(error));
