@@ -1,4 +1,4 @@
-/** What the Ryu book has its readers do in the chapters on rest_firewall, rest_router and rest_qos: networks, requests, the
+/** What the Ryu book has its readers do in the chapters on REST linkage, rest_firewall, rest_router and rest_qos: networks, requests, the
  *  answers to them, and who then reaches whom. Facts, as data: existing scripts are made of these. Where the book's answers
  *  come from an older program than Ryu 4.34, they are as 4.34 gives them, and it is said what the book has. */
 
@@ -526,4 +526,28 @@ const QOS: readonly BookExample[] = [
   meters("DROP"),
 ];
 
-export const RYU_BOOK: readonly BookExample[] = [...FIREWALL, ...ROUTER, ...QOS];
+// REST linkage: the switching hub's table of addresses.
+
+const MAC_TABLE = `/simpleswitch/mactable/${S1}`;
+const [M1, M2] = ["00:00:00:00:00:01", "00:00:00:00:00:02"] as const;
+const hub = { apps: ["learning-switch"], switches: 1, links: [], hosts: single(2, ipv4) } as const;
+const LINKAGE: readonly BookExample[] = [
+  {
+    ...{ title: "switching hub: what it has learned", ...hub },
+    steps: [
+      pings("h1", "10.0.0.2"),
+      get(MAC_TABLE, { [M1]: 1, [M2]: 2 }),
+      { method: "GET", path: MAC_TABLE.replace(S1, S2), status: 404 },
+    ],
+  },
+  {
+    ...{ title: "switching hub: what it is told", ...hub },
+    steps: [
+      { method: "PUT", path: MAC_TABLE, body: { mac: M1, port: 1 }, answer: { [M1]: 1 } },
+      { method: "PUT", path: MAC_TABLE, body: { mac: M2, port: 2 }, answer: { [M1]: 1, [M2]: 2 } },
+      pings("h1", "10.0.0.2"),
+    ],
+  },
+];
+
+export const RYU_BOOK: readonly BookExample[] = [...LINKAGE, ...FIREWALL, ...ROUTER, ...QOS];

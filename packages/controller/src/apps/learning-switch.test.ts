@@ -55,6 +55,30 @@ test("a conversation gets a flow each way, and then passes without the controlle
   ]);
 });
 
+test("who says where hosts are saves the packets of their first talk", async () => {
+  const app = learningSwitch({ clock });
+  sw = new FakeSwitch([app]);
+  const [show, teach] = app.routes;
+  const ask = (route = show, body?: object, dpid = sw.id) =>
+    route!.handle({ params: { dpid }, query: {}, body });
+  expect(ask()).toEqual({});
+  expect(await ask(teach, { mac: A, port: 1 })).toEqual({ [A]: 1 });
+  expect(learned()).toEqual([]);
+  expect(await ask(teach, { mac: B, port: "2" })).toEqual({ [A]: 1, [B]: 2 });
+  expect(learned()).toHaveLength(2);
+  expect([sw.receive(1, frame(A, B)), sw.receive(2, frame(B, A))]).toEqual([[2], [1]]);
+  expect(sw.packetIns).toBe(0);
+  // It moves: what others send to it goes there at once.
+  expect(await ask(teach, { mac: B, port: 3 })).toEqual({ [A]: 1, [B]: 3 });
+  expect([sw.receive(1, frame(A, B)), sw.receive(3, frame(B, A))]).toEqual([[3], [1]]);
+  expect(sw.packetIns).toBe(0);
+  clock.advance(300_001);
+  expect(ask()).toEqual({});
+  expect(() => ask(show, undefined, "00000000000000ff")).toThrow("no switch with dpid 00000000000000ff");
+  await expect(ask(teach, { mac: "01:00:5e:00:00:01", port: 1 })).rejects.toThrow("mac is");
+  await expect(ask(teach, { mac: A, port: 0xffffff01 })).rejects.toThrow("port");
+});
+
 test("the flow is sent before the packet, so that the next packet finds it", () => {
   conversation();
   expect(sw.sent.slice(-2).map((message) => message.type)).toEqual(["OFPT_FLOW_MOD", "OFPT_PACKET_OUT"]);

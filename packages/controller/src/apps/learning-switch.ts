@@ -14,10 +14,12 @@ import {
 import { type Clock, realClock } from "@sluice/runtime";
 import { macFromNumber } from "@sluice/wire";
 import { defineApp } from "../composition/definition.js";
-import type { App, Switch } from "../framework/app.js";
-import { output, packetOut, packetOutBy, tableMissToController } from "../framework/messages.js";
+import type { Switch } from "../framework/app.js";
+import { addFlow, output, packetOut, packetOutBy, tableMissToController } from "../framework/messages.js";
+import type { RestApp } from "../rest/route.js";
 import { type FrameHead, isLinkLocal, isMulticast, readFrameHead } from "./frame.js";
 import { type Learned, MacTable, type MacTableOptions } from "./mac-table.js";
+import { macTableRoutes, type TaughtSwitch } from "./mac-table-routes.js";
 import { matchExcept, OFPFW_HOST } from "./wildcards.js";
 
 export interface LearningSwitchOptions extends MacTableOptions {
@@ -50,22 +52,30 @@ type PortStatus = MessageOf<"OFPT_PORT_STATUS">;
 /** Forwards by the addresses that it has seen, apart for each VLAN. A flow is installed for what goes between two
  *  known hosts; its match names the source and its port as well, so that a host which speaks up elsewhere is
  *  noticed. What is flooded gets no flow. */
-export function learningSwitch(options: LearningSwitchOptions = {}): App {
+export function learningSwitch(options: LearningSwitchOptions = {}): RestApp {
   const clock = options.clock ?? realClock;
-  const tables = new Map<bigint, MacTable>();
+  const switches = new Map<bigint, TaughtSwitch>();
   const tableOf = (dp: Switch): MacTable => {
-    let table = tables.get(dp.dpid);
-    if (table === undefined) {
-      table = new MacTable(options);
-      tables.set(dp.dpid, table);
+    let one = switches.get(dp.dpid);
+    if (one === undefined) {
+      one = { dp, table: new MacTable(options) };
+      switches.set(dp.dpid, one);
     }
-    return table;
+    return one.table;
   };
   return {
     name: "learning-switch",
+    routes: macTableRoutes({
+      find: (dpid) => switches.get(dpid),
+      teach: (table, address, port) => teach(table, address, port, clock.now(), options),
+      now: () => clock.now(),
+    }),
     events: {
-      datapath_up: () => [forget({}), tableMissToController],
-      datapath_down: (dp) => void tables.delete(dp.dpid),
+      datapath_up: (dp) => {
+        tableOf(dp);
+        return [forget({}), tableMissToController];
+      },
+      datapath_down: (dp) => void switches.delete(dp.dpid),
       datapath_release: () => [forget({})],
       packet_in: (dp, message) =>
         onPacketIn(tableOf(dp), message, clock.now(), options, queueFor(dp, message, options)),
@@ -98,6 +108,39 @@ export function onPacketIn(
   return moved.length === 0 ? sent : [...moved, ...sent];
 }
 
+/** What to tell the switch when somebody says at which port a host without a VLAN is: flows between it and those known at
+ *  other ports. */
+export function teach(
+  table: MacTable,
+  address: number,
+  port: number,
+  now: number,
+  options: LearningSwitchOptions = {},
+): OfMessageInit[] {
+  const { queue, maxIdle = 60, wildcards, noFlow } = options;
+  const head = { src: address, dst: 0, vlan: NO_VLAN, ethType: 0 };
+  const moved = onLearned(table.learn(NO_VLAN, address, port, now), head, port, options, queue);
+  // What flows with wildcards match is known from a packet only.
+  if (noFlow || wildcards !== undefined) return [...moved];
+  const flow = (in_port: number, src: number, dst: number, to: number): OfMessageInit => {
+    const match = {
+      in_port,
+      eth_dst: macFromNumber(dst),
+      eth_src: macFromNumber(src),
+      vlan_vid: OFPVID.NONE,
+    };
+    const entry = { cookie: LEARNED_COOKIE, priority: PRIORITY, idle_timeout: maxIdle, match };
+    return addFlow(entry, ...actionsTo(to, options, queue));
+  };
+  const others = [...table.entries(now)].filter(([vlan, , at]) => vlan === NO_VLAN && at !== port);
+  return [
+    ...moved,
+    ...others.flatMap(([, other, at]) => [flow(at, other, address, port), flow(port, address, other, at)]),
+  ];
+}
+
+/** As `readFrameHead` tells of it. */
+const NO_VLAN = -1;
 const NOTHING: readonly OfMessageInit[] = [];
 
 /** A host that moved takes the flows that others have for it along. */

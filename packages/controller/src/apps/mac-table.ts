@@ -71,6 +71,14 @@ export class MacTable {
     return undefined;
   }
 
+  /** What is known, those of a VLAN together, without a VLAN (-1) last. */
+  *entries(now: number): Generator<[vlan: number, address: number, port: number]> {
+    for (const [vlan, hosts] of [...this.#vlans].sort(([a], [b]) => b - a)) {
+      for (const [address, { port, seenAt }] of hosts)
+        if (now - seenAt <= this.#ageMs) yield [vlan, address, port];
+    }
+  }
+
   /** Forgets everything seen at `port`. */
   flushPort(port: number): void {
     for (const [vlan, hosts] of this.#vlans) {
