@@ -1,6 +1,6 @@
 import { type Match, OFPPC, OFPPS, type Port } from "@sluice/openflow-codec";
 import type { TopologyHost, TopologyLink, TopologyPort } from "../apps/topology/index.js";
-import { describeFlow, type ModelFlow } from "../tables/index.js";
+import { describeFlow, type ListedFlow } from "../tables/index.js";
 import { dpidText } from "./dpid.js";
 import { showInstructions } from "./ofctl/actions.js";
 import { showMatch } from "./ofctl/match.js";
@@ -39,13 +39,7 @@ export const hostOf = ({ mac, ipv4, ipv6, port }: TopologyHost): object => ({
 /** 64 bits, of which scripts of pages would lose some. */
 export const cookieText = (cookie: bigint): string => `0x${cookie.toString(16)}`;
 
-/** A flow, of whatever message. */
-export type FlowLike = Pick<
-  ModelFlow,
-  "table_id" | "priority" | "cookie" | "idle_timeout" | "hard_timeout" | "match" | "instructions"
->;
-
-export const flowOf = ({ table_id, priority, cookie, match, instructions, ...flow }: FlowLike): object => ({
+export const flowOf = ({ table_id, priority, cookie, match, instructions, ...flow }: ListedFlow): object => ({
   ...{ table_id, priority, cookie: cookieText(cookie) },
   ...{ idle_timeout: flow.idle_timeout, hard_timeout: flow.hard_timeout },
   match: showMatch(match as Match),

@@ -15,6 +15,7 @@ export { frameBytes, type ModelPacket, packetFromFrame, packetFromMatch } from "
 export * from "./path.js";
 export {
   asReceived,
+  type ListedFlow,
   type ModelFlow,
   type ModelGroup,
   type ModelMeter,

@@ -39,6 +39,9 @@ export interface ModelFlow {
   readonly terms: readonly Term[];
 }
 
+/** A flow as the switch lists it, and as it tells of one. */
+export type ListedFlow = Omit<ModelFlow, "flags" | "terms">;
+
 export interface ModelGroup {
   readonly group_id: number;
   readonly group_type: string | number;

@@ -5,11 +5,12 @@ import { macFromNumber, macToNumber } from "@sluice/wire";
 import { defineApp } from "../../composition/definition.js";
 import type { App, Switch } from "../../framework/app.js";
 import { packetOut } from "../../framework/messages.js";
+import type { ListedFlow, ModelGroup } from "../../tables/index.js";
 import { isLinkLocal, isMulticast, readFrameHead } from "../frame.js";
 import type { Topology, TopologyApp, TopologyHost, TopologyLink, TopologyPort } from "../topology/index.js";
 import { Fabric } from "./fabric.js";
 import { deliver, FLOOD_GROUP, FORWARDING_COOKIE, noGroup, ROLES, toGroup, unknownFlow } from "./flows.js";
-import { type Found, isOurs, type ListedFlow, type ListedGroup, readFound } from "./takeover.js";
+import { type Found, isOurs, readFound } from "./takeover.js";
 
 export interface ForwardingOptions {
   /** How long a port that came up must show no link before hosts are believed to be there. 2 s unless given. */
@@ -292,7 +293,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
 const keyOf = ({ dpid, port_no }: TopologyPort): string => `${dpid}:${port_no}`;
 
 /** What a switch has of this app, and all its groups. One that does not tell has nothing. */
-async function listTables(dp: Switch): Promise<{ flows: ListedFlow[]; groups: ListedGroup[] }> {
+async function listTables(dp: Switch): Promise<{ flows: ListedFlow[]; groups: ModelGroup[] }> {
   const anywhere = { out_port: OFPP.ANY, out_group: OFPG.ANY };
   const cookie = { cookie: FORWARDING_COOKIE, cookie_mask: 0xffff_ffff_ffff_ffffn };
   const flowsBody = { type: "OFPMP_FLOW", table_id: OFPTT.ALL, ...anywhere, ...cookie } as const;

@@ -2,11 +2,10 @@ import {
   formatInstructions,
   formatPriorityAndMatch,
   type Instruction,
-  type Match,
-  type MessageOf,
   type OfMessageInit,
 } from "@sluice/openflow-codec";
 import { output } from "../../framework/messages.js";
+import type { ListedFlow, ModelGroup } from "../../tables/index.js";
 import {
   admit,
   FLOOD_GROUP,
@@ -31,18 +30,6 @@ export interface Found {
   /** By the number of the switch that a group leads to: its ports, those that share the flows, or one and its spares. */
   readonly groups: ReadonlyMap<number, { readonly isSelect: boolean; readonly ports: readonly number[] }>;
 }
-
-/** A flow as the switch lists it. */
-export interface ListedFlow {
-  readonly table_id: number;
-  readonly priority: number;
-  readonly match: Readonly<Match>;
-  readonly cookie: bigint;
-  readonly idle_timeout: number;
-  readonly hard_timeout: number;
-  readonly instructions: readonly Instruction[];
-}
-export type ListedGroup = Pick<MessageOf<"OFPT_GROUP_MOD">, "group_id" | "group_type" | "buckets">;
 
 /** What a flow is and does, the same for one that is sent and one that is listed. */
 const textOf = (flow: ListedFlow): string =>
@@ -73,14 +60,14 @@ const isOfPorts = ({ match: { in_port, eth_src } }: ListedFlow): boolean =>
 const MAX_GROUPS = 8192;
 
 /** Of the groups of a switch, those of this app. */
-export const isOurs = ({ group_id }: Pick<ListedGroup, "group_id">): boolean =>
+export const isOurs = ({ group_id }: Pick<ModelGroup, "group_id">): boolean =>
   group_id >= FLOOD_GROUP && group_id <= pathGroup(MAX_NUMBER);
 
 /** Reads back what this app's messages have made. Undefined where the switch has nothing of it, or anything that is not just as
  *  the app makes it: then it is better made anew. */
 export function readFound(
   listed: readonly ListedFlow[],
-  listedGroups: readonly ListedGroup[],
+  listedGroups: readonly ModelGroup[],
 ): Found | undefined {
   const flows = listed.filter(({ cookie }) => cookie === FORWARDING_COOKIE);
   const groups = new Map(listedGroups.filter(isOurs).map((group) => [group.group_id, group]));
@@ -148,7 +135,7 @@ function readRoles(
   return roles;
 }
 
-function readWays(groups: ReadonlyMap<number, ListedGroup>): Map<number, WayFound> | undefined {
+function readWays(groups: ReadonlyMap<number, ModelGroup>): Map<number, WayFound> | undefined {
   const ways = new Map<number, WayFound>();
   for (const [id, group] of groups) {
     if (id === FLOOD_GROUP) continue;
@@ -162,7 +149,7 @@ function readWays(groups: ReadonlyMap<number, ListedGroup>): Map<number, WayFoun
 type WayFound = { isSelect: boolean; ports: number[] };
 
 /** The ports of buckets that do nothing but output. */
-function portsOf({ buckets }: ListedGroup): number[] | undefined {
+function portsOf({ buckets }: ModelGroup): number[] | undefined {
   const ports = buckets.map(({ actions: [action, ...more] }) =>
     action?.type === "OFPAT_OUTPUT" && more.length === 0 ? action.port : undefined,
   );

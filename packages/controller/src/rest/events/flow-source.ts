@@ -1,9 +1,9 @@
 import type { Clock } from "@sluice/runtime";
 import { FlowMonitor, type FlowUpdate, type TableCopies } from "../../copy/index.js";
 import type { ObservedSwitch } from "../../framework/app.js";
-import type { TableChange } from "../../tables/index.js";
+import type { ListedFlow, TableChange } from "../../tables/index.js";
 import { dpidText } from "../dpid.js";
-import { type FlowLike, flowOf } from "../network-json.js";
+import { flowOf } from "../network-json.js";
 import type { EventLog } from "./event-log.js";
 import { followCopy, type SwitchesOptions, withEachSwitch } from "./follow-copy.js";
 
@@ -34,7 +34,7 @@ export function recordFlows(options: FlowSourceOptions): () => void {
   );
 }
 
-type Tell = (change: TableChange, flow: FlowLike, more?: object) => void;
+type Tell = (change: TableChange, flow: ListedFlow, more?: object) => void;
 
 function followSwitch(dp: ObservedSwitch, { copies, clock }: FlowSourceOptions, tell: Tell): () => void {
   let isOver = false;
