@@ -21,6 +21,8 @@ export type Step =
       readonly answer?: unknown;
       /** 200 unless given. */
       readonly status?: number;
+      /** It is asked until it is so: what is told is found out by and by. Hardware addresses in it are "*". */
+      readonly eventually?: true;
     }
   | { readonly ping: readonly [from: string, to: string]; readonly passes: boolean; readonly ttl?: number }
   /** A connection to a port where nobody listens: refused where packets come through, else never answered. */
@@ -550,4 +552,39 @@ const LINKAGE: readonly BookExample[] = [
   },
 ];
 
-export const RYU_BOOK: readonly BookExample[] = [...LINKAGE, ...FIREWALL, ...ROUTER, ...QOS];
+// rest_topology has no chapter: this is what Ryu 4.34 answers of the same network.
+
+const topologyPort = (sw: number, port: number) => ({
+  ...{ dpid: `000000000000000${sw}`, port_no: `0000000${port}`, hw_addr: "*", name: `s${sw}-eth${port}` },
+});
+const topologySwitch = (sw: number) => ({
+  ...{ dpid: `000000000000000${sw}`, ports: [topologyPort(sw, 1), topologyPort(sw, 2)] },
+});
+const topologyHost = (sw: number) => ({
+  ...{ mac: `00:00:00:00:00:0${sw}`, ipv4: [`10.0.0.${sw}`], ipv6: [], port: topologyPort(sw, 1) },
+});
+const topologyLinks = [
+  { src: topologyPort(1, 2), dst: topologyPort(2, 2) },
+  { src: topologyPort(2, 2), dst: topologyPort(1, 2) },
+];
+const found = (what: string, answer: unknown): Step => ({
+  ...{ method: "GET", path: `/v1.0/topology/${what}`, answer, eventually: true },
+});
+const TOPOLOGY: readonly BookExample[] = [
+  {
+    ...{ title: "topology", apps: ["topology", "learning-switch"], switches: 2, links: [[1, 2, 2, 2]] },
+    hosts: [1, 2].map((n) => ({ name: `h${n}`, address: ipv4(n), at: [n, 1] })),
+    steps: [
+      found("links", topologyLinks),
+      pings("h1", "10.0.0.2"),
+      found("switches", [topologySwitch(1), topologySwitch(2)]),
+      found("hosts", [topologyHost(1), topologyHost(2)]),
+      found(`switches/${S2}`, [topologySwitch(2)]),
+      found(`links/${S1}`, topologyLinks.slice(0, 1)),
+      found(`hosts/${S1}`, [topologyHost(1)]),
+      found(`switches/${S3}`, []),
+    ],
+  },
+];
+
+export const RYU_BOOK: readonly BookExample[] = [...LINKAGE, ...FIREWALL, ...ROUTER, ...QOS, ...TOPOLOGY];
