@@ -111,11 +111,12 @@ describeWith({ root: true, programs: PROGRAMS }, "the Ryu book", () => {
       if ("ping" in step) {
         const [from, to] = step.ping;
         const target = to.startsWith("fe80:") ? `${to}%eth0` : to;
-        if (step.passes && step.ttl === undefined)
-          return { ...step, passes: await net.ping(from, target, 2) };
-        const { stdout } = await net.run(from, ["ping", "-c", "1", "-W", step.passes ? "5" : "1", target]);
-        const ttl = /ttl=(\d+)/.exec(stdout)?.[1];
-        return { ping: step.ping, passes: ttl !== undefined, ...(ttl !== undefined && { ttl: Number(ttl) }) };
+        const options = step.passes ? ["-c", "3", "-i", "0.2", "-W", "5"] : ["-c", "1", "-W", "1"];
+        const ttl = /ttl=(\d+)/.exec((await net.run(from, ["ping", ...options, target])).stdout)?.[1];
+        return {
+          ...{ ping: step.ping, passes: ttl !== undefined },
+          ...(step.ttl !== undefined && { ttl: Number(ttl) }),
+        };
       }
       if ("connect" in step) {
         const [from, to, port] = step.connect;
@@ -130,11 +131,13 @@ describeWith({ root: true, programs: PROGRAMS }, "the Ryu book", () => {
       }
       if ("udp" in step) {
         const [[from, to, port], [sw, text]] = [step.udp, step.flow];
-        await net.check(from, ["bash", "-c", `echo > /dev/udp/${to}/${port}`]);
         const flow = async (): Promise<string | undefined> =>
           (await sut!.ofctl("dump-flows", sw)).split("\n").find((line) => line.includes(text));
         await until(
-          async () => /n_packets=[1-9]/.test((await flow()) ?? ""),
+          async () => {
+            await net.check(from, ["bash", "-c", `echo > /dev/udp/${to}/${port}`]);
+            return /n_packets=[1-9]/.test((await flow()) ?? "");
+          },
           `${text} to count`,
           10_000,
           async () => String(await flow()),
