@@ -145,18 +145,22 @@ export class Bridge implements RunningBridge {
     }
   }
 
-  async removePort(name: string): Promise<void> {
-    const port = this.#running.get(name);
-    this.#errors.delete(name);
-    if (!port) return;
-    this.#running.delete(name);
-    await this.ofproto.removePort(port.ofport);
-    this.#log.info(`bridge ${this.desired.name}: deleted interface ${name} on port ${port.ofport}`);
+  async removePorts(names: readonly string[]): Promise<void> {
+    const ofports = new Map<string, number>();
+    for (const name of names) {
+      const port = this.#running.get(name);
+      this.#errors.delete(name);
+      this.#running.delete(name);
+      if (port) ofports.set(name, port.ofport);
+    }
+    await this.ofproto.removePorts([...ofports.values()]);
+    for (const [name, ofport] of ofports)
+      this.#log.info(`bridge ${this.desired.name}: deleted interface ${name} on port ${ofport}`);
   }
 
   /** Its device is gone: the port is taken down, and tried again until the device is back. */
   async lostPort(name: string): Promise<void> {
-    await this.removePort(name);
+    await this.removePorts([name]);
     this.#errors.set(name, `${name}: No such device`);
   }
 
@@ -186,7 +190,7 @@ export class Bridge implements RunningBridge {
 
   async close(): Promise<void> {
     await this.connmgr.close();
-    for (const name of [...this.#running.keys()]) await this.removePort(name);
+    await this.removePorts([...this.#running.keys()]);
     await this.ofproto.destroy();
   }
 }

@@ -18,6 +18,7 @@ const brief = (step: Step): string => {
   const bridge = typeof step.bridge === "string" ? step.bridge : step.bridge.name;
   if (step.op === "set") return `set ${bridge} ${step.setting}`;
   if (step.op === "removeBridge" || step.op === "addBridge") return `${step.op} ${bridge}`;
+  if (step.op === "removePorts") return `${step.op} ${bridge} ${step.ports.join()}`;
   const port = typeof step.port === "string" ? step.port : step.port.name;
   const what = step.op === "updatePort" ? ` ${Object.keys(step.change).join()}` : "";
   return `${step.op} ${bridge} ${port}${what}`;
@@ -59,7 +60,7 @@ describe("the difference between what runs and what is desired", () => {
   test("takes away before it adds", () => {
     expect(steps({ br0: { ports: { p1: {} } }, br1: {} }, { br0: { ports: { p2: {} } } })).toEqual([
       "removeBridge br1",
-      "removePort br0 p1",
+      "removePorts br0 p1",
       "addPort br0 p2",
     ]);
   });
@@ -70,8 +71,8 @@ describe("the difference between what runs and what is desired", () => {
     });
     expect(steps(of({}), of({ tag: 3 }))).toEqual(["updatePort br0 p1 vlan"]);
     expect(steps(of({}), of({ mtu_request: 9000 }))).toEqual(["updatePort br0 p1 mtu"]);
-    expect(steps(of({}), of({ ofport_request: 9 }))).toEqual(["removePort br0 p1", "addPort br0 p1"]);
-    expect(steps(of({}), of({ type: "internal" }))).toEqual(["removePort br0 p1", "addPort br0 p1"]);
+    expect(steps(of({}), of({ ofport_request: 9 }))).toEqual(["removePorts br0 p1", "addPort br0 p1"]);
+    expect(steps(of({}), of({ type: "internal" }))).toEqual(["removePorts br0 p1", "addPort br0 p1"]);
     const patch = (peer: string) => of({ type: "patch", options: { peer } });
     expect(steps(patch("a"), patch("b"))).toEqual(["updatePort br0 p1 patchPeer"]);
   });

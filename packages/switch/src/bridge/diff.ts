@@ -20,7 +20,7 @@ export type BridgeSetting =
 /** One change; they are carried out in the order given. */
 export type Step =
   | { op: "removeBridge"; bridge: string }
-  | { op: "removePort"; bridge: string; port: string }
+  | { op: "removePorts"; bridge: string; ports: readonly string[] }
   | { op: "addBridge"; bridge: DesiredBridge }
   | { op: "addPort"; bridge: string; port: DesiredPort }
   | { op: "updatePort"; bridge: string; port: DesiredPort; change: PortChange }
@@ -81,10 +81,11 @@ function diffPorts(
   gone: Step[],
   steps: Step[],
 ): void {
-  for (const [name, old] of running) {
+  const removed = [...running].filter(([name, old]) => {
     const next = desired.ports.get(name);
-    if (!next || isOther(old, next)) gone.push({ op: "removePort", bridge, port: name });
-  }
+    return !next || isOther(old, next);
+  });
+  if (removed.length > 0) gone.push({ op: "removePorts", bridge, ports: removed.map(([name]) => name) });
   const inOrder = [...desired.ports.values()].sort((a, b) => precedence(desired, a, b));
   for (const port of inOrder) {
     const old = running.get(port.name);

@@ -161,7 +161,7 @@ export class Bridges {
     const bridge = this.#bridges.get(typeof step.bridge === "string" ? step.bridge : step.bridge.name);
     if (!bridge) return;
     if (step.op === "set") return bridge.set(step.setting, step.bridge);
-    if (step.op === "removePort") return bridge.removePort(step.port);
+    if (step.op === "removePorts") return bridge.removePorts(step.ports);
     if (step.op === "addPort") return bridge.addPort(step.port);
     return bridge.updatePort(step.port, step.change);
   }

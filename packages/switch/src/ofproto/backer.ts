@@ -160,15 +160,16 @@ export class DpBacker {
     this.changed();
   }
 
-  /** Forgets a port. Its megaflows are gone, and the datapath's port too, when this resolves. */
-  async release(port: OfPort): Promise<void> {
-    if (this.#byName.get(port.name) === port) this.#byName.delete(port.name);
+  /** Forgets ports. Their megaflows are gone, and the datapath's ports too, when this resolves. */
+  async release(ports: readonly OfPort[]): Promise<void> {
+    for (const port of ports) {
+      if (this.#byName.get(port.name) === port) this.#byName.delete(port.name);
+      if (port.odpPort !== undefined) this.#ports.delete(port.odpPort);
+    }
     this.connectPatches();
     this.changed();
-    if (port.odpPort === undefined) return;
-    this.#ports.delete(port.odpPort);
-    this.megaflows.revalidateAll();
-    await this.dpif.portDel(port.odpPort);
+    await this.#revalidated();
+    for (const { odpPort } of ports) if (odpPort !== undefined) await this.dpif.portDel(odpPort);
   }
 
   /** Joins patch ports that name each other. */
@@ -225,14 +226,19 @@ export class DpBacker {
   /** Resolves when every change so far is in force for the next packet. Packets and requests of others have their turn
    *  while many megaflows have to change. */
   async barrier(): Promise<void> {
+    await this.#revalidated();
+    await this.dpif.barrier();
+  }
+
+  /** Resolves when all megaflows are true. */
+  async #revalidated(): Promise<void> {
     for (;;) {
       const behind = this.dpif.caughtUp();
       if (behind) await behind;
       this.megaflows.revalidate(SLICE);
-      if (!this.megaflows.isStale) break;
+      if (!this.megaflows.isStale) return;
       await othersTurn();
     }
-    await this.dpif.barrier();
   }
 
   /** Resolves when all counters are current. */

@@ -38,8 +38,8 @@ export interface FlowStoreHooks extends CheckContext {
   ruleChanged(change: TableChange): void;
   /** So many rules are about to change. */
   rulesChange(count: number): void;
-  /** Whether that matters to anybody. */
-  isCached(): boolean;
+  /** Whether that matters to anybody who does not expect it already. */
+  wantsChanges(): boolean;
   flowRemoved(event: FlowRemovedEvent): void;
   flowUpdate(event: FlowUpdateEvent): void;
   /** Whether anybody listens to flowUpdate. */
@@ -245,23 +245,34 @@ export class FlowStore {
     const resets = ((message.flags ?? 0) & OFPFF.RESET_COUNTS) !== 0;
     const selected = this.select(selectionOf(message, strict, false));
     this.#hooks.rulesChange(selected.length);
+    const isMonitored = this.#hooks.isMonitored();
+    // Many rules share their instructions.
+    let unlearned: readonly Instruction[] | undefined;
     for (const rule of selected) {
       table.limits?.checkInstructions(instructions, rule.isTableMiss);
       this.#changed(rule);
-      const before = { instructions: rule.instructions, packets: rule.packets, bytes: rule.bytes };
+      if (transaction.canUndo) this.#onUndoOfModify(rule, transaction);
+      if (rule.instructions !== unlearned) {
+        unlearned = rule.instructions;
+        this.#unlearn(unlearned, transaction);
+      }
       rule.instructions = instructions;
-      this.#unlearn(before.instructions, transaction);
       if (resets) {
         rule.packets = 0;
         rule.bytes = 0;
       }
       this.counters.modified++;
-      transaction.onUndo(() => {
-        Object.assign(rule, before);
-        this.#changed(rule);
-      });
-      transaction.onCommit(() => this.#tell("modified", rule, "", owner));
+      if (isMonitored) this.#tellOnCommit("modified", rule, owner, transaction);
     }
+  }
+
+  /** Apart, as for `add`: most requests are not taken back, and change many rules. */
+  #onUndoOfModify(rule: Rule, transaction: Transaction): void {
+    const { instructions, packets, bytes } = rule;
+    transaction.onUndo(() => {
+      Object.assign(rule, { instructions, packets, bytes });
+      this.#changed(rule);
+    });
   }
 
   /** Removes what is selected. */
@@ -401,7 +412,7 @@ export class FlowStore {
   }
 
   #changed(rule: Rule): void {
-    if (!this.#hooks.isCached()) return;
+    if (!this.#hooks.wantsChanges()) return;
     const table = this.tables[rule.table_id]!;
     const key = table.rules.keyOf(rule, this.#ruleKey);
     this.#hooks.ruleChanged({ table, key, mask: rule.subtable!.mask, priority: rule.priority });
@@ -514,8 +525,8 @@ function candidates(
 }
 
 function passes(rule: Rule, selection: FlowSelection): boolean {
-  if (((rule.cookie ^ selection.cookie) & selection.cookie_mask) !== 0n) return false;
-  const { out_port, out_group } = selection;
+  const { cookie, cookie_mask, out_port, out_group } = selection;
+  if (cookie_mask !== 0n && ((rule.cookie ^ cookie) & cookie_mask) !== 0n) return false;
   if (out_port === OFPP.ANY && out_group === OFPG.ANY) return true;
   let toPort = out_port === OFPP.ANY;
   let toGroup = out_group === OFPG.ANY;

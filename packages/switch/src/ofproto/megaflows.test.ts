@@ -104,3 +104,29 @@ test("megaflows that get other actions keep their places: no packet comes up aga
   expect(bench.backer.counters.upcalls).toBe(upcalls);
   expect((await bench.dump()).map(({ packet_count }) => packet_count)).toEqual(Array(8).fill(4n));
 });
+
+test("ports that go together have each megaflow looked at once, and others have their turns meanwhile", async () => {
+  const bench = await TestBench.over(modelRig, 3);
+  const { megaflows } = bench.backer;
+  bench.flow({}, [output(OFPP.FLOOD)]);
+  const count = 1200;
+  for (let i = 0; i < count; i++) {
+    bench.flow({ eth_src: `00:00:00:00:${hex(i >> 8)}:${hex(i & 255)}` }, [output(2)], { priority: 10 });
+    const from = frame(1, 200);
+    from.set([i >> 8, i & 255], 10);
+    bench.rig.receive("p1", from);
+  }
+  expect(megaflows.size).toBe(count);
+  const { revalidated } = megaflows.counters;
+  let hadTurn = false;
+  setImmediate(() => {
+    hadTurn = true;
+  });
+  await bench.bridge.removePorts([1, 2, 3]);
+  expect(megaflows.counters.revalidated - revalidated).toBe(count);
+  expect(hadTurn).toBe(true);
+  expect(megaflows.size).toBe(0);
+  expect(bench.dpif.flows.size).toBe(0);
+});
+
+const hex = (byte: number): string => byte.toString(16).padStart(2, "0");

@@ -132,9 +132,14 @@ export class Megaflows implements Iterable<Megaflow> {
     if (this.#byId.size > 0 && count > 1 && count >= this.#byId.size) this.changed();
   }
 
+  /** Whether it matters which rule changes: some megaflow is not yet known to be doubtful. */
+  get wantsChanges(): boolean {
+    return this.#byId.size > 0 && !this.#allChanged;
+  }
+
   /** A rule has changed. */
   ruleChanged(change: TableChange): void {
-    if (this.#allChanged || this.#byId.size === 0) return;
+    if (!this.wantsChanges) return;
     this.#lookups.forEach(change, this.#markStale);
     if (this.#stale.size > this.#byId.size * MOST) this.changed();
   }
@@ -185,10 +190,6 @@ export class Megaflows implements Iterable<Megaflow> {
     }
     this.#stale.delete(next.value);
     return next.value;
-  }
-
-  revalidateAll(): void {
-    while (this.isStale) this.revalidate(Number.MAX_SAFE_INTEGER);
   }
 
   #beginPass(): Iterator<Megaflow> | undefined {

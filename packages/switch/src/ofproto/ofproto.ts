@@ -140,7 +140,7 @@ export class Ofproto implements BackedBridge {
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
       syncStats: () => this.#backer.syncStats(),
       settleStats: () => this.#backer.settleStats(),
-      isCached: () => this.#backer.megaflows.size > 0,
+      wantsChanges: () => this.#backer.megaflows.wantsChanges,
     });
     this.#groups = new GroupTable(options.clock, {
       check: this.#check,
@@ -397,13 +397,17 @@ export class Ofproto implements BackedBridge {
     return ofport;
   }
 
-  async removePort(ofport: number): Promise<void> {
-    const port = this.portMap.get(ofport);
-    if (!port) return;
-    this.#ports.byNumber.delete(ofport);
-    this.macLearning.flush((entry) => entry.port === port);
-    this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
-    await this.#backer.release(port);
+  /** Those that are there. Together, since whatever is cached has to be looked through once. */
+  async removePorts(ofports: readonly number[]): Promise<void> {
+    const ports = ofports.map((ofport) => this.portMap.get(ofport)).filter((port) => port !== undefined);
+    for (const { ofport } of ports) this.#ports.byNumber.delete(ofport);
+    this.macLearning.flush(({ port }) => this.portMap.get(port.ofport) !== port);
+    for (const port of ports) this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
+    if (ports.length > 0) await this.#backer.release(ports);
+  }
+
+  removePort(ofport: number): Promise<void> {
+    return this.removePorts([ofport]);
   }
 
   /** Changes what may change while the port lives. */
@@ -539,7 +543,7 @@ export class Ofproto implements BackedBridge {
 
   /** Removes all flows and ports. */
   async destroy(): Promise<void> {
-    for (const ofport of [...this.portMap.keys()]) await this.removePort(ofport);
+    await this.removePorts([...this.portMap.keys()]);
     this.#flows.close();
     this.#meters.close();
     this.#backer.detach(this);
