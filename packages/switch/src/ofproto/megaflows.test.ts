@@ -111,7 +111,7 @@ test("ports that go together have each megaflow looked at once, and others have 
   bench.flow({}, [output(OFPP.FLOOD)]);
   const count = 1200;
   for (let i = 0; i < count; i++) {
-    bench.flow({ eth_src: `00:00:00:00:${hex(i >> 8)}:${hex(i & 255)}` }, [output(2)], { priority: 10 });
+    bench.flow({ eth_src: `00:00:00:00:${hex(i >> 8)}:${hex(i & 255)}` }, [output(2)], { priority: 0xfff0 });
     const from = frame(1, 200);
     from.set([i >> 8, i & 255], 10);
     bench.rig.receive("p1", from);
