@@ -3,7 +3,7 @@
 import { Device } from "./device.js";
 import { deviceError, EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENXIO, type Libc } from "./libc.js";
 import { NetdevCounters, type NetdevStatus, type PolledNetdev } from "./netdev.js";
-import { HEADROOM, Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
+import { GSO_NONE, HEADROOM, Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
 import {
   PacketRing,
   TP_STATUS_COPY,
@@ -48,6 +48,9 @@ const AUX_STATUS = 16;
 const AUX_VLAN_TCI = 32;
 const AUX_VLAN_TPID = 34;
 const ETH_VLAN = 0x8100;
+const ETH_IPV4_HIGH = 0x08;
+const ETH_IPV6_HIGH = 0x86;
+const IP_TCP = 6;
 
 /** For long frames; the default holds two. This is 120 of them: what waits longer had better be dropped. */
 const SOCKET_BUFFER = 8 << 20;
@@ -67,6 +70,12 @@ export class AfPacketNetdev implements PolledNetdev {
   readonly ifindex: number;
   /** The group of sockets (PACKET_FANOUT) that the device's packets are spread over by flow, where there is one. */
   readonly fanout: number | undefined;
+  /** Whether it is one end of a pair (veth), so that what its other end leaves to cards can be told. */
+  readonly isPair: boolean;
+  /** Frames that came in one piece, since somebody set these to 0: with a checksum that is not finished; TCP segments
+   *  with one that is. */
+  unfinished = 0;
+  finished = 0;
   readonly #libc: Libc;
   readonly #device: Device;
   /** What long frames are received into. */
@@ -78,6 +87,8 @@ export class AfPacketNetdev implements PolledNetdev {
   readonly #iov = new Uint32Array(new ArrayBuffer(SLOTS * 16));
   readonly #messagesAddress: number;
   #pending = 0;
+  /** What the device was found to do, where it does otherwise now. */
+  readonly #found = new Map<"tx" | "gro", boolean>();
 
   /** Throws an Error of one line: no such device, a missing privilege. */
   constructor(libc: Libc, ring: RxRing, name: string, fanout?: number | "new") {
@@ -89,6 +100,7 @@ export class AfPacketNetdev implements PolledNetdev {
       this.ifindex = this.#device.ifindex();
       this.fd = this.#open();
       this.fanout = fanout === undefined ? undefined : this.#join(fanout);
+      this.isPair = this.#device.driver() === "veth";
     } catch (error) {
       this.#device.close();
       throw error;
@@ -248,6 +260,10 @@ export class AfPacketNetdev implements PolledNetdev {
     }
     this.stats.rx_packets++;
     this.stats.rx_bytes += size;
+    if (packet.gsoType === GSO_NONE) {
+      if (packet.csumStart !== 0) this.unfinished++;
+      else if (isTcp(packet)) this.finished++;
+    }
     sink(packet);
   }
 
@@ -312,6 +328,32 @@ export class AfPacketNetdev implements PolledNetdev {
     if (got === 0) this.stats.rx_dropped += stats[1]!;
   }
 
+  /** Has the kernel merge the TCP segments that come in (GRO), or leaves it as it was found. False: it cannot be. */
+  merge(on: boolean): boolean {
+    return on ? this.#turn("gro", true) : this.#restore("gro");
+  }
+
+  /** Has the kernel finish checksums and cut up super-frames before the other end sees them, or leaves it as it was
+   *  found. False: it cannot be. */
+  finish(on: boolean): boolean {
+    return on ? this.#turn("tx", false) : this.#restore("tx");
+  }
+
+  #turn(feature: "tx" | "gro", on: boolean): boolean {
+    if (this.#found.has(feature)) return true;
+    const found = this.#device.does(feature);
+    if (found === on) return true;
+    if (!this.#device.turn(feature, on)) return false;
+    this.#found.set(feature, found);
+    return true;
+  }
+
+  #restore(feature: "tx" | "gro"): boolean {
+    const found = this.#found.get(feature);
+    if (found !== undefined && this.#device.turn(feature, found)) this.#found.delete(feature);
+    return true;
+  }
+
   status(): NetdevStatus {
     return this.#device.status();
   }
@@ -321,10 +363,21 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   close(): void {
+    this.merge(false);
+    this.finish(false);
     this.#frames?.close();
     this.#libc.close(this.fd);
     this.#device.close();
   }
+}
+
+/** Whether it is a TCP segment, with no VLAN tag and no extension header before. */
+function isTcp({ buffer: b, start }: Packet): boolean {
+  const type = b[start + 12]!;
+  return (
+    (type === ETH_IPV4_HIGH && b[start + 23] === IP_TCP) ||
+    (type === ETH_IPV6_HIGH && b[start + 20] === IP_TCP)
+  );
 }
 
 /** Puts the VLAN tag back, which the kernel has taken out of the frame and tells beside it. */

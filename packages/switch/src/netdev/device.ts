@@ -19,6 +19,11 @@ const SIOCGIFHWADDR = 0x8927;
 const SIOCGIFINDEX = 0x8933;
 const SIOCETHTOOL = 0x8946;
 const ETHTOOL_GSET = 1;
+const ETHTOOL_GDRVINFO = 3;
+/** What the device does for those that use it, by the words of ethtool(8), and how it is asked about and told
+ *  (ETHTOOL_GTXCSUM, _STXCSUM, _GGRO, _SGRO): "tx" to finish checksums, and to cut up what needs that too; "gro" to merge
+ *  segments that come in. */
+const FEATURES = { tx: [0x16, 0x17], gro: [0x2b, 0x2c] } as const;
 const ARPHRD_ETHER = 1;
 const ARPHRD_LOOPBACK = 772;
 
@@ -109,6 +114,26 @@ export class Device {
     }
   }
 
+  /** The name of its driver; empty when it tells none. */
+  driver(): string {
+    // struct ethtool_drvinfo: the command, then the driver's name of 32 bytes.
+    const info = new Uint8Array(new ArrayBuffer(196));
+    new DataView(info.buffer).setUint32(0, ETHTOOL_GDRVINFO, true);
+    return this.#ethtool(info) ? readText(info.subarray(4, 36)) : "";
+  }
+
+  /** Whether it does that for its users. */
+  does(feature: keyof typeof FEATURES): boolean {
+    const value = Uint32Array.of(FEATURES[feature][0], 0);
+    return this.#ethtool(new Uint8Array(value.buffer)) && value[1] === 1;
+  }
+
+  /** Has it do so, or not. False where that cannot be. */
+  turn(feature: keyof typeof FEATURES, on: boolean): boolean {
+    const value = Uint32Array.of(FEATURES[feature][1], on ? 1 : 0);
+    return this.#ethtool(new Uint8Array(value.buffer)) && this.does(feature) === on;
+  }
+
   #request(): DataView {
     const bytes = new Uint8Array(new ArrayBuffer(IFREQ_SIZE));
     new TextEncoder().encodeInto(this.name, bytes);
@@ -136,10 +161,18 @@ export class Device {
   #speed(): number {
     const command = new DataView(new ArrayBuffer(44));
     command.setUint32(0, ETHTOOL_GSET, true);
-    const view = this.#request();
-    view.setBigUint64(IFNAMSIZ, BigInt(this.#libc.addressOf(command.buffer)), true);
-    if (this.#libc.ioctl(this.#fd, SIOCETHTOOL, new Uint8Array(view.buffer)) < 0) return 0;
+    if (!this.#ethtool(new Uint8Array(command.buffer))) return 0;
     const mbits = command.getUint16(12, true) + command.getUint16(28, true) * 0x10000;
     return mbits === 0xffff_ffff || mbits === 0xffff ? 0 : mbits * 1e6;
   }
+
+  /** Whether it was carried out; the answer is where the command was. */
+  #ethtool(command: Uint8Array): boolean {
+    const view = this.#request();
+    view.setBigUint64(IFNAMSIZ, BigInt(this.#libc.addressOf(command.buffer)), true);
+    return this.#libc.ioctl(this.#fd, SIOCETHTOOL, new Uint8Array(view.buffer)) >= 0;
+  }
 }
+
+/** The text before the first zero. */
+const readText = (bytes: Uint8Array): string => String.fromCharCode(...bytes).split("\0")[0]!;

@@ -1,4 +1,4 @@
-import { type EthernetInit, ethernet, ipv4, ipv6, tcp, udp } from "@sluice/wire";
+import { checksumAdd, checksumFold, type EthernetInit, ethernet, ipv4, ipv6, tcp, udp } from "@sluice/wire";
 import { expect, test } from "vitest";
 import { extract, Layers } from "../../../flow/extract.js";
 import { newFlowKey } from "../../../flow/flow-key.js";
@@ -39,6 +39,15 @@ const TUNNELS: readonly (readonly [string, Frame])[] = [
   [
     "GRE with a key and an Ethernet header",
     (inner, n) => ethernet(ETH, ipv4(outer4(47, n), join([0x20, 0, 0x65, 0x58, 0, 0, 0, 9], inner))),
+  ],
+  [
+    "GRE that sums its packets",
+    (inner, n) => {
+      const gre = join([0x80, 0, 8, 0, 0, 0, 0, 0], ipOf(inner));
+      const sum = checksumFold(checksumAdd(gre, 0, gre.length));
+      gre.set([sum >>> 8, sum & 0xff], 4);
+      return ethernet(ETH, ipv4(outer4(47, n), gre));
+    },
   ],
   [
     "VXLAN with checksums",
@@ -98,10 +107,8 @@ test("under a label that was there before there is no outer header to change", (
   expect(segmentsOf(packet, layers)).toEqual([0, 1, 2].map((n) => frame(inner4(n))));
 });
 
-test.each([
-  ["GRE that sums its packets", [0x80, 0, 8, 0, 0, 0, 0, 0]],
-  ["GRE that numbers its packets", [0x10, 0, 8, 0, 0, 0, 0, 0]],
-])("%s cannot be cut", (_, header) => {
+test("GRE that numbers its packets cannot be cut", () => {
+  const header = [0x10, 0, 8, 0, 0, 0, 0, 0];
   const frame = ethernet(ETH, ipv4(outer4(47), join(header, ipOf(inner4()))));
   const { packet, layers } = loaded(frame, GSO_TCPV4);
   expect(segmentsOf(packet, layers)).toBeUndefined();

@@ -1,5 +1,6 @@
 // Hot path. Nothing is allocated, nothing throws.
 
+import { checksumAdd, checksumFold } from "@sluice/wire";
 import { IP_TCP, IP_UDP, type Layers } from "../../../flow/extract.js";
 import {
   GSO_ECN,
@@ -92,18 +93,22 @@ const bodyOf = (b: Uint8Array, l3: number): number =>
 const protoOf = (b: Uint8Array, l3: number): number => (b[l3]! >>> 4 === 6 ? b[l3 + 6]! : b[l3 + 9]!);
 
 /** Whether what comes after an outer IP header is right before each segment, with its lengths changed: UDP, IP, and GRE
- *  that neither sums nor numbers its packets. */
+ *  that does not number its packets. */
 function canRepeat(b: Uint8Array, l3: number): boolean {
   const proto = protoOf(b, l3);
-  if (proto === IP_GRE) return (b[bodyOf(b, l3)]! & (GRE_CHECKSUM | GRE_SEQUENCE)) === 0;
+  if (proto === IP_GRE) return (b[bodyOf(b, l3)]! & GRE_SEQUENCE) === 0;
   return proto === IP_UDP || proto === IP_IN_IP || proto === IPV6_IN_IP;
 }
 
-/** Makes an outer IP header, and the UDP header under it, those of a segment that is otherwise finished. */
+/** Makes an outer IP header, and the UDP or GRE header under it, those of a segment that is otherwise finished. */
 function fixOuter(b: Uint8Array, l3: number, end: number, index: number): void {
   fixIp(b, l3, end, index);
-  if (protoOf(b, l3) !== IP_UDP) return;
   const l4 = bodyOf(b, l3);
+  if (protoOf(b, l3) === IP_GRE && (b[l4]! & GRE_CHECKSUM) !== 0) {
+    writeU16(b, l4 + 4, 0);
+    writeU16(b, l4 + 4, checksumFold(checksumAdd(b, l4, end)));
+  }
+  if (protoOf(b, l3) !== IP_UDP) return;
   writeU16(b, l4 + 4, end - l4);
   if (readU16(b, l4 + 6) !== 0) writeU16(b, l4 + 6, l4Checksum(b, l3, l4, end, IP_UDP, l4 + 6) || 0xffff);
 }

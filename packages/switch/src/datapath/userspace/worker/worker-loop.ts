@@ -18,6 +18,7 @@ import { Backlog } from "./backlog.js";
 import { Collections } from "./collections.js";
 import { CommandReader } from "./command-queue.js";
 import { Devices } from "./devices.js";
+import { FarEnds } from "./far-ends.js";
 import { HomeCore } from "./home-core.js";
 import {
   type AddedPort,
@@ -95,12 +96,17 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   readonly #links: LinkWatch;
   /** Of a thread that has no core of its own. */
   readonly #home: HomeCore | undefined;
+  readonly #farEnds = new FarEnds();
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
   /** struct pollfd: fd, then events and revents. The first two are the wake-up and the links. */
   #pollfds = new Int32Array(new ArrayBuffer(8 * 64));
   #pollfdsAddress: number;
   #polled: LoopPort[] = [];
+  /** Of these, ends of pairs; none where others have sockets of theirs, too. */
+  #pairs: AfPacketNetdev[] = [];
+  /** Whether all ports take super-frames. */
+  #takesOffload = true;
   readonly #wakeBuffer = new ArrayBuffer(8);
   readonly #wakeAddress: number;
   /** Whether commands are left, for the next turn. */
@@ -274,6 +280,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#sweepStats(begun);
     this.#postReport();
     if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#received());
+    if (this.#farEnds.isDue(begun)) this.#farEnds.look(begun, this.#pairs, this.#takesOffload);
     this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
@@ -556,6 +563,12 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       ({ netdev, status }) =>
         isPolled(netdev) && !status.gone && (this.#data.index === 0 || !(netdev instanceof TapNetdev)),
     );
+    this.#takesOffload = [...this.#ports.values()].every(({ netdev }) => netdev.takesOffload);
+    this.#pairs = this.#polled
+      .map(({ netdev }) => netdev)
+      .filter((netdev) => netdev instanceof AfPacketNetdev)
+      .filter(({ isPair, fanout }) => isPair && fanout === undefined);
+    this.#farEnds.lookSoon();
     const count = this.#polled.length + 2;
     if (count * 2 > this.#pollfds.length) {
       this.#pollfds = new Int32Array(new ArrayBuffer(16 * count));
