@@ -38,6 +38,8 @@ export interface Libc {
   schedGetaffinity(thread: number, size: number, mask: number): number;
   /** The core that the caller runs on. */
   schedGetcpu(): number;
+  /** sched_setscheduler(2): a thread's policy (0: the caller's); `parameter`, a struct sched_param, is an address. */
+  schedSetscheduler(thread: number, policy: number, parameter: number): number;
   /** sched_yield(2). */
   schedYield(): number;
   /** setpriority(2). */
@@ -103,6 +105,9 @@ export function loadLibc(): Libc {
         "int sched_getaffinity(int, uintptr_t, intptr_t)",
       ) as unknown as Libc["schedGetaffinity"],
       clockGettime: library.func("int clock_gettime(int, intptr_t)") as unknown as Libc["clockGettime"],
+      schedSetscheduler: library.func(
+        "int sched_setscheduler(int, int, intptr_t)",
+      ) as unknown as Libc["schedSetscheduler"],
       schedYield: library.func("int sched_yield()") as unknown as Libc["schedYield"],
       schedGetcpu: library.func("int sched_getcpu()") as unknown as Libc["schedGetcpu"],
       bpf: (command, attr, size) => Number(syscall(SYS_BPF, command, attr, size)),

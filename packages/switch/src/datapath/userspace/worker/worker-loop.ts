@@ -34,7 +34,7 @@ import {
 } from "./messages.js";
 import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
 import { RingWriter } from "./ring.js";
-import { comeFirst } from "./scheduling.js";
+import { comeFirst, Haste } from "./scheduling.js";
 import { ThreadClock } from "./thread-clock.js";
 import { Turns } from "./turns.js";
 
@@ -97,6 +97,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   /** Of a thread that has no core of its own. */
   readonly #home: HomeCore | undefined;
   readonly #farEnds = new FarEnds();
+  readonly #haste: Haste;
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
   /** struct pollfd: fd, then events and revents. The first two are the wake-up and the links. */
@@ -160,6 +161,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     if (data.core !== undefined) this.#keepTo(data.core);
     else this.#home = new HomeCore(this.#libc);
     comeFirst(this.#libc);
+    this.#haste = new Haste(this.#libc);
     this.#libc.prctl(PR_SET_TIMERSLACK, SLACK_NS);
   }
 
@@ -280,6 +282,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#sweepStats(begun);
     this.#postReport();
     if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#received());
+    if (this.#haste.isDue(begun)) this.#haste.settle(begun, this.#busyMs, this.#home?.isKept === true);
     if (this.#farEnds.isDue(begun)) this.#farEnds.look(begun, this.#pairs, this.#takesOffload);
     this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
@@ -623,7 +626,10 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     const mustWake = this.#hasUpcalls && this.#upcalls.mustWake();
     if (this.#hasUpcalls) {
       const now = this.#clock.now();
-      if (mustWake && now - this.#upcalledAt > RARE_MS) this.#answerBy = now + ANSWER_MS;
+      if (mustWake && now - this.#upcalledAt > RARE_MS) {
+        this.#answerBy = now + ANSWER_MS;
+        this.#haste.rest(now);
+      }
       this.#upcalledAt = now;
       this.#hasUpcalls = false;
     }
