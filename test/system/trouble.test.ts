@@ -32,6 +32,29 @@ while not select.select([sys.stdin], [], [], 0)[0]:
         sent += 1
 `;
 
+/** Sends UDP to H2, until its input ends: again and again from STEADY ports, and once now and then from each of SCANNED
+ *  others in turn. */
+const STEADY = 8;
+const SCANNED = 2_000;
+const FIRST_PORT = 5_000;
+const SCAN = `
+import select, socket, sys, time
+socks = []
+for i in range(${STEADY + SCANNED}):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.bind(("", ${FIRST_PORT} + i))
+    socks.append(s)
+print("sending", flush=True)
+at = 0
+while not select.select([sys.stdin], [], [], 0)[0]:
+    for s in socks[:${STEADY}]:
+        s.sendto(b"x" * 100, ("${H2}", 9))
+    for _ in range(2):
+        socks[${STEADY} + at % ${SCANNED}].sendto(b"x" * 100, ("${H2}", 9))
+        at += 1
+    time.sleep(0.002)
+`;
+
 /** Sends frames by each of the devices named, in turn, so many a device. */
 const FLOOD = `
 import socket, sys
@@ -80,9 +103,9 @@ describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => 
     check(["node", SLUICE, "appctl", ...args], { env: { SLUICE_RUNDIR: sut.rundir } });
   const descriptors = (): number => readdirSync(`/proc/${sut.daemons[1]!.pid}/fd`).length;
 
-  /** Runs `body` while h1 sends datagrams to h2 as fast as it can. */
-  async function underTraffic(body: () => Promise<void>): Promise<void> {
-    const sender = new Daemon(["python3", "-c", DATAGRAMS], { netns: net.netns("h1") });
+  /** Runs `body` while h1 sends datagrams to h2, as fast as it can unless told otherwise. */
+  async function underTraffic(body: () => Promise<void>, program = DATAGRAMS): Promise<void> {
+    const sender = new Daemon(["python3", "-c", program], { netns: net.netns("h1") });
     try {
       await sender.prints(/sending/);
       await body();
@@ -90,6 +113,33 @@ describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => 
       expect(await sender.ended()).toBe(0);
     } finally {
       sender.kill();
+    }
+  }
+
+  const counter = async (name: string): Promise<number> =>
+    Number(await appctl("coverage/read-counter", name));
+
+  /** Packets that came in, less those that some rule counted, that is there or was and counted `removed()`, none matched,
+   *  or found no room to the slow path. */
+  async function uncounted(client: OfClient, removed: () => Promise<number>): Promise<number> {
+    await appctl("revalidator/wait");
+    const gone = await removed();
+    const { entries: ports } = await client.multipart({ type: "OFPMP_PORT_STATS", port_no: OFPP.ANY });
+    const { entries: rules } = await client.multipart({ type: "OFPMP_FLOW" });
+    const { entries: tables } = await client.multipart({ type: "OFPMP_TABLE" });
+    const lost = await counter("datapath_misses_lost");
+    const received = ports.reduce((sum, { rx_packets }) => sum + Number(rx_packets), 0);
+    const counted = rules.reduce((sum, { packet_count }) => sum + Number(packet_count), gone);
+    const { lookup_count, matched_count } = tables.find(({ table_id }) => table_id === 0)!;
+    return received - counted - Number(lookup_count - matched_count) - lost;
+  }
+
+  /** Hosts may say something of their own between the questions: an answer that comes twice is right. */
+  async function settledOf(ask: () => Promise<number>): Promise<number> {
+    for (let last = Number.NaN; ; ) {
+      const now = await ask();
+      if (now === last) return now;
+      last = now;
     }
   }
 
@@ -164,27 +214,13 @@ describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => 
         const idle = draw() < 0.5 ? "idle_timeout=1," : "";
         return flowMod(`priority=10,${match},${idle}send_flow_rem,actions=output:2`);
       };
-      /** Packets that came in, less those that some rule counted, none matched, or found no room to the slow path. */
-      const uncounted = async (): Promise<number> => {
-        await appctl("revalidator/wait");
-        await hear();
-        const { entries: ports } = await client.multipart({ type: "OFPMP_PORT_STATS", port_no: OFPP.ANY });
-        const { entries: rules } = await client.multipart({ type: "OFPMP_FLOW" });
-        const { entries: tables } = await client.multipart({ type: "OFPMP_TABLE" });
-        const lost = Number(await appctl("coverage/read-counter", "datapath_misses_lost"));
-        const received = ports.reduce((sum, { rx_packets }) => sum + Number(rx_packets), 0);
-        const counted = rules.reduce((sum, { packet_count }) => sum + Number(packet_count), removed);
-        const { lookup_count, matched_count } = tables.find(({ table_id }) => table_id === 0)!;
-        return received - counted - Number(lookup_count - matched_count) - lost;
-      };
-      /** Hosts may say something of their own between the questions: an answer that comes twice is right. */
-      const settled = async (): Promise<number> => {
-        for (let last = Number.NaN; ; ) {
-          const now = await uncounted();
-          if (now === last) return now;
-          last = now;
-        }
-      };
+      const settled = (): Promise<number> =>
+        settledOf(() =>
+          uncounted(client, async () => {
+            await hear();
+            return removed;
+          }),
+        );
       try {
         await client.exchange(flowMod("priority=1,send_flow_rem,actions=NORMAL"));
         const before = await settled();
@@ -216,6 +252,46 @@ describeWith({ root: true, programs: PROGRAMS }, "trouble under traffic", () => 
     },
     60_000,
   );
+
+  test("at flow-limit: what is used keeps its cached flow, what comes once makes room, and every packet is counted once", async () => {
+    const limit = 80;
+    const client = await OfClient.connect(`unix:${sut.rundir}/br0.mgmt`);
+    const sources = Array.from({ length: STEADY + SCANNED }, (_, i) => FIRST_PORT + i);
+    try {
+      await client.exchange(
+        ...sources.map((source) => flowMod(`priority=10,udp,tp_src=${source},actions=output:2`)),
+      );
+      await sut.vsctl("set", "Open_vSwitch", ".", `other_config:flow-limit=${limit}`);
+      const settled = (): Promise<number> => settledOf(() => uncounted(client, async () => 0));
+      const before = await settled();
+      const evicted = await counter("megaflow_evicted");
+      const counts: number[] = [];
+      const counted = new Map<unknown, number>();
+      let cached: string[] = [];
+      await underTraffic(async () => {
+        await until(async () => {
+          counts.push(Number(/flows: (\d+)/.exec(await appctl("dpctl/show"))![1]));
+          return (await counter("megaflow_evicted")) >= evicted + 4 * Math.ceil(limit / 8);
+        }, "many cached flows to be evicted");
+        const { entries: rules } = await client.multipart({ type: "OFPMP_FLOW" });
+        for (const { match, packet_count } of rules) counted.set(match.udp_src, Number(packet_count));
+        cached = (await appctl("dpctl/dump-flows")).split("\n");
+      }, SCAN);
+      expect(Math.max(...counts)).toBeLessThanOrEqual(limit);
+      expect(await settled()).toBe(before);
+      for (const source of sources.slice(0, STEADY)) {
+        // One that had been evicted in between would have begun to count again.
+        const its = cached.find((flow) => flow.includes(`udp(src=${source}`)) ?? "none";
+        const packets = Number(/packets:(\d+)/.exec(its)?.[1] ?? 0);
+        expect(packets, `${source}: ${its}`).toBeGreaterThan(counted.get(source)! / 2);
+      }
+    } finally {
+      client.close();
+      await sut.vsctl("remove", "Open_vSwitch", ".", "other_config", "flow-limit");
+      await sut.ofctl("del-flows", "br0");
+      await sut.ofctl("add-flow", "br0", "priority=1,actions=NORMAL");
+    }
+  }, 60_000);
 
   test("64 ports that all send: each is served alike, and what it sent is all accounted for", async () => {
     const names = Array.from({ length: 64 }, (_, n) => `m${n}`);
