@@ -74,6 +74,29 @@ export const isUsedBy = ({ groups }: Destination, edge: Edge): boolean => {
   return false;
 };
 
+/** Whether a switch has a group by which no way leads any more. */
+export const isCutOff = ({ groups, graph }: Destination, node: number): boolean => {
+  const next = groups.get(node)?.next;
+  return next !== undefined && ![...next.hops, ...next.spares].some(({ edge }) => graph.has(edge));
+};
+
+/** What is left of a neighbour's next hops if it sends nothing back by a hop to it; undefined when nothing is, or when it is not
+ *  certain what it does. */
+export function onwardFrom(
+  { node: root, groups, graph }: Destination,
+  { to, edge }: Hop,
+): NextHops | undefined {
+  if (to === root) return { hops: [], spares: [] };
+  const group = groups.get(to);
+  if (group === undefined || group.before !== undefined) return undefined;
+  const { hops, spares } = group.next;
+  const isLeft = (next: Hop): boolean => next.edge !== edge && graph.has(next.edge);
+  if (hops.length > 0 && hops.every(isLeft)) return group.next;
+  const [others, spare] = [hops.filter(isLeft), spares.filter(isLeft)];
+  if (others.length > 0) return { hops: others, spares: [] };
+  return spare.length > 0 ? { hops: spare, spares: [] } : undefined;
+}
+
 /** Whether a packet could come back to a switch that sends it by one of the hops `fresh`, where switches may do anything that is
  *  `possible`. One that would leave by the cable by which it came is dropped (OpenFlow 1.3.5 §4.5). */
 export function comesBack(

@@ -255,13 +255,15 @@ export class Fabric {
   }
 
   /** Brings the switches to what links and ports are now. Gives the nodes to wait for before another `flush` may grow
-   *  the spanning tree: where it lost a link that might still carry frames. */
-  flush(): readonly number[] {
+   *  the spanning tree: where it lost a link that might still carry frames. Where it `isLong`, it `isSettled` only when
+   *  `ways.settleMore` says so. */
+  flush(isLong?: () => boolean): { waitFor: readonly number[]; isSettled: boolean } {
+    this.ways.mend();
     const waitFor = this.#growForest();
-    this.ways.settle();
+    const isSettled = this.ways.settle(isLong);
     for (const node of this.#dirtySites) this.#settle(node);
     this.#dirtySites.clear();
-    return waitFor;
+    return { waitFor, isSettled };
   }
 
   hold(): void {

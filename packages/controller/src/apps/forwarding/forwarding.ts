@@ -26,6 +26,8 @@ export interface ForwardingOptions {
 
 /** Links that come are taken up together, this much after the first: a network that starts has many. */
 const GATHER_MS = 20;
+/** What switches have to tell is not kept waiting for longer, at about, by better ways that are worked out. */
+const TURN_MS = 2;
 
 /** Makes all switches together one loop-free switch: shortest paths between hosts, spread over equal ones, broadcasts
  *  along a spanning tree. `fabric.ts` decides, `flows.ts` has the messages. `model` is that of a topology app that stands
@@ -54,6 +56,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
   let isStopped = false;
   let pendingTimer: Timer | undefined;
   let flushTimer: Timer | undefined;
+  let settleTimer: Timer | undefined;
   let takeoverTimer: Timer | undefined;
   /** Switches whose tables are being read. */
   const entering = new Set<Switch>();
@@ -76,11 +79,21 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
     (switches[node]?.barrier() ?? Promise.resolve()).then(done, done);
   };
 
+  const isLongFrom = (start: number) => (): boolean => clock.now() - start > TURN_MS;
+  const settleMore = (): void => {
+    settleTimer = undefined;
+    if (!fabric.ways.settleMore(isLongFrom(clock.now()))) settleSoon();
+  };
+  const settleSoon = (): void => {
+    settleTimer ??= clock.setTimeout(settleMore, 0);
+  };
+
   const flush = (): void => {
     flushTimer?.cancel();
     flushTimer = undefined;
     if (takeoverTimer && fabric.isWhole && entering.size === 0) endTakeover();
-    const waitFor = fabric.flush();
+    const { waitFor, isSettled } = fabric.flush(isLongFrom(clock.now()));
+    if (!isSettled) settleSoon();
     if (waitFor.length === 0) return;
     fabric.hold();
     const barriers = waitFor.map((node) => switches[node]?.barrier());
@@ -283,7 +296,7 @@ export function forwarding(model: Topology, options: ForwardingOptions = {}): Ap
     },
     stop: () => {
       isStopped = true;
-      for (const timer of [pendingTimer, flushTimer, takeoverTimer]) timer?.cancel();
+      for (const timer of [pendingTimer, flushTimer, settleTimer, takeoverTimer]) timer?.cancel();
       for (const [name, listener] of Object.entries(listeners))
         model.events.off(name as keyof typeof listeners, listener as never);
     },

@@ -2,6 +2,7 @@ import type { Edge, Graph, Hop } from "./graph.js";
 import { NodeHeap } from "./heap.js";
 
 const NOWHERE = Number.POSITIVE_INFINITY;
+const NONE: ReadonlySet<number> = new Set();
 
 /** How packets leave a switch for a destination, in the order of the port numbers. */
 export interface NextHops {
@@ -42,14 +43,15 @@ export class ShortestPaths {
       changed.add(far);
       this.#relax([far], changed);
     }
-    return this.#around(changed, a, b);
+    return this.#around(changed, this.#concerned(near, far));
   }
 
   /** An edge is no longer in the graph. Gives the nodes whose next hops may have changed. */
   removed({ a, b, weight }: Edge): Set<number> {
     const [near, far] = this.distance(a) <= this.distance(b) ? [a, b] : [b, a];
+    const concerned = this.#concerned(near, far);
     const wasUsed = this.distance(far) !== NOWHERE && this.distance(far) === this.distance(near) + weight;
-    if (!wasUsed || this.#hasParent(far, new Set())) return this.#around(new Set(), a, b);
+    if (!wasUsed || this.#hasParent(far, NONE)) return this.#around(NONE, concerned);
     const cutOff = this.#cutOff(far);
     for (const node of cutOff) this.#distances[node] = NOWHERE;
     for (const node of cutOff) {
@@ -58,7 +60,7 @@ export class ShortestPaths {
           this.#distances[node] = Math.min(this.distance(node), this.distance(to) + edge.weight);
     }
     this.#relax([...cutOff], new Set());
-    return this.#around(cutOff, a, b);
+    return this.#around(cutOff, concerned);
   }
 
   nextHops(node: number): NextHops {
@@ -141,11 +143,19 @@ export class ShortestPaths {
     }
   }
 
-  /** Those nodes, the two, and whoever may have or be a spare of theirs: a spare depends on what the neighbour has. */
-  #around(changed: ReadonlySet<number>, a: number, b: number): Set<number> {
-    const around = new Set([...changed, a, b]);
+  /** Of an edge's ends, those that may send by it: the farther, and both, by spares, where they are as far. */
+  #concerned(near: number, far: number): readonly number[] {
+    return this.distance(near) === this.distance(far) ? [near, far] : [far];
+  }
+
+  /** The nodes whose next hops may be others, where distances `changed`, and the hops of those `concerned`: these, the
+   *  neighbours of the first, and whoever may have one of all these as a spare, which depends on what that one has. */
+  #around(changed: ReadonlySet<number>, concerned: readonly number[]): Set<number> {
+    const around = new Set([...changed, ...concerned]);
     for (const node of changed) for (const { to } of this.#graph.hops(node)) around.add(to);
-    for (const node of [...around]) for (const { to } of this.#graph.hops(node)) around.add(to);
+    for (const node of [...around])
+      for (const { to } of this.#graph.hops(node))
+        if (this.distance(to) === this.distance(node)) around.add(to);
     return around;
   }
 }

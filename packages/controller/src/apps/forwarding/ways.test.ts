@@ -309,3 +309,30 @@ test("a cable that comes loses no packet: who knows the way has one at every ste
     { numRuns: 400, seed: 1 },
   );
 });
+
+test("a switch that lost its only way has another as soon as it and the neighbour that it takes are told", () => {
+  // 0 - 1 - 3 and 0 - 2 - 3: the switch 3 sends by both, the switch 1 by its own cable only.
+  const net = new Net();
+  for (const [a, b] of [
+    [0, 1],
+    [1, 3],
+    [0, 2],
+    [2, 3],
+  ] as const)
+    net.toggle(a, b, false, false);
+  net.ways.put(HOSTS[0]!, 0, HOST_PORT);
+  for (const at of [1, 2, 3]) net.ways.lead(HOSTS[0]!, at);
+  net.finish();
+  net.toggle(0, 1, false, false);
+  expect(net.follow(HOSTS[0]!, 1, undefined, [])).toBe("lost");
+  net.ways.mend();
+  // Neither has confirmed anything yet.
+  for (const at of [3, 1]) {
+    expect(net.switches[at]!.queue.filter((one) => typeof one !== "function")).toHaveLength(1);
+    net.switches[at]!.work();
+    net.checkAll();
+  }
+  expect(net.follow(HOSTS[0]!, 1, undefined, [])).toBe("there");
+  net.finish();
+  expect(net.follow(HOSTS[0]!, 1, undefined, [])).toBe("there");
+});

@@ -7,8 +7,10 @@ import {
   type FlowState,
   type GroupState,
   type Host,
+  isCutOff,
   isUsedBy,
   mayLeadTo,
+  onwardFrom,
   rankIn,
 } from "./destination.js";
 import { hostFlow, noGroup, noHostFlow, pathKey, pathTo, toGroup } from "./flows.js";
@@ -55,6 +57,11 @@ export class Ways {
   readonly #destinations = new Map<number, Destination>();
   /** Hosts that switches have yet to be told of. */
   readonly #waiting = new Set<Host>();
+  /** Switches that had a way and have none left. */
+  readonly #cutOff = new Set<{ destination: Destination; node: number }>();
+  /** What `settle` is yet to look at, from `#settled` on. */
+  #toSettle: readonly Destination[] = [];
+  #settled = 0;
 
   constructor(options: WaysOptions) {
     this.#options = options;
@@ -83,13 +90,68 @@ export class Ways {
       const { paths, dirty, groups } = destination;
       for (const node of paths.removed(edge)) if (groups.has(node)) dirty.add(node);
       if (isUsedBy(destination, edge)) destination.isUrgent = true;
+      for (const node of [edge.a, edge.b])
+        if (isCutOff(destination, node)) this.#cutOff.add({ destination, node });
     }
   }
 
-  /** Brings the groups to what the graph is now. */
-  settle(): void {
-    for (const destination of this.#destinations.values()) this.#advance(destination);
+  /** Gives switches that have no way left some other, at once. `settle` makes it the best. */
+  mend(): void {
+    const left = [...this.#cutOff].filter(({ destination, node }) => !this.#detour(destination, node));
+    this.#cutOff.clear();
+    for (const destination of new Set(left.map((one) => one.destination)))
+      if (this.#destinations.get(destination.node) === destination) this.#advance(destination);
+  }
+
+  /** By a neighbour that knows the way already, so that nobody else need be told first; it sends nothing this way any more
+   *  (until it knows, it loses a part: a switch does not send back). False when there is none. */
+  #detour(destination: Destination, node: number): boolean {
+    const { groups, paths, graph, dirty } = destination;
+    const group = groups.get(node);
+    if (group === undefined || group.before !== undefined || !this.#options.isThere(node)) return false;
+    if (this.#destinations.get(destination.node) !== destination) return false;
+    const known = [...destination.hosts].filter((host) => mayLeadTo(host.flows.get(node), destination.node));
+    const leadsThere = ({ to }: Hop): boolean =>
+      this.#options.isThere(to) &&
+      known.every(({ flows }) => {
+        const flow = flows.get(to);
+        return flow?.to === destination.node && flow.state === "there";
+      });
+    const nearestFirst = (x: Hop, y: Hop): number =>
+      paths.distance(x.to) - paths.distance(y.to) || x.port - y.port;
+    for (const hop of graph.hops(node).filter(leadsThere).sort(nearestFirst)) {
+      const onward = onwardFrom(destination, hop);
+      const next = { hops: [hop], spares: [] };
+      if (onward === undefined || this.#wouldLoop(destination, node, next)) continue;
+      const beyond = groups.get(hop.to);
+      if (beyond !== undefined && onward !== beyond.next) {
+        dirty.add(hop.to);
+        this.#change(destination, hop.to, beyond, onward);
+      }
+      dirty.add(node);
+      this.#change(destination, node, group, next);
+      return true;
+    }
+    return false;
+  }
+
+  /** Brings the groups to what the graph is now. Where it `isLong`, the rest is left to `settleMore`: by spares and equal paths
+   *  packets go meanwhile. Tells whether nothing is left. */
+  settle(isLong: () => boolean = () => false): boolean {
+    this.mend();
+    this.#toSettle = [...this.#destinations.values()].filter(({ dirty }) => dirty.size > 0);
+    this.#settled = 0;
+    return this.settleMore(isLong);
+  }
+
+  settleMore(isLong: () => boolean): boolean {
+    while (this.#settled < this.#toSettle.length) {
+      if (isLong()) return false;
+      const destination = this.#toSettle[this.#settled++]!;
+      if (this.#destinations.get(destination.node) === destination) this.#advance(destination);
+    }
     for (const host of [...this.#waiting]) this.#tell(host);
+    return true;
   }
 
   /** A host is there, or there now. */
