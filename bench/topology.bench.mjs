@@ -50,13 +50,13 @@ export async function run(ctx) {
     rounds.map((r) => r.pairsMs),
   );
   row(
-    "port-status to all pairs reaching each other",
+    "port-status to all 1,000 pairs reaching each other (0: none was lost)",
     "ms",
     reroutes.map(({ healedMs }) => healedMs),
     "50",
   );
   row(
-    "port-status to the last group-mod, spares too",
+    "port-status to the last group-mod, better paths and spares too",
     "ms",
     reroutes.map(({ ms }) => ms),
   );
@@ -115,12 +115,13 @@ async function measure(ctx, seed) {
   const reroutes = [];
   for (const cable of network.cables.slice(0, CUTS)) {
     const before = network.groupMods;
+    network.remember();
     const cutAt = performance.now();
     network.setCable(cable, false);
-    while (!pairs.every(([a, b]) => network.reaches(a, b))) await new Promise(setImmediate);
-    const healedMs = performance.now() - cutAt;
     await quiet(network);
     const ms = network.lastGroupModAt - cutAt;
+    // Where spares are, switches go round the cable before they are told: nothing was lost then.
+    const healedMs = Math.max(0, (network.reachedAt(pairs) ?? cutAt) - cutAt);
     reroutes.push({ healedMs, ms, groupMods: network.groupMods - before });
     const lost = pairs.filter(([a, b]) => !network.reaches(a, b));
     if (lost.length > 0) {

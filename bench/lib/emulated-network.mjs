@@ -43,10 +43,13 @@ export class EmulatedNetwork {
   lastGroupModAt = 0;
   flowMods = 0;
   packetOuts = 0;
+  barriers = 0;
   #switches;
   /** "switch:port" to the other end. */
   #cables = new Map();
   #dead = new Set();
+  /** Since `remember`: what the switches had then, and each change with its time. */
+  #past;
 
   /** Port 1 of each switch is its host's, the others are numbered as the links come. */
   constructor(switches, links) {
@@ -106,25 +109,62 @@ export class EmulatedNetwork {
     }
   }
 
-  /** Whether the switches lead a frame from one host to another, whichever of equal paths it takes. */
+  /** Whether the switches lead a frame from one host to another, whichever of equal paths it takes. None goes back by the
+   *  port by which it came (OpenFlow 1.3.5 §4.5). */
   reaches(from, to) {
     const mac = hostMac(to).toString("hex");
     const seen = new Set();
-    const visit = (index, depth) => {
+    const visit = (index, inPort, depth) => {
       if (index === to) return true;
       if (depth > this.#switches.length) return false;
-      if (seen.has(index)) return true;
-      seen.add(index);
       const sw = this.#switches[index];
       const group = sw.groups.get(sw.hosts.get(mac));
       if (!group) return false;
       const live = group.ports.filter((port) => !this.#dead.has(`${index}:${port}`));
       const used = group.type === "OFPGT_FF" ? live.slice(0, 1) : live;
-      return (
-        used.length > 0 && used.every((port) => visit(this.#cables.get(`${index}:${port}`).at, depth + 1))
-      );
+      if (used.length === 0 || used.includes(inPort)) return false;
+      if (seen.has(index)) return true;
+      seen.add(index);
+      return used.every((port) => {
+        const end = this.#cables.get(`${index}:${port}`);
+        return visit(end.at, end.port, depth + 1);
+      });
     };
-    return visit(from, 0);
+    return visit(from, undefined, 0);
+  }
+
+  /** From now on, changes of switches are kept, for `reachedAt`. To follow paths meanwhile would keep answers back. */
+  remember() {
+    const had = this.#switches.map(({ groups, hosts }) => ({
+      groups: new Map(groups),
+      hosts: new Map(hosts),
+    }));
+    this.#past = { had, changes: [] };
+  }
+
+  /** When all pairs reached each other again, of those that lost each other since `remember`; undefined if none did. The
+   *  changes are gone through once more, with the cables that are dead now. */
+  reachedAt(pairs) {
+    const { had, changes } = this.#past;
+    this.#past = undefined;
+    for (const [i, sw] of this.#switches.entries()) Object.assign(sw, had[i]);
+    const lost = (some) => some.filter(([a, b]) => !this.reaches(a, b));
+    let broken = lost(pairs);
+    let last;
+    for (const { at, change } of changes) {
+      change();
+      if (broken.length === 0) continue;
+      broken = lost(broken);
+      if (broken.length > 0) continue;
+      last = at;
+      broken = lost(pairs);
+    }
+    return last;
+  }
+
+  #change(change) {
+    change();
+    this.#past?.changes.push({ at: performance.now(), change });
   }
 
   /** The first way from one host to another, as far as it goes. */
@@ -160,16 +200,18 @@ export class EmulatedNetwork {
       this.groupMods++;
       this.lastGroupModAt = performance.now();
       const { command, group_id, group_type, buckets } = decode(bytes);
-      if (command === "OFPGC_DELETE") sw.groups.delete(group_id);
+      if (command === "OFPGC_DELETE") this.#change(() => sw.groups.delete(group_id));
       else {
         const ports = buckets.flatMap(({ actions }) => actions.map(({ port }) => port));
-        sw.groups.set(group_id, { type: group_type, ports });
+        this.#change(() => sw.groups.set(group_id, { type: group_type, ports }));
       }
     } else if (type === TYPE.FLOW_MOD) {
       this.flowMods++;
       const { command, table_id, priority, match, instructions } = decode(bytes);
       if (table_id !== DEST_TABLE || priority !== HOST_PRIORITY || command !== "OFPFC_ADD") return;
-      sw.hosts.set(match.eth_dst.replaceAll(":", ""), instructions[0].actions[0].group_id);
+      const mac = match.eth_dst.replaceAll(":", "");
+      const { group_id } = instructions[0].actions[0];
+      this.#change(() => sw.hosts.set(mac, group_id));
     } else this.#answer(sw, index, type, bytes);
   }
 
@@ -208,7 +250,7 @@ export class EmulatedNetwork {
     } else if (type === TYPE.FEATURES_REQUEST) {
       const features = { n_buffers: 0, n_tables: 254, auxiliary_id: 0, capabilities: 0 };
       reply({ type: "OFPT_FEATURES_REPLY", datapath_id: BigInt(sw.dpid), ...features });
-    } else if (type === TYPE.BARRIER_REQUEST) reply({ type: "OFPT_BARRIER_REPLY" });
+    } else if (type === TYPE.BARRIER_REQUEST && ++this.barriers) reply({ type: "OFPT_BARRIER_REPLY" });
     else if (type === TYPE.MULTIPART_REQUEST && bytes.readUInt16BE(8) in EMPTY) {
       reply({ type: "OFPT_MULTIPART_REPLY", body: { type: EMPTY[bytes.readUInt16BE(8)], entries: [] } });
     } else if (type === TYPE.MULTIPART_REQUEST && bytes.readUInt16BE(8) === 13) {
