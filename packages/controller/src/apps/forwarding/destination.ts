@@ -80,6 +80,20 @@ export const isCutOff = ({ groups, graph }: Destination, node: number): boolean 
   return next !== undefined && ![...next.hops, ...next.spares].some(({ edge }) => graph.has(edge));
 };
 
+/** The hops to neighbours that know the way to all hosts of a destination to which the switch does, the nearest first. */
+export function hopsToKnowing({ node: root, hosts, graph, paths }: Destination, node: number): Hop[] {
+  const known = [...hosts].filter(({ flows }) => mayLeadTo(flows.get(node), root));
+  const isKnownAt = (at: number): boolean =>
+    known.every(({ flows }) => {
+      const flow = flows.get(at);
+      return flow?.to === root && flow.state === "there";
+    });
+  return graph
+    .hops(node)
+    .filter(({ to }) => isKnownAt(to))
+    .sort((x, y) => paths.distance(x.to) - paths.distance(y.to) || x.port - y.port);
+}
+
 /** What is left of a neighbour's next hops if it sends nothing back by a hop to it; undefined when nothing is, or when it is not
  *  certain what it does. */
 export function onwardFrom(

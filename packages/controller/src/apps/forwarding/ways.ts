@@ -7,6 +7,7 @@ import {
   type FlowState,
   type GroupState,
   type Host,
+  hopsToKnowing,
   isCutOff,
   isUsedBy,
   mayLeadTo,
@@ -106,20 +107,12 @@ export class Ways {
   /** By a neighbour that knows the way already, so that nobody else need be told first; it sends nothing this way any more
    *  (until it knows, it loses a part: a switch does not send back). False when there is none. */
   #detour(destination: Destination, node: number): boolean {
-    const { groups, paths, graph, dirty } = destination;
+    const { groups, dirty } = destination;
     const group = groups.get(node);
     if (group === undefined || group.before !== undefined || !this.#options.isThere(node)) return false;
     if (this.#destinations.get(destination.node) !== destination) return false;
-    const known = [...destination.hosts].filter((host) => mayLeadTo(host.flows.get(node), destination.node));
-    const leadsThere = ({ to }: Hop): boolean =>
-      this.#options.isThere(to) &&
-      known.every(({ flows }) => {
-        const flow = flows.get(to);
-        return flow?.to === destination.node && flow.state === "there";
-      });
-    const nearestFirst = (x: Hop, y: Hop): number =>
-      paths.distance(x.to) - paths.distance(y.to) || x.port - y.port;
-    for (const hop of graph.hops(node).filter(leadsThere).sort(nearestFirst)) {
+    for (const hop of hopsToKnowing(destination, node)) {
+      if (!this.#options.isThere(hop.to)) continue;
       const onward = onwardFrom(destination, hop);
       const next = { hops: [hop], spares: [] };
       if (onward === undefined || this.#wouldLoop(destination, node, next)) continue;
