@@ -89,6 +89,9 @@ export interface WorkerData {
   /** Which of the datapath's threads it is, and the core that it keeps to. */
   index: number;
   core: number | undefined;
+  /** Flows at most. There is memory for all from the start, which the system gives only as it is touched: to grow takes
+   *  longer than packets may wait. */
+  maxFlows: number;
   /** Becomes readable when there are commands and the thread waits. */
   wakeFd: number;
   /** Rings of commands and of upcalls. */

@@ -288,7 +288,7 @@ export class WorkerDpif implements Dpif {
   }
 
   #startAll(): WorkerThread[] {
-    const { clock, log } = this.#options;
+    const { clock, log, maxFlows = MAX_FLOWS } = this.#options;
     return this.#cores.map(
       (core, index) =>
         new WorkerThread({
@@ -297,6 +297,7 @@ export class WorkerDpif implements Dpif {
           clock,
           log,
           libc: this.#libc,
+          maxFlows,
           onReport: (report) => this.#take(report, index),
           onUpcall: (upcall) => this.events.emit("upcall", upcall),
           caughtUp: () => this.caughtUp(),

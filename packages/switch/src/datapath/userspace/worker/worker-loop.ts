@@ -1,15 +1,11 @@
 import type { MessagePort } from "node:worker_threads";
-import type { DpPortEvent, DpPortSpec, Offload } from "../../../dpif/dpif.js";
+import type { DpPortEvent, Offload } from "../../../dpif/dpif.js";
 import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
-import { AfPacketNetdev } from "../../../netdev/af-packet.js";
 import { AfXdpNetdev } from "../../../netdev/af-xdp.js";
-import { DummyNetdev } from "../../../netdev/dummy.js";
 import { EAGAIN, EINTR, type Libc, loadLibc } from "../../../netdev/libc.js";
-import { LinkWatch } from "../../../netdev/link-watch.js";
-import { isPolled, type Netdev, type NetdevStatus } from "../../../netdev/netdev.js";
-import { Packet } from "../../../netdev/packet.js";
+import { isPolled } from "../../../netdev/netdev.js";
+import type { Packet } from "../../../netdev/packet.js";
 import { BURST } from "../../../netdev/rx-ring.js";
-import { TapNetdev } from "../../../netdev/tap.js";
 import { Datapath, type DatapathHost } from "../datapath.js";
 import { actionsOfText } from "../flow-directory.js";
 import { PackedCounts } from "../lookup/counts.js";
@@ -17,11 +13,9 @@ import { STATS_PERIOD_MS } from "../options.js";
 import { Backlog } from "./backlog.js";
 import { Collections } from "./collections.js";
 import { CommandReader } from "./command-queue.js";
-import { Devices } from "./devices.js";
-import { FarEnds } from "./far-ends.js";
 import { HomeCore } from "./home-core.js";
+import { LoopPorts, type LoopPortsHost, WAKE_UP } from "./loop-ports.js";
 import {
-  type AddedPort,
   CAUGHT_UP,
   type Command,
   MAX_PENDING,
@@ -40,7 +34,6 @@ import { Turns } from "./turns.js";
 
 /** A stream's packets come closer together than this. */
 const LINGER_MS = 0.05;
-const POLLIN = 1;
 const POLLERR = 8;
 const POLLHUP = 16;
 const POLLNVAL = 32;
@@ -56,9 +49,6 @@ const ANSWER_MS = 0.2;
 const RARE_MS = 1;
 /** Flows whose counts are packed in one turn: their memory is cold. */
 const PACKED_A_TURN = 1024;
-/** Flows that there is memory for from the start, which the system gives only as it is touched: to grow takes longer
- *  than packets may wait. */
-const RESERVED_SLOTS = 1 << 18;
 /** Frames that may wait to be handed to a dummy port's cable, in one turn. */
 const MAX_TRANSMITTED = 4096;
 
@@ -70,21 +60,9 @@ const PAUSE_US = 20;
 const PR_SET_TIMERSLACK = 29;
 const SLACK_NS = 1000;
 
-interface LoopPort {
-  readonly odpPort: number;
-  readonly name: string;
-  readonly type: string;
-  readonly spec: DpPortSpec;
-  netdev: Netdev;
-  status: NetdevStatus;
-  /** What is done with each packet received. */
-  readonly sink: (packet: Packet) => void;
-  fanout: number | undefined;
-}
-
 /** The datapath's thread: it waits in poll for its devices, for the kernel's news of links and for commands, and is
  *  woken at once by each. Nothing runs on this thread's event loop. */
-export class WorkerLoop implements DatapathHost, CommandTarget {
+export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
   readonly #port: MessagePort;
   readonly #commands: CommandReader;
   readonly #upcalls: RingWriter;
@@ -92,22 +70,10 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   readonly #libc: Libc;
   readonly #clock: ThreadClock;
   readonly #datapath: Datapath;
-  readonly #devices: Devices;
-  readonly #links: LinkWatch;
+  readonly #ports: LoopPorts;
   /** Of a thread that has no core of its own. */
   readonly #home: HomeCore | undefined;
-  readonly #farEnds = new FarEnds();
   readonly #haste: Haste;
-  readonly #ports = new Map<number, LoopPort>();
-  readonly #dummyPacket = new Packet();
-  /** struct pollfd: fd, then events and revents. The first two are the wake-up and the links. */
-  #pollfds = new Int32Array(new ArrayBuffer(8 * 64));
-  #pollfdsAddress: number;
-  #polled: LoopPort[] = [];
-  /** Of these, ends of pairs; none where others have sockets of theirs, too. */
-  #pairs: AfPacketNetdev[] = [];
-  /** Whether all ports take super-frames. */
-  #takesOffload = true;
   readonly #wakeBuffer = new ArrayBuffer(8);
   readonly #wakeAddress: number;
   /** Whether commands are left, for the next turn. */
@@ -147,17 +113,14 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#libc = loadLibc();
     this.#clock = new ThreadClock(this.#libc);
     this.#turnEnded = this.#clock.now();
-    this.#datapath = new Datapath(this, RESERVED_SLOTS);
+    this.#datapath = new Datapath(this, data.maxFlows);
     this.#upcalls = new RingWriter(data.upcalls);
     const backlog = new Backlog(data.backlog, () => port.postMessage(CAUGHT_UP));
     this.#commands = new CommandReader(data.commands, backlog, port, this, (command) =>
       this.#message(command),
     );
-    this.#devices = new Devices(this.#libc, (name, packet) => this.#transmit(name, packet));
-    this.#links = new LinkWatch(this.#libc);
-    this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
+    this.#ports = new LoopPorts(this.#libc, data, this.#datapath, this);
     this.#wakeAddress = this.#libc.addressOf(this.#wakeBuffer);
-    this.#rebuildPoll();
     if (data.core !== undefined) this.#keepTo(data.core);
     else this.#home = new HomeCore(this.#libc);
     comeFirst(this.#libc);
@@ -200,6 +163,19 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     this.#hasUpcalls = true;
   }
 
+  // What its ports tell it.
+
+  transmit(name: string, packet: Packet): void {
+    if (this.#report.transmitted.length >= MAX_TRANSMITTED) return;
+    this.#report.transmitted.push({ name, frame: packet.frame() });
+    this.#hasReport = true;
+  }
+
+  portChanged(event: DpPortEvent): void {
+    this.#report.ports.push(event);
+    this.#hasReport = true;
+  }
+
   // What commands ask of it.
 
   programText(program: number, text: string): void {
@@ -234,17 +210,17 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       while (this.#running) this.#turn();
     } catch (error) {
       this.#tellLast();
-      this.#closeAll(true);
+      this.#ports.close(true);
       throw error;
     }
-    this.#closeAll(this.#keepsTaps);
+    this.#ports.close(this.#keepsTaps);
     this.#postReport();
   }
 
   /** Looks for packets for a while, before it sleeps: to wake it costs the sender of a stream's next packet as much as to
    *  copy that. Whoever else wants the core has it meanwhile. */
   #linger(): void {
-    const polled = this.#polled;
+    const { polled } = this.#ports;
     const end = this.#turnEnded + LINGER_MS;
     do {
       this.#libc.schedYield();
@@ -261,7 +237,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     // Who answers was woken, perhaps on this very core: it would else wait until this thread sleeps.
     else if (this.#turnEnded < this.#answerBy) this.#libc.schedYield();
     this.#byXdp = 0;
-    const ready = this.#libc.poll(this.#pollfdsAddress, this.#polled.length + 2, this.#timeout());
+    const ready = this.#ports.poll(this.#timeout());
     if (this.#isWaiting) this.#commands.stopWaiting();
     const begun = this.#clock.now();
     this.#idleMs += begun - this.#turnEnded;
@@ -273,17 +249,17 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     }
     this.#isBusy = false;
     if (ready > 0) {
-      if (this.#revents(1) !== 0) this.#linksChanged(this.#links.read());
+      this.#ports.readLinks();
       this.#receiveAll();
-      if (this.#revents(0) !== 0) this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
+      if (this.#ports.revents(WAKE_UP) !== 0) this.#libc.read(this.#data.wakeFd, this.#wakeAddress, 8);
     }
     this.#takeCommands();
     this.#datapath.serveQueues();
     this.#sweepStats(begun);
     this.#postReport();
-    if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#received());
+    if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#ports.received());
     if (this.#haste.isDue(begun)) this.#haste.settle(begun, this.#busyMs, this.#home?.isKept === true);
-    if (this.#farEnds.isDue(begun)) this.#farEnds.look(begun, this.#pairs, this.#takesOffload);
+    this.#ports.lookAtFarEnds(begun);
     this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
@@ -300,15 +276,11 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     return stats < 0 ? queues : Math.min(queues, stats);
   }
 
-  #revents(index: number): number {
-    return this.#pollfds[index * 2 + 1]! >>> 16;
-  }
-
   /** One burst of each device that has something: none can keep the others waiting. */
   #receiveAll(): void {
-    const polled = this.#polled;
+    const { polled } = this.#ports;
     for (let i = 0; i < polled.length; i++) {
-      const events = this.#revents(i + 2);
+      const events = this.#ports.deviceRevents(i);
       if (events === 0) continue;
       const port = polled[i]!;
       const { netdev } = port;
@@ -318,15 +290,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
       if (count >= BURST) this.#isBusy = true;
       if (netdev instanceof AfXdpNetdev) this.#byXdp += count;
       // A device that only ever reports an error is gone: it must not keep poll from waiting.
-      if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#refresh(port);
+      if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#ports.refresh(port);
     }
-  }
-
-  /** Bytes that have come in by devices. */
-  #received(): number {
-    let bytes = 0;
-    for (const { netdev } of this.#polled) bytes += netdev.stats.rx_bytes;
-    return bytes;
   }
 
   #takeCommands(): void {
@@ -372,10 +337,10 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
         datapath.queuesSet(command.odpPort, command.config, "memory" in command ? command.memory : undefined);
         return;
       case "dummyReceive":
-        this.#dummyReceive(command.odpPort, command.frame);
+        this.#ports.dummyReceive(command.odpPort, command.frame);
         return;
       case "dummyLink":
-        this.#dummyLink(command.odpPort, command.link);
+        this.#ports.dummyLink(command.odpPort, command.link);
         return;
       case "crash":
         throw CRASH;
@@ -383,22 +348,22 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
         Atomics.wait(command.until, 0, 0);
         return;
       case "portAdd":
-        this.#reply(command.seq, this.#portAdd(command));
+        this.#reply(command.seq, this.#ports.add(command));
         return;
       case "portDel":
-        this.#portDel(command.odpPort);
+        this.#ports.delete(command.odpPort);
         this.#reply(command.seq);
         return;
       case "portStats": {
-        const { netdev } = this.#portOf(command.odpPort);
+        const { netdev } = this.#ports.get(command.odpPort);
         netdev.refreshStats?.();
         this.#reply(command.seq, { ...netdev.stats });
         return;
       }
       case "portSet": {
-        const port = this.#portOf(command.odpPort);
+        const port = this.#ports.get(command.odpPort);
         port.netdev.set(command.change);
-        this.#refresh(port);
+        this.#ports.refresh(port);
         this.#reply(command.seq);
         return;
       }
@@ -435,158 +400,6 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
         this.#reply(command.seq);
         return;
     }
-  }
-
-  #portAdd({ odpPort, spec, adoptFd, fanout }: Extract<Command, { op: "portAdd" }>): AddedPort {
-    const netdev = this.#devices.open({ odpPort, spec, adoptFd, fanout });
-    if (
-      spec.type !== "dummy" &&
-      adoptFd === undefined &&
-      (spec.mac !== undefined || spec.mtu !== undefined)
-    ) {
-      try {
-        netdev.set({
-          ...(spec.mac === undefined ? {} : { mac: spec.mac }),
-          ...(spec.mtu === undefined ? {} : { mtu: spec.mtu }),
-        });
-      } catch (error) {
-        netdev.close();
-        throw error;
-      }
-    }
-    const status = netdev.status();
-    const sink = (packet: Packet): void => this.#datapath.receive(odpPort, packet);
-    const port: LoopPort = {
-      odpPort,
-      name: spec.name,
-      type: spec.type,
-      spec,
-      netdev,
-      status,
-      sink,
-      fanout: undefined,
-    };
-    this.#ports.set(odpPort, port);
-    this.#datapath.addPort(odpPort, netdev);
-    this.#rebuildPoll();
-    port.fanout = netdev instanceof AfPacketNetdev ? netdev.fanout : undefined;
-    return { status, fd: netdev instanceof TapNetdev ? netdev.fd : undefined, fanout: port.fanout };
-  }
-
-  #portDel(odpPort: number): void {
-    const port = this.#ports.get(odpPort);
-    if (!port) return;
-    this.#ports.delete(odpPort);
-    this.#datapath.removePort(odpPort);
-    port.netdev.close();
-    this.#rebuildPoll();
-  }
-
-  #portOf(odpPort: number): LoopPort {
-    const port = this.#ports.get(odpPort);
-    if (!port) throw new Error(`the datapath has no port ${odpPort}`);
-    return port;
-  }
-
-  #transmit(name: string, packet: Packet): void {
-    if (this.#report.transmitted.length >= MAX_TRANSMITTED) return;
-    this.#report.transmitted.push({ name, frame: packet.frame() });
-    this.#hasReport = true;
-  }
-
-  #dummyReceive(odpPort: number, frame: Uint8Array): void {
-    const netdev = this.#ports.get(odpPort)?.netdev;
-    if (!(netdev instanceof DummyNetdev) || !netdev.accept(frame, this.#dummyPacket)) return;
-    this.#datapath.beginBurst();
-    this.#datapath.receive(odpPort, this.#dummyPacket);
-    this.#datapath.flush();
-  }
-
-  #dummyLink(odpPort: number, link: boolean): void {
-    const port = this.#ports.get(odpPort);
-    if (!(port?.netdev instanceof DummyNetdev)) return;
-    port.netdev.link = link;
-    this.#refresh(port);
-  }
-
-  #linksChanged(changed: Set<number> | undefined): void {
-    for (const port of this.#ports.values()) {
-      if (port.type === "dummy") continue;
-      if (port.status.gone) this.#reopen(port);
-      else if (!changed || changed.has(port.status.ifindex)) this.#refresh(port);
-    }
-  }
-
-  /** A device that went away may have come back under its name. */
-  #reopen(port: LoopPort): void {
-    if (port.type !== "system" && port.type !== "afxdp") return;
-    try {
-      const netdev = this.#devices.openSystem(port.spec, port.fanout);
-      port.netdev.close();
-      port.netdev = netdev;
-      this.#datapath.addPort(port.odpPort, netdev);
-      this.#refresh(port);
-      this.#rebuildPoll();
-    } catch {
-      // Not there yet, or not ours to open: the next news of links tries again.
-    }
-  }
-
-  /** Looks what a device is like now, and tells when that is news. */
-  #refresh(port: LoopPort): void {
-    const before = port.status;
-    let status = port.netdev.status();
-    // A device of the same name that is another one: ours is gone.
-    const isOpenOn = "ifindex" in port.netdev ? (port.netdev.ifindex as number) : status.ifindex;
-    if (!status.gone && status.ifindex !== isOpenOn) status = { ...status, gone: true };
-    port.status = status;
-    const inDatapath = this.#datapath.port(port.odpPort);
-    if (inDatapath && !status.gone) inDatapath.mtu = status.mtu;
-    if (before.gone !== status.gone) this.#rebuildPoll();
-    const isSame = (Object.keys(status) as (keyof NetdevStatus)[]).every(
-      (key) => before[key] === status[key],
-    );
-    if (isSame) return;
-    const event: DpPortEvent = {
-      odpPort: port.odpPort,
-      link: status.link && !status.gone,
-      admin: status.admin,
-      mac: status.gone ? before.mac : status.mac,
-      mtu: status.gone ? before.mtu : status.mtu,
-      speed: status.speed,
-    };
-    if (status.gone) event.gone = true;
-    this.#report.ports.push(event);
-    this.#hasReport = true;
-  }
-
-  #rebuildPoll(): void {
-    // A TAP device has one queue, which is the first thread's.
-    this.#polled = [...this.#ports.values()].filter(
-      ({ netdev, status }) =>
-        isPolled(netdev) && !status.gone && (this.#data.index === 0 || !(netdev instanceof TapNetdev)),
-    );
-    this.#takesOffload = [...this.#ports.values()].every(({ netdev }) => netdev.takesOffload);
-    this.#pairs = this.#polled
-      .map(({ netdev }) => netdev)
-      .filter((netdev) => netdev instanceof AfPacketNetdev)
-      .filter(({ isPair, fanout }) => isPair && fanout === undefined);
-    this.#farEnds.lookSoon();
-    const count = this.#polled.length + 2;
-    if (count * 2 > this.#pollfds.length) {
-      this.#pollfds = new Int32Array(new ArrayBuffer(16 * count));
-      this.#pollfdsAddress = this.#libc.addressOf(this.#pollfds.buffer);
-    }
-    this.#pollfds.fill(0);
-    const fds = [
-      this.#data.wakeFd,
-      this.#links.fd,
-      ...this.#polled.map(({ netdev }) => (isPolled(netdev) ? netdev.fd : -1)),
-    ];
-    fds.forEach((fd, i) => {
-      this.#pollfds[i * 2] = fd;
-      this.#pollfds[i * 2 + 1] = POLLIN;
-    });
   }
 
   /** Packs counts, some in a turn, when it is time or somebody waits for them. */
@@ -648,10 +461,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
   /** What has been counted outlives the thread. */
   #tellLast(): void {
     try {
-      for (const { odpPort, netdev } of this.#ports.values()) {
-        netdev.refreshStats?.();
-        this.#report.counted.push({ odpPort, stats: { ...netdev.stats } });
-      }
+      this.#report.counted.push(...this.#ports.counted());
       this.#hasReport = true;
       this.#datapath.pack(Infinity, this.#counts);
       this.#datapath.beginPacking();
@@ -660,15 +470,6 @@ export class WorkerLoop implements DatapathHost, CommandTarget {
     } catch {
       // The failure that led here is the one to tell of.
     }
-  }
-
-  /** The first thread's TAP devices can stay; the others have them by descriptors of their own. */
-  #closeAll(keepsTaps: boolean): void {
-    for (const { netdev } of this.#ports.values()) {
-      if (keepsTaps && this.#data.index === 0 && netdev instanceof TapNetdev) netdev.leave();
-      else netdev.close();
-    }
-    this.#links.close();
   }
 }
 

@@ -52,6 +52,7 @@ export interface WorkerThreadOptions {
   readonly clock: Clock;
   readonly log: DatapathLog;
   readonly libc: Libc;
+  readonly maxFlows: number;
   onReport(report: Report): void;
   onUpcall(upcall: Upcall): void;
   /** As `Dpif.caughtUp`: upcalls wait for it, since their answers are commands. */
@@ -186,12 +187,13 @@ export class WorkerThread {
     // V8 would begin with a young generation of one megabyte, collect it some times a second, and never let it grow, since
     // next to nothing survives. The flag is read where a heap is made; no limit of a Worker's does the same.
     setFlagsFromString(`--min-semi-space-size=${YOUNG_MB}`);
-    const { index, core } = this.#options;
+    const { index, core, maxFlows } = this.#options;
+    const wakeFd = this.#wakeFd;
     const commands = ringMemory(COMMAND_RING_WORDS);
     const upcalls = ringMemory(UPCALL_RING_WORDS);
     const backlog = backlogMemory();
     const pending = new Int32Array(new SharedArrayBuffer(PENDING_WORDS * 4));
-    const data: WorkerData = { index, core, wakeFd: this.#wakeFd, commands, upcalls, backlog, pending };
+    const data: WorkerData = { index, core, maxFlows, wakeFd, commands, upcalls, backlog, pending };
     const worker = new Worker(workerFile(), { workerData: data, name: `datapath ${index}` });
     const run: Run = {
       worker,
