@@ -76,7 +76,7 @@ const residentOf = (pid) =>
 async function resting({ pid, names, vsctl, dir }, cleanup) {
   await sh(["ip", "-n", names.sw, "link", "add", "p3", "type", "veth", "peer", "name", "p4"]);
   for (const port of ["p3", "p4"]) await sh(["ip", "-n", names.sw, "link", "set", port, "up"]);
-  const controller = daemon(["ovs-testcontroller", `punix:${dir}/controller`]);
+  const controller = daemon(["ovs-testcontroller", `punix:${dir}/controller`], { env: { OVS_RUNDIR: dir } });
   cleanup(() => controller.stop());
   await vsctl(
     ...["add-port", "br0", "p3", "--", "add-port", "br0", "p4"],

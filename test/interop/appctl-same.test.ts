@@ -345,6 +345,11 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       expect(ofBridge).toMatch(/eth_type\(0x0800\).*,\d+$/m);
       const own = await sluice(["dpctl", "--target", socketOf(sut), "--names", "dump-flows"]);
       expect(own.stdout).toMatch(/in_port\(p1\),.*eth_type\(0x0800\).*,p2$/m);
+      // And deleted, once.
+      const meant = name === "our switch" ? more[1]!.split(", packets:")[0]! : ufid!;
+      expect(await byOvs(sut, ["dpctl/del-flow", meant])).toMatchObject({ stderr: "", stdout: "", code: 0 });
+      const again = await byOvs(sut, ["dpctl/del-flow", ufid!]);
+      expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/deleting flow \(No such file/) });
     }
   });
 });

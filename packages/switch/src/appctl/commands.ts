@@ -11,7 +11,13 @@ import type { Bridges } from "../bridge/reconfigure.js";
 import { bridgesByDatapath, datapathDetails, datapathNames, datapaths } from "./datapaths.js";
 import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
-import { type DumpOptions, dumpBridgeMegaflows, dumpDatapathFlows, getMegaflow } from "./megaflows.js";
+import {
+  type DumpOptions,
+  delMegaflow,
+  dumpBridgeMegaflows,
+  dumpDatapathFlows,
+  getMegaflow,
+} from "./megaflows.js";
 import { memory } from "./memory.js";
 import { pmdRxqShow, pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
 import { qosShow, qosTypes } from "./qos.js";
@@ -167,6 +173,11 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
     usage: "[-m] [--names | --no-names] [dp] ufid",
     args: [1, 4],
     run: (args) => getMegaflow(bridges, clock.now(), args.at(-1)!, dumpArgs(args.slice(0, -1))),
+  },
+  "dpctl/del-flow": {
+    usage: "[dp] ufid",
+    args: [1, 2],
+    run: (args) => delMegaflow(bridges, args.length > 1 ? args[0] : undefined, args.at(-1)!),
   },
   "dpctl/del-flows": { usage: "[dp]", args: [0, 1], run: ([datapath]) => purge(bridges, datapath) },
   "dpctl/show": {

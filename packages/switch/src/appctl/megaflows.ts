@@ -77,6 +77,23 @@ function filterOf(text: string | undefined): (megaflow: Megaflow) => boolean {
   };
 }
 
+/** dpctl/del-flow: the megaflow of that name goes, with its counts told. As `dump-flows -m` prints it: what comes after the
+ *  name says no more. */
+export async function delMegaflow(
+  bridges: Bridges,
+  datapath: string | undefined,
+  flow: string,
+): Promise<undefined> {
+  const id = idOf(flow.split(",")[0]!);
+  for (const backer of datapathsNamed(bridges, datapath)) {
+    if (!backer.megaflows.delete(id)) continue;
+    await backer.barrier();
+    await backer.syncStats();
+    return undefined;
+  }
+  throw new Error("deleting flow (No such file or directory)");
+}
+
 /** dpctl/get-flow: the megaflow of that name. */
 export async function getMegaflow(
   bridges: Bridges,

@@ -247,6 +247,13 @@ export class Megaflows implements Iterable<Megaflow> {
     }
   }
 
+  /** Takes one out, whose packets bring it back; whether it was there. */
+  delete(id: number): boolean {
+    const megaflow = this.#byId.get(id);
+    if (megaflow) this.#remove(megaflow);
+    return megaflow !== undefined;
+  }
+
   flush(): void {
     for (const megaflow of [...this.#byId.values()]) this.#remove(megaflow);
   }
