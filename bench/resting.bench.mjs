@@ -74,8 +74,11 @@ const residentOf = (pid) =>
 
 /** The switch with two ports more and a controller, and nothing that happens. */
 async function resting({ pid, names, vsctl, dir }, cleanup) {
-  await sh(["ip", "-n", names.sw, "link", "add", "p3", "type", "veth", "peer", "name", "p4"]);
-  for (const port of ["p3", "p4"]) await sh(["ip", "-n", names.sw, "link", "set", port, "up"]);
+  for (const port of ["p3", "p4"]) {
+    const end = `${port}-end`;
+    await sh(["ip", "-n", names.sw, "link", "add", port, "type", "veth", "peer", "name", end]);
+    for (const name of [port, end]) await sh(["ip", "-n", names.sw, "link", "set", name, "up"]);
+  }
   const controller = daemon(["ovs-testcontroller", `punix:${dir}/controller`], { env: { OVS_RUNDIR: dir } });
   cleanup(() => controller.stop());
   await vsctl(
