@@ -112,7 +112,13 @@ describeWith(
       test("changes of groups and meters are told as events, its own and another controller's", async () => {
         const socket = new WebSocket(`${rest.base.replace("http", "ws")}/v1/events?types=group,meter`);
         const events: Record<string, unknown>[] = [];
-        socket.on("message", (data) => events.push(JSON.parse(String(data))));
+        // The forwarding app changes a group of its own when it likes.
+        const isOurs = ({ type, group_id, meter_id }: Record<string, unknown>): boolean =>
+          type === "hello" || group_id === 6 || meter_id === 6;
+        socket.on("message", (data) => {
+          const event = JSON.parse(String(data));
+          if (isOurs(event)) events.push(event);
+        });
         const told = async (count: number): Promise<unknown[]> => {
           await until(
             () => events.length >= count,
