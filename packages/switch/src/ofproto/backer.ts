@@ -204,14 +204,6 @@ export class DpBacker {
     this.#schedule();
   }
 
-  /** Whether it matters which rule changes. Where all megaflows are doubtful already it does not; that they are looked at is
-   *  seen to. */
-  wantsChanges(): boolean {
-    if (this.megaflows.wantsChanges) return true;
-    this.#schedule();
-    return false;
-  }
-
   /** So many rules are about to change. */
   rulesChange(count: number): void {
     this.megaflows.rulesChange(count);

@@ -122,6 +122,8 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Anything may have changed. */
   changed(): void {
+    // Nobody would look, and nothing that comes later is told of: of what is translated from now on all is true.
+    if (this.#byId.size === 0) return;
     this.#allChanged = true;
     this.#stale.clear();
   }
@@ -129,7 +131,7 @@ export class Megaflows implements Iterable<Megaflow> {
   /** So many rules are about to change: when they are as many as megaflows, to ask for each whom it concerns takes
    *  longer than to go over all. */
   rulesChange(count: number): void {
-    if (this.#byId.size > 0 && count > 1 && count >= this.#byId.size) this.changed();
+    if (count > 1 && count >= this.#byId.size) this.changed();
   }
 
   /** Whether it matters which rule changes: some megaflow is not yet known to be doubtful. */

@@ -140,7 +140,7 @@ export class Ofproto implements BackedBridge {
       isMonitored: () => this.events.listenerCount("flow_update") > 0,
       syncStats: () => this.#backer.syncStats(),
       settleStats: () => this.#backer.settleStats(),
-      wantsChanges: () => this.#backer.wantsChanges(),
+      wantsChanges: () => this.#backer.megaflows.wantsChanges,
     });
     this.#groups = new GroupTable(options.clock, {
       check: this.#check,
