@@ -59,7 +59,7 @@ export class Ways {
   /** Hosts that switches have yet to be told of. */
   readonly #waiting = new Set<Host>();
   /** Switches that had a way and have none left. */
-  readonly #cutOff = new Set<{ destination: Destination; node: number }>();
+  #cutOff: { readonly destination: Destination; readonly node: number }[] = [];
   /** What `settle` is yet to look at, from `#settled` on. */
   #toSettle: readonly Destination[] = [];
   #settled = 0;
@@ -92,14 +92,14 @@ export class Ways {
       for (const node of paths.removed(edge)) if (groups.has(node)) dirty.add(node);
       if (isUsedBy(destination, edge)) destination.isUrgent = true;
       for (const node of [edge.a, edge.b])
-        if (isCutOff(destination, node)) this.#cutOff.add({ destination, node });
+        if (isCutOff(destination, node)) this.#cutOff.push({ destination, node });
     }
   }
 
   /** Gives switches that have no way left some other, at once. `settle` makes it the best. */
   mend(): void {
-    const left = [...this.#cutOff].filter(({ destination, node }) => !this.#detour(destination, node));
-    this.#cutOff.clear();
+    const left = this.#cutOff.filter(({ destination, node }) => !this.#detour(destination, node));
+    this.#cutOff = [];
     for (const destination of new Set(left.map((one) => one.destination)))
       if (this.#destinations.get(destination.node) === destination) this.#advance(destination);
   }
