@@ -2,7 +2,15 @@
 // what passes while they are set up, and after. Beside Open vSwitch. Needs root, ethtool, Open vSwitch.
 import { flood } from "./lib/flood.mjs";
 import { missingProgram, sh, until } from "./lib/shell.mjs";
-import { IP, operatorAcl, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
+import {
+  countMegaflows,
+  IP,
+  operatorAcl,
+  removeLeftovers,
+  setFlows,
+  setOffloads,
+  startSwitch,
+} from "./lib/switches.mjs";
 
 export const title =
   "10,000 rules of 20 masks, hosts and ports: 100,000 flows from cold and warm, beside Open vSwitch";
@@ -85,9 +93,6 @@ function rows(ctx, when, samples) {
     });
   }
 }
-
-const countMegaflows = async ({ appctl }) =>
-  (await appctl("dpctl/dump-flows")).split("\n").filter((line) => line.includes("actions:")).length;
 
 const answers = ({ names }) =>
   sh(["ping", "-c1", "-W1", IP.right], { netns: names.left }).then(

@@ -2,24 +2,24 @@
 // flow_mods while frames are forwarded, at a modest rate and as fast as the switch can; and a change of policy that
 // touches 100,000 megaflows. Needs root, ethtool, Open vSwitch.
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { daemon, missingProgram, sh, until } from "./lib/shell.mjs";
 import {
+  countMegaflows,
   cross,
+  frameSender,
   IP,
-  MAC,
   removeLeftovers,
   setFlows,
   setOffloads,
+  sourceRules,
   startBareBridge,
   startSwitch,
 } from "./lib/switches.mjs";
 
 export const title = "flow_mods and changes of policy while packets are forwarded, beside Open vSwitch";
 
-const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 const SEND_FLOW_MODS = join(dirname(fileURLToPath(import.meta.url)), "lib/send-flow-mods.mjs");
 const FIRST_PACKETS = join(dirname(fileURLToPath(import.meta.url)), "lib/first-packets.mjs");
 const RULES = 100_000;
@@ -38,12 +38,6 @@ const STEADY_MS = 10_000;
 /** New flows whose first packets are timed, and ms between two. */
 const FIRST_FLOWS = 400;
 const FIRST_EVERY_MS = 5;
-
-const rulesOf = (count, actions) =>
-  Array.from(
-    { length: count },
-    (_, i) => `priority=40000,udp,nw_src=10.${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255},${actions}`,
-  );
 
 export async function run(ctx) {
   if (process.getuid?.() !== 0) ctx.skip("needs root, for network namespaces");
@@ -126,16 +120,8 @@ const counted = async (netns, name) =>
 const received = ({ names }) => counted(names.right, "rx_packets");
 const sent = ({ names }) => counted(names.left, "tx_packets");
 
-const sender = (seconds, flows, kind, rate = RATE) => [
-  process.execPath,
-  SEND_FRAMES,
-  "eth0",
-  MAC.right,
-  ...[seconds, flows, kind, rate].map(String),
-];
-
-const send = ({ names }, seconds, flows, kind, rate, prefix = []) =>
-  sh([...prefix, ...sender(seconds, flows, kind, rate)], {
+const send = ({ names }, seconds, flows, kind, rate = RATE, prefix = []) =>
+  sh([...prefix, ...frameSender(seconds, flows, kind, rate)], {
     netns: names.left,
     timeoutMs: seconds * 1000 + 20_000,
   });
@@ -274,10 +260,10 @@ async function forwardedDuring(one, work) {
 /** 100,000 flows, each by a rule of its own; then all these rules get other actions. */
 async function policy(one) {
   const { p2 } = one.ports;
-  await setFlows(one, [...rulesOf(RULES, `actions=output:${p2}`), ...cross(one.ports)]);
+  await setFlows(one, [...sourceRules(RULES, `actions=output:${p2}`), ...cross(one.ports)]);
   const bridge = `unix:${one.dir}/br0.mgmt`;
   // Each flow is sent some times, until there is a megaflow for nearly all.
-  const flood = daemon(sender(30, RULES, "hosts", SET_UP_RATE), { netns: one.names.left });
+  const flood = daemon(frameSender(30, RULES, "hosts", SET_UP_RATE), { netns: one.names.left });
   let megaflows = 0;
   const begun = performance.now();
   await until(
@@ -306,10 +292,4 @@ async function policy(one) {
     pauses: change.pauses,
     changeMs: change.tookMs - 3000,
   };
-}
-
-async function countMegaflows({ dir, pid }) {
-  const socket = readdirSync(dir).find((name) => name.includes("vswitchd") && name.endsWith(".ctl"));
-  const text = await sh(["ovs-appctl", "-t", join(dir, socket ?? `ovs-vswitchd.${pid}.ctl`), "dpctl/show"]);
-  return Number(/flows: (\d+)/.exec(text)?.[1] ?? 0);
 }

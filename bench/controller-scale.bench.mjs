@@ -2,9 +2,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installed, residentMb, sleep, startController } from "./lib/controllers.mjs";
+import { installed, startController } from "./lib/controllers.mjs";
 import { EmulatedSwitch } from "./lib/emulated-switch.mjs";
-import { cpuSeconds } from "./lib/shell.mjs";
+import { cpuSeconds, residentMb, sleep } from "./lib/shell.mjs";
 
 export const title = "start, and 1,000 switches with 100 hosts each";
 

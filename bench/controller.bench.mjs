@@ -4,9 +4,9 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installed, residentMb, sleep, startController } from "./lib/controllers.mjs";
+import { installed, startController } from "./lib/controllers.mjs";
 import { EmulatedSwitch } from "./lib/emulated-switch.mjs";
-import { cpuSeconds } from "./lib/shell.mjs";
+import { cpuSeconds, residentMb, sleep } from "./lib/shell.mjs";
 
 export const title =
   "answers to packet-ins by a learning switch (100 hosts a switch; a flow-mod and a packet-out each)";

@@ -3,9 +3,9 @@ import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { installed, residentMb, sleep, startController } from "./lib/controllers.mjs";
+import { installed, startController } from "./lib/controllers.mjs";
 import { EmulatedSwitch } from "./lib/emulated-switch.mjs";
-import { cpuSeconds } from "./lib/shell.mjs";
+import { cpuSeconds, residentMb, sleep } from "./lib/shell.mjs";
 
 export const title = "8 switches with 400 packet-ins a second, beside connections that behave badly";
 

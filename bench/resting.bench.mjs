@@ -1,14 +1,19 @@
 // What a switch takes that does nothing, and what its cached flows take, beside Open vSwitch: the CPU time of a switch with
 // four ports and a controller, and resident memory, at rest and for 100,000 megaflows. Needs root, ethtool, Open vSwitch.
-import { readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { daemon, missingProgram, sh, until } from "./lib/shell.mjs";
-import { cross, MAC, removeLeftovers, setFlows, setOffloads, startSwitch } from "./lib/switches.mjs";
+import { cpuSeconds, daemon, missingProgram, residentMb, sh, sleep, until } from "./lib/shell.mjs";
+import {
+  countMegaflows,
+  cross,
+  frameSender,
+  removeLeftovers,
+  setFlows,
+  setOffloads,
+  sourceRules,
+  startSwitch,
+} from "./lib/switches.mjs";
 
 export const title = "a switch at rest, and memory of cached flows, beside Open vSwitch";
 
-const SEND_FRAMES = join(dirname(fileURLToPath(import.meta.url)), "lib/send-frames.mjs");
 const SETTLE_MS = 5_000;
 const REST_MS = 15_000;
 const RULES = 100_000;
@@ -16,7 +21,6 @@ const RULES = 100_000;
 const SET_UP_MS = 20_000;
 const SET_UP_RATE = 120_000;
 const KEEP_RATE = 40_000;
-const TICKS_PER_S = 100;
 
 export async function run(ctx) {
   if (process.getuid?.() !== 0) ctx.skip("needs root, for network namespaces");
@@ -61,17 +65,6 @@ export async function run(ctx) {
   }
 }
 
-const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-/** Seconds of CPU that a process has used. */
-function cpuOf(pid) {
-  const fields = readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1].split(" ");
-  return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_S;
-}
-
-const residentOf = (pid) =>
-  Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) * 1024;
-
 /** The switch with two ports more and a controller, and nothing that happens. */
 async function resting({ pid, names, vsctl, dir }, cleanup) {
   for (const port of ["p3", "p4"]) {
@@ -87,39 +80,29 @@ async function resting({ pid, names, vsctl, dir }, cleanup) {
   );
   const isConnected = async () => (await vsctl("get", "controller", "br0", "is_connected")).trim() === "true";
   await until(isConnected, "the controller", 20_000, controller.output);
-  await wait(SETTLE_MS);
-  const before = cpuOf(pid);
-  await wait(REST_MS);
-  const cpu = (100 * (cpuOf(pid) - before)) / (REST_MS / 1000);
+  await sleep(SETTLE_MS);
+  const before = cpuSeconds(pid);
+  await sleep(REST_MS);
+  const cpu = (100 * (cpuSeconds(pid) - before)) / (REST_MS / 1000);
   await vsctl("del-controller", "br0", "--", "del-port", "p3", "--", "del-port", "p4");
-  return { cpu, restMb: residentOf(pid) / 1e6 };
+  return { cpu, restMb: residentMb(pid) };
 }
 
 /** Resident memory for each megaflow, where nearly each of 100,000 flows has one. */
 async function filled(one) {
-  const { pid, ports, names, appctl } = one;
-  const rules = Array.from(
-    { length: RULES },
-    (_, i) =>
-      `priority=40000,udp,nw_src=10.${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255},actions=output:${ports.p2}`,
-  );
-  await setFlows(one, [...rules, ...cross(ports)]);
-  await wait(2_000);
-  const before = residentOf(pid);
-  const send = (seconds, rate) => {
-    const argv = [process.execPath, SEND_FRAMES, "eth0", MAC.right, seconds, RULES, "hosts", rate].map(
-      String,
-    );
-    return daemon(argv, { netns: names.left });
-  };
-  const count = async () => Number(/flows: (\d+)/.exec(await appctl("dpctl/show"))?.[1] ?? 0);
+  const { pid, ports, names } = one;
+  await setFlows(one, [...sourceRules(RULES, `actions=output:${ports.p2}`), ...cross(ports)]);
+  await sleep(2_000);
+  const before = residentMb(pid);
+  const send = (seconds, rate) => daemon(frameSender(seconds, RULES, "hosts", rate), { netns: names.left });
   const flood = send(2 * (SET_UP_MS / 1000), SET_UP_RATE);
-  await until(async () => (await count()) > 0.95 * RULES, "megaflows", SET_UP_MS).catch(() => {});
+  const isFilled = async () => (await countMegaflows(one)) > 0.95 * RULES;
+  await until(isFilled, "megaflows", SET_UP_MS).catch(() => {});
   await flood.stop();
   const keeping = send(10, KEEP_RATE);
-  await wait(4_000);
-  const megaflows = await count();
-  const bytes = (residentOf(pid) - before) / megaflows;
+  await sleep(4_000);
+  const megaflows = await countMegaflows(one);
+  const bytes = ((residentMb(pid) - before) * 1024 * 1024) / megaflows;
   await keeping.stop();
   return { megaflows, bytes };
 }

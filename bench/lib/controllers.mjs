@@ -1,11 +1,10 @@
 // The learning switches of three controllers, each started afresh for a sample.
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
-import { daemon } from "./shell.mjs";
+import { daemon, sleep } from "./shell.mjs";
 
 const SLUICE = fileURLToPath(new URL("../../packages/cli/bin/sluice.js", import.meta.url));
 const OSKEN_APP = fileURLToPath(new URL("../../test/support/osken/learning_switch.py", import.meta.url));
@@ -70,8 +69,6 @@ export async function startController(controller, dir) {
   return { ...program, port, startMs: performance.now() - started };
 }
 
-export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
 async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -89,6 +86,3 @@ async function accepts(port) {
     socket.once("error", () => resolve(false));
   }).finally(() => socket.destroy());
 }
-
-export const residentMb = (pid) =>
-  Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;

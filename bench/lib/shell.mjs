@@ -72,6 +72,12 @@ export function cpuSeconds(pid) {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** Resident memory of a process. */
+export const residentMb = (pid) =>
+  Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
+
+export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** The first of these programs that is not installed. */
 export const missingProgram = (...names) =>
   names.find(

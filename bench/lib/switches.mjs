@@ -103,6 +103,25 @@ const controlSocket = (dir) =>
     readdirSync(dir).find((file) => /^ovs-vswitchd\.\d+\.ctl$/.test(file)),
   );
 
+export const countMegaflows = async ({ appctl }) =>
+  Number(/flows: (\d+)/.exec(await appctl("dpctl/show"))?.[1] ?? 0);
+
+/** Rules of one source each, those that a sender of kind "hosts" goes by, in its order. */
+export const sourceRules = (count, actions) =>
+  Array.from(
+    { length: count },
+    (_, i) => `priority=40000,udp,nw_src=10.${1 + (i >> 16)}.${(i >> 8) & 255}.${i & 255},${actions}`,
+  );
+
+/** The program that has the left host send, see there. */
+export const frameSender = (seconds, flows, kind, rate) => [
+  process.execPath,
+  join(HERE, "send-frames.mjs"),
+  "eth0",
+  MAC.right,
+  ...[seconds, flows, kind, rate].map(String),
+];
+
 /** Random words, the same in each run. */
 function randomWords() {
   let random = 7;
