@@ -6,6 +6,13 @@ const LIMIT = 16;
 /** Time between two sweeps (backer.ts). */
 const ROUND_MS = 500;
 
+/** A frame from one of many sources. */
+function wide(source: number): Uint8Array {
+  const bytes = frame(0, 1);
+  new DataView(bytes.buffer).setUint16(10, source);
+  return bytes;
+}
+
 /** Each source has a megaflow of its own. */
 async function setUp() {
   const bench = await TestBench.over(modelRig, 2, { flowLimit: LIMIT });
@@ -40,6 +47,54 @@ test("at flow-limit those that are used stay, and new ones take the places of th
   await bench.warp(ROUND_MS);
   await isCached(30);
   expect(await isCached(30)).toBe(true);
+});
+
+test("at flow-limit a new population takes the places of one that has gone, each flow once", async () => {
+  const { bench, megaflows, isCached } = await setUp();
+  const old = Array.from({ length: LIMIT }, (_, i) => 1 + i);
+  for (let round = 0; round < 3; round++) {
+    for (const source of old) await isCached(source);
+    await bench.warp(ROUND_MS);
+  }
+  // Each new one's second packet comes later than the next sweep.
+  const fresh = Array.from({ length: LIMIT / 2 }, (_, i) => 100 + i);
+  const before = megaflows.counters.installed;
+  for (let round = 0; round < 6; round++) {
+    for (const source of fresh) await isCached(source);
+    await bench.warp(1.5 * ROUND_MS);
+  }
+  for (const source of fresh) expect(await isCached(source)).toBe(true);
+  expect(megaflows.counters.installed - before).toBe(fresh.length);
+  expect(megaflows.counters.expired).toBe(0);
+});
+
+test("a scan takes three eighths of the places at most, and displaces nobody beyond", async () => {
+  const limit = 160;
+  const bench = await TestBench.over(modelRig, 2, { flowLimit: limit });
+  bench.flow({}, [output(OFPP.NORMAL)]);
+  await bench.receive("p2", frame(1, 255));
+  const { megaflows, counters } = bench.backer;
+  /** Sends a packet from each; gives how many found no megaflow. */
+  const send = async (sources: readonly number[]): Promise<number> => {
+    const before = counters.upcalls;
+    for (const source of sources) await bench.receive("p1", wide(source));
+    return counters.upcalls - before;
+  };
+  // They are used, but each only every two seconds.
+  const steady = Array.from({ length: (5 * limit) / 8 - 1 }, (_, i) => 1000 + i);
+  let next = 10_000;
+  let missed = 0;
+  for (let round = 0; round < 40; round++) {
+    const misses = await send(steady.filter((_, i) => i % 4 === round % 4));
+    if (round >= 8) {
+      missed += misses;
+      await send(Array.from({ length: limit / 2 }, () => next++));
+    }
+    await bench.warp(ROUND_MS);
+    expect(megaflows.size).toBeLessThanOrEqual(limit);
+  }
+  expect(missed).toBe(0);
+  expect(megaflows.counters.evicted).toBeGreaterThan(limit);
 });
 
 test("a lower flow-limit takes the least recently used out", async () => {

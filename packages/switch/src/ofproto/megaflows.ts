@@ -201,20 +201,20 @@ export class Megaflows implements Iterable<Megaflow> {
     return this.#byId.values();
   }
 
-  /** Takes out what has not been used for `maxIdle` ms; then, near the limit, as many as have to make room for new ones:
-   *  first those that no packet has hit but the one they were made for, then the others, each the least recently used
-   *  first. Yields now and then, for others to have their turn. Counts should be current. */
+  /** Takes out what has not been used for `maxIdle` ms; then, near the limit, as many as have to make room for new ones
+   *  (`shares`), the least recently used of each sort first. Yields now and then, for others to have their turn. Counts
+   *  should be current. */
   *sweep(nowMs: number, maxIdle: number): Generator<void> {
     const demand = this.#demand;
     this.#demand = 0;
-    const ages = new Uint32Array(2 * AGES);
-    const ageOf = ({ packets, usedMs }: Megaflow): number => {
-      const age = Math.floor(((nowMs - usedMs) * AGES) / maxIdle);
-      return Math.min(Math.max(age, 0), AGES - 1) + (packets === 0 ? AGES : 0);
-    };
+    const ages = SORTS.map(() => new Uint32Array(AGES));
+    const ageOf = ({ usedMs }: Megaflow): number =>
+      Math.min(Math.max(Math.floor(((nowMs - usedMs) * AGES) / maxIdle), 0), AGES - 1);
+    const sortOf = ({ packets, createdMs }: Megaflow): number =>
+      packets > 0 ? USED : createdMs > nowMs - NEW_MS ? NEW : DISUSED;
     let turn = 0;
     for (const megaflow of this.#byId.values()) {
-      if (megaflow.usedMs > nowMs - maxIdle) ages[ageOf(megaflow)]!++;
+      if (megaflow.usedMs > nowMs - maxIdle) ages[sortOf(megaflow)]![ageOf(megaflow)]!++;
       else {
         this.#remove(megaflow);
         this.counters.expired++;
@@ -226,25 +226,20 @@ export class Megaflows implements Iterable<Megaflow> {
       }
     }
     const room = Math.min(demand, Math.ceil(this.limit * MOST_EVICTED));
-    let excess = this.#byId.size + room - this.limit;
+    const excess = this.#byId.size + room - this.limit;
     if (excess <= 0) return;
-    // The youngest age that is old enough to go.
-    let oldEnough = 2 * AGES - 1;
-    for (let older = ages[oldEnough]!; older < excess && oldEnough > 0; older += ages[oldEnough]!)
-      oldEnough--;
-    for (const age of [oldEnough + 1, oldEnough]) {
-      for (const megaflow of this.#byId.values()) {
-        if (excess <= 0) return;
-        if (ageOf(megaflow) >= age) {
-          this.#remove(megaflow);
-          this.counters.evicted++;
-          excess--;
-          turn += REMOVAL;
-        }
-        if (++turn >= SWEEP_TURN) {
-          turn = 0;
-          yield;
-        }
+    const going = shares(excess, ages, this.limit);
+    for (const megaflow of this.#byId.values()) {
+      const sort = going[sortOf(megaflow)]!;
+      const age = ageOf(megaflow);
+      if (age > sort.age || (age === sort.age && sort.ofThatAge-- > 0)) {
+        this.#remove(megaflow);
+        this.counters.evicted++;
+        turn += REMOVAL;
+      }
+      if (++turn >= SWEEP_TURN) {
+        turn = 0;
+        yield;
       }
     }
   }
@@ -437,6 +432,47 @@ const MOST = 0.5;
 const AGES = 512;
 /** The share of the limit that a sweep makes room for at most. */
 const MOST_EVICTED = 1 / 8;
+/** How long a megaflow that no packet has hit but the one it was made for counts as new: the second may take its time
+ *  where many wait. */
+const NEW_MS = 1000;
+/** The share of the limit that new ones may have, where others would have to go for them. */
+const MOST_NEW = 1 / 4;
+/** Sorts of megaflows. */
+const USED = 0;
+const NEW = 1;
+const DISUSED = 2;
+const SORTS = [USED, NEW, DISUSED];
 /** Megaflows looked at before others have their turn; and how many looks a removal costs. */
 const SWEEP_TURN = 10_000;
 const REMOVAL = 20;
+
+/** Of a sort: all that are older than `age` go, and so many of that age. */
+interface Share {
+  readonly age: number;
+  ofThatAge: number;
+}
+
+/** Which of the megaflows go, `excess` in all: first those that no packet has hit for a while, then what there is too much
+ *  of what is new, then those that are used, then the rest. So a scan displaces its own flows, except for a share, and
+ *  a new population takes the places of one that has gone. `ages`: of each sort, how many there are of each age. */
+function shares(excess: number, ages: readonly Uint32Array[], limit: number): Share[] {
+  const counts = ages.map((ofAge) => ofAge.reduce((sum, count) => sum + count, 0));
+  const tooNew = Math.max(0, counts[NEW]! - Math.floor(limit * MOST_NEW));
+  const going = [0, 0, 0];
+  let left = excess;
+  const take = (sort: number, most: number): void => {
+    const count = Math.min(left, most);
+    going[sort]! += count;
+    left -= count;
+  };
+  take(DISUSED, counts[DISUSED]!);
+  take(NEW, tooNew);
+  take(USED, counts[USED]!);
+  take(NEW, counts[NEW]! - tooNew);
+  return SORTS.map((sort) => {
+    let age = AGES - 1;
+    let ofThatAge = going[sort]!;
+    while (age > 0 && ages[sort]![age]! < ofThatAge) ofThatAge -= ages[sort]![age--]!;
+    return { age, ofThatAge };
+  });
+}
