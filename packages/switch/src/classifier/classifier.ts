@@ -237,7 +237,7 @@ export class Classifier<R extends Classified> implements Iterable<R> {
   readonly #valuesOf = (lane: number, bits: number): LaneValues => {
     this.#laneValues[lane] ??= [];
     const sameLane = this.#laneValues[lane];
-    let values = sameLane.find((other) => other.bits === bits);
+    let values = sameLane.find((other) => other.bits === bits && other.hasRoom);
     if (!values) {
       values = new LaneValues(lane, bits);
       sameLane.push(values);
@@ -247,11 +247,9 @@ export class Classifier<R extends Classified> implements Iterable<R> {
 
   /** A subtable without rules goes. */
   #forgetValues(subtable: Subtable<R>): void {
-    for (const values of subtable.laneValues) {
-      values.leave();
-      if (values.users > 0) continue;
+    subtable.leave((values) => {
       this.#laneValues[values.lane] = this.#laneValues[values.lane]!.filter((other) => other !== values);
-    }
+    });
   }
 
   #newLookup(): number {

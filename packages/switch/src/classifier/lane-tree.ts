@@ -1,89 +1,158 @@
-// Hot path: `distinguishing`. Typed arrays only, nothing is allocated.
+// Hot path: `distinguish`. Typed arrays only, nothing is allocated.
 
 const NONE = -1;
 const FIRST_NODES = 8;
+/** How many may share a tree: a bit of a word each. */
+export const MAX_MEMBERS = 32;
+/** Links on the longest way from the root to a leaf. */
+const MAX_DEPTH = 33;
+const MEMBER_BITS = 5;
 
-/** The values that the rules of a subtable have in one lane, each with how many have it, as a crit-bit tree: an inner
- *  node tests the first bit in which the values below it differ. Leaves are the complements of their numbers, so that
- *  a link says by its sign where it leads.
+/** The values that the rules of several subtables, its members, have in one lane, as a crit-bit tree: an inner node tests
+ *  the first bit in which the values below it differ. Leaves are the complements of their numbers, so that a link says
+ *  by its sign where it leads; with each link is told which members have values there, so that one walk tells a value
+ *  from each member's.
  *
  *  The leaf that a walk ends at has as many leading bits in common with the value asked for as any (Bernstein, "Crit-bit
- *  trees"; Morrison's PATRICIA, 1968). */
+ *  trees"; Morrison's PATRICIA, 1968); of a member's values those come closest that part from the walk last. */
 export class LaneTree {
   #root = 0;
+  /** The members that have values at all. */
+  #rootMembers = 0;
   /** How many different values there are. */
   size = 0;
-  /** Of inner nodes: the bit that they test, from the most significant, and where 0 and 1 lead. */
+  /** Of inner nodes: the bit that they test, from the most significant; where 0 and 1 lead, and which members have values
+   *  there. */
   #bits = new Uint8Array(FIRST_NODES);
   #children = new Int32Array(2 * FIRST_NODES);
+  #members = new Int32Array(2 * FIRST_NODES);
+  /** Of leaves: the value, and the first of a list of how many of each member's rules have it. */
   #values = new Uint32Array(FIRST_NODES);
+  #firsts = new Int32Array(FIRST_NODES);
+  /** Of such a count: it, and the next one's number with the member below it, in MEMBER_BITS. */
   #counts = new Uint32Array(FIRST_NODES);
-  #freeNodes: number[] = [];
-  #freeLeaves: number[] = [];
+  #links = new Int32Array(FIRST_NODES);
+  readonly #freeNodes: number[] = [];
+  readonly #freeLeaves: number[] = [];
+  readonly #freeCounts: number[] = [];
   #nodes = 0;
   #leaves = 0;
+  #lists = 0;
+  /** The links that the last change has come by. */
+  readonly #way = new Int32Array(MAX_DEPTH);
 
-  /** How many leading bits of `value` tell it from all values here; 0: it is one of them. 1 where there are none. */
-  distinguishing(value: number): number {
-    if (this.size === 0) return 1;
-    const differ = value ^ this.#values[~this.#walk(value)]!;
-    return differ === 0 ? 0 : Math.clz32(differ) + 1;
+  /** For each member, how many leading bits of `value` tell it from all of the member's values; 0: it is one of them. Those
+   *  without values are left out. */
+  distinguish(value: number, leading: Uint8Array): void {
+    if (this.size === 0) return;
+    const bits = this.#bits;
+    const children = this.#children;
+    const members = this.#members;
+    let here = this.#rootMembers;
+    let at = this.#root;
+    while (at >= 0) {
+      const bit = bits[at]!;
+      const link = 2 * at + side(value, bit);
+      const below = members[link]!;
+      if (below !== here) {
+        for (let left = here & ~below; left !== 0; left &= left - 1) leading[lowest(left)] = bit + 1;
+        here = below;
+      }
+      at = children[link]!;
+    }
+    const differ = value ^ this.#values[~at]!;
+    const most = differ === 0 ? 0 : Math.clz32(differ) + 1;
+    for (let left = here; left !== 0; left &= left - 1) leading[lowest(left)] = most;
+    if (most === 0 || here === this.#rootMembers) return;
+    // Where the value parts from all that there are, it parts from those that went another way before the end, too.
+    for (let left = this.#rootMembers & ~here; left !== 0; left &= left - 1) {
+      const member = lowest(left);
+      if (leading[member]! > most) leading[member] = most;
+    }
   }
 
-  /** Whether it was not there before. */
-  add(value: number): boolean {
+  /** A rule of the member's has the value. */
+  add(value: number, member: number): void {
+    const own = 1 << member;
     if (this.size === 0) {
-      this.#root = ~this.#newLeaf(value);
-      return true;
+      this.#root = ~this.#newLeaf(value, member);
+      this.#rootMembers = own;
+      return;
     }
     const nearest = ~this.#walk(value);
     const differ = value ^ this.#values[nearest]!;
-    if (differ === 0) {
-      this.#counts[nearest]!++;
-      return false;
-    }
-    const bit = Math.clz32(differ);
+    const bit = differ === 0 ? MAX_DEPTH : Math.clz32(differ);
     // Where the bits that are tested would come to pass the new one.
     let above = NONE;
     let at = this.#root;
+    let others = this.#rootMembers;
+    this.#rootMembers |= own;
     while (at >= 0 && this.#bits[at]! < bit) {
       above = 2 * at + side(value, this.#bits[at]!);
+      others = this.#members[above]!;
+      this.#members[above]! |= own;
       at = this.#children[above]!;
     }
+    if (differ === 0) {
+      this.#count(nearest, member);
+      return;
+    }
     const node = this.#newNode(bit);
-    const own = side(value, bit);
-    this.#children[2 * node + own] = ~this.#newLeaf(value);
-    this.#children[2 * node + 1 - own] = at;
+    const link = 2 * node + side(value, bit);
+    this.#children[link] = ~this.#newLeaf(value, member);
+    this.#members[link] = own;
+    this.#children[link ^ 1] = at;
+    this.#members[link ^ 1] = others;
     if (above === NONE) this.#root = node;
     else this.#children[above] = node;
-    return true;
   }
 
-  /** Takes out one of `value`, which is there; whether it was the last. */
-  remove(value: number): boolean {
-    let above = NONE;
-    let parent = NONE;
+  /** A rule of the member's no longer has the value, which one had. */
+  remove(value: number, member: number): void {
+    const way = this.#way;
+    let length = 0;
     let at = this.#root;
     while (at >= 0) {
-      above = parent;
-      parent = 2 * at + side(value, this.#bits[at]!);
-      at = this.#children[parent]!;
+      const link = 2 * at + side(value, this.#bits[at]!);
+      way[length++] = link;
+      at = this.#children[link]!;
     }
     const leaf = ~at;
-    if (--this.#counts[leaf]! > 0) return false;
-    this.#freeLeaves.push(leaf);
-    this.size--;
-    if (parent === NONE) return true;
-    const sibling = this.#children[parent ^ 1]!;
-    if (above === NONE) this.#root = sibling;
-    else this.#children[above] = sibling;
-    this.#freeNodes.push(parent >>> 1);
-    return true;
+    if (!this.#discount(leaf, member)) return;
+    const own = ~(1 << member);
+    if (this.#firsts[leaf] !== NONE) {
+      if (length === 0) this.#rootMembers &= own;
+      else this.#members[way[length - 1]!]! &= own;
+    } else {
+      this.#freeLeaves.push(leaf);
+      this.size--;
+      if (length === 0) {
+        this.#rootMembers = 0;
+        return;
+      }
+      // The other one takes the node's place.
+      const last = way[--length]!;
+      this.#freeNodes.push(last >>> 1);
+      this.#link(length, this.#children[last ^ 1]!, this.#members[last ^ 1]!);
+    }
+    for (let i = length - 1; i >= 0; i--) {
+      const node = 2 * (way[i]! >>> 1);
+      const below = this.#members[node]! | this.#members[node + 1]!;
+      if (i === 0) this.#rootMembers = below;
+      else this.#members[way[i - 1]!] = below;
+    }
   }
 
-  /** Every value once. */
-  *values(): IterableIterator<number> {
-    for (let leaf = 0; leaf < this.#leaves; leaf++) if (this.#counts[leaf]! > 0) yield this.#values[leaf]!;
+  /** Has the link that the last change came by, after so many, lead to `at`. */
+  #link(length: number, at: number, members: number): void {
+    if (length === 0) {
+      this.#root = at;
+      this.#rootMembers = members;
+      return;
+    }
+    const link = this.#way[length - 1]!;
+    this.#children[link] = at;
+    this.#members[link] = members;
   }
 
   #walk(value: number): number {
@@ -94,14 +163,47 @@ export class LaneTree {
     return at;
   }
 
-  #newLeaf(value: number): number {
+  #count(leaf: number, member: number): void {
+    for (let at = this.#firsts[leaf]!; at !== NONE; at = this.#links[at]! >> MEMBER_BITS) {
+      if ((this.#links[at]! & (MAX_MEMBERS - 1)) !== member) continue;
+      this.#counts[at]!++;
+      return;
+    }
+    const fresh = this.#freeCounts.pop() ?? this.#lists++;
+    if (fresh === this.#counts.length) {
+      this.#counts = grown(this.#counts, new Uint32Array(2 * fresh));
+      this.#links = grown(this.#links, new Int32Array(2 * fresh));
+    }
+    this.#counts[fresh] = 1;
+    this.#links[fresh] = (this.#firsts[leaf]! << MEMBER_BITS) | member;
+    this.#firsts[leaf] = fresh;
+  }
+
+  /** Whether it was the member's last. */
+  #discount(leaf: number, member: number): boolean {
+    let before = NONE;
+    let at = this.#firsts[leaf]!;
+    while ((this.#links[at]! & (MAX_MEMBERS - 1)) !== member) {
+      before = at;
+      at = this.#links[at]! >> MEMBER_BITS;
+    }
+    if (--this.#counts[at]! > 0) return false;
+    const next = this.#links[at]! >> MEMBER_BITS;
+    if (before === NONE) this.#firsts[leaf] = next;
+    else this.#links[before] = (next << MEMBER_BITS) | (this.#links[before]! & (MAX_MEMBERS - 1));
+    this.#freeCounts.push(at);
+    return true;
+  }
+
+  #newLeaf(value: number, member: number): number {
     const leaf = this.#freeLeaves.pop() ?? this.#leaves++;
     if (leaf === this.#values.length) {
       this.#values = grown(this.#values, new Uint32Array(2 * leaf));
-      this.#counts = grown(this.#counts, new Uint32Array(2 * leaf));
+      this.#firsts = grown(this.#firsts, new Int32Array(2 * leaf));
     }
     this.#values[leaf] = value;
-    this.#counts[leaf] = 1;
+    this.#firsts[leaf] = NONE;
+    this.#count(leaf, member);
     this.size++;
     return leaf;
   }
@@ -111,6 +213,7 @@ export class LaneTree {
     if (node === this.#bits.length) {
       this.#bits = grown(this.#bits, new Uint8Array(2 * node));
       this.#children = grown(this.#children, new Int32Array(4 * node));
+      this.#members = grown(this.#members, new Int32Array(4 * node));
     }
     this.#bits[node] = bit;
     return node;
@@ -118,6 +221,9 @@ export class LaneTree {
 }
 
 const side = (value: number, bit: number): number => (value >>> (31 - bit)) & 1;
+
+/** The number of the lowest bit that is set. */
+const lowest = (word: number): number => 31 - Math.clz32(word & -word);
 
 function grown<T extends Uint8Array | Uint32Array | Int32Array>(from: T, to: T): T {
   to.set(from);

@@ -1,41 +1,42 @@
 // Hot path: `leading`. Typed arrays only, nothing is allocated.
-import { LaneTree } from "./lane-tree.js";
+import { LaneTree, MAX_MEMBERS } from "./lane-tree.js";
 
-/** The values that rules have in one lane under one mask, of all subtables that have that mask there. What tells a
- *  packet from all of them tells it from each subtable's: many subtables share a walk, once a lookup. */
+/** The values that rules have in one lane under one mask, of up to MAX_MEMBERS subtables that have that mask there. One
+ *  walk tells a packet from those of each, once a lookup. */
 export class LaneValues {
   readonly lane: number;
   readonly bits: number;
-  /** How many subtables there are. */
-  users = 0;
-  /** Of all subtables: as long as there is but one, its own. */
-  #all: LaneTree | undefined;
-  /** The lookup that was asked for last, and its answer. */
+  readonly #tree = new LaneTree();
+  /** A bit for each subtable that there is. */
+  #members = 0;
+  /** The lookup that was asked for last, and its answers. */
   #lookup = -1;
-  #leading = 0;
+  readonly #leading = new Uint8Array(MAX_MEMBERS);
 
   constructor(lane: number, bits: number) {
     this.lane = lane;
     this.bits = bits;
   }
 
-  /** A tree for the values of one more subtable; they come and go by `add` and `remove`. */
-  join(): LaneTree {
-    const own = new LaneTree();
-    const first = this.#all;
-    if (this.users++ === 0) this.#all = own;
-    else if (this.users === 2) {
-      // It may be what was left of several.
-      const all = new LaneTree();
-      for (const value of first!.values()) all.add(value);
-      this.#all = all;
-    }
-    return own;
+  get hasRoom(): boolean {
+    return this.#members !== -1;
+  }
+
+  get isEmpty(): boolean {
+    return this.#members === 0;
+  }
+
+  /** A number for one more subtable; its values come and go by `add` and `remove`. */
+  join(): number {
+    const free = ~this.#members;
+    const member = 31 - Math.clz32(free & -free);
+    this.#members |= 1 << member;
+    return member;
   }
 
   /** A subtable without values goes. */
-  leave(): void {
-    this.users--;
+  leave(member: number): void {
+    this.#members &= ~(1 << member);
   }
 
   /** Lookups are numbered anew. */
@@ -43,27 +44,21 @@ export class LaneValues {
     this.#lookup = -1;
   }
 
-  add(own: LaneTree, value: number): void {
-    if (own.add(value) && own !== this.#all) this.#all!.add(value);
+  add(member: number, value: number): void {
+    this.#tree.add(value, member);
   }
 
-  remove(own: LaneTree, value: number): void {
-    if (own.remove(value) && own !== this.#all) this.#all!.remove(value);
+  remove(member: number, value: number): void {
+    this.#tree.remove(value, member);
   }
 
-  /** How many leading bits tell `key` from every value here; 0: one has its value. `lookup`: a number for the lookup of
-   *  this key. */
-  leading(key: Uint32Array, lookup: number): number {
+  /** How many leading bits tell `key` from every value of a member's, which has some; 0: one of them is its value.
+   *  `lookup`: a number for the lookup of this key. */
+  leading(member: number, key: Uint32Array, lookup: number): number {
     if (this.#lookup !== lookup) {
       this.#lookup = lookup;
-      this.#leading = this.#all!.distinguishing((key[this.lane]! & this.bits) >>> 0);
+      this.#tree.distinguish((key[this.lane]! & this.bits) >>> 0, this.#leading);
     }
-    return this.#leading;
-  }
-
-  /** The same of one subtable's values. */
-  leadingOf(own: LaneTree, key: Uint32Array, lookup: number): number {
-    if (own === this.#all) return this.leading(key, lookup);
-    return own.distinguishing((key[this.lane]! & this.bits) >>> 0);
+    return this.#leading[member]!;
   }
 }

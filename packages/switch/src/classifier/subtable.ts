@@ -1,7 +1,6 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
 import type { Conjunction } from "./conjunction.js";
 import { HashCounts } from "./hash-counts.js";
-import type { LaneTree } from "./lane-tree.js";
 import type { LaneValues } from "./lane-values.js";
 
 /** What the classifier keeps in a rule: where it is. A rule is in at most one classifier. */
@@ -81,7 +80,7 @@ export class Subtable<R extends Classified> {
   maxPriority = -1;
   count = 0;
 
-  #values: Uint32Array;
+  #keys: Uint32Array;
   #hashes: Uint32Array;
   /** The rules' priorities, here too: a walk along a bucket touches no rule. */
   #ranks: Int32Array;
@@ -93,9 +92,9 @@ export class Subtable<R extends Classified> {
   readonly #priorities = new Map<number, number>();
   /** All but the last, which is the whole. */
   readonly #stages: readonly Stage[];
-  /** The rules' values in each of `lanes`, and with them those of other subtables. */
-  readonly #trees: readonly LaneTree[];
-  readonly #shared: readonly LaneValues[];
+  /** The rules' values in each of `lanes`, with those of other subtables, and this one's numbers there. */
+  readonly #values: readonly LaneValues[];
+  readonly #members: readonly number[];
 
   /** `valuesOf`: of a lane under a mask. */
   constructor(
@@ -111,9 +110,9 @@ export class Subtable<R extends Classified> {
       i > 0 && stageOf(lane) !== stageOf(lanes[i - 1]!) ? [{ end: i, counts: new HashCounts() }] : [],
     );
     this.bits = Uint32Array.from(this.lanes, (lane) => mask[lane]!);
-    this.#shared = lanes.map((lane) => valuesOf(lane, mask[lane]!));
-    this.#trees = this.#shared.map((values) => values.join());
-    this.#values = new Uint32Array(4 * this.width);
+    this.#values = lanes.map((lane) => valuesOf(lane, mask[lane]!));
+    this.#members = this.#values.map((values) => values.join());
+    this.#keys = new Uint32Array(4 * this.width);
     this.#hashes = new Uint32Array(4);
     this.#ranks = new Int32Array(4);
     this.#next = new Int32Array(4);
@@ -127,29 +126,31 @@ export class Subtable<R extends Classified> {
     return hash >>> 0;
   }
 
-  /** The lanes' values, which other subtables share. */
-  get laneValues(): readonly LaneValues[] {
-    return this.#shared;
+  /** Lets go of the lanes' values, which other subtables share; it has no rules any more. */
+  leave(gone: (values: LaneValues) => void): void {
+    this.#values.forEach((values, i) => {
+      values.leave(this.#members[i]!);
+      if (values.isEmpty) gone(values);
+    });
   }
 
   /** The best rule that matches `key`; notes in `wildcards` what that depended on. `lookup`: a number for the lookup of
    *  this key. */
   search(key: Uint32Array, wildcards: Wildcards, lookup: number): R | undefined {
-    if (this.#isKnownMiss(key, wildcards.fixed, lookup)) return undefined;
+    if (this.#isKnownMiss(key, wildcards.fixed, lookup) || this.#lookAtLane(key, wildcards, lookup))
+      return undefined;
     const rule = this.find(key);
-    if (rule !== undefined) this.#look(this.width, wildcards);
-    else if (!this.#lookAtLane(key, wildcards, lookup)) this.#look(this.#stagesNeeded(key), wildcards);
+    this.#look(rule === undefined ? this.#stagesNeeded(key) : this.width, wildcards);
     return rule;
   }
 
   /** Whether what has been looked at so far shows that no rule matches: most subtables of a long list end here. */
   #isKnownMiss(key: Uint32Array, fixed: Uint32Array, lookup: number): boolean {
     const { lanes, bits, width } = this;
-    const shared = this.#shared;
     for (let i = 0; i < width; i++) {
       const looked = fixed[lanes[i]!]! & bits[i]!;
       if (looked === 0) continue;
-      const leading = shared[i]!.leading(key, lookup);
+      const leading = this.#values[i]!.leading(this.#members[i]!, key, lookup);
       if (leading !== 0 && (bits[i]! & leadingOnes(leading) & ~looked) === 0) return true;
     }
     return false;
@@ -161,16 +162,15 @@ export class Subtable<R extends Classified> {
     let best = NONE;
     let bestBits = 0;
     let bestCount = 33;
-    for (let i = 0; i < width && bestCount > 0; i++) {
+    for (let i = 0; i < width; i++) {
       const lane = lanes[i]!;
-      const leading = this.#shared[i]!.leadingOf(this.#trees[i]!, key, lookup);
+      const leading = this.#values[i]!.leading(this.#members[i]!, key, lookup);
       if (leading === 0) continue;
-      const needed = bits[i]! & leadingOnes(leading);
-      const count = popCount(needed & ~fixed[lane]!);
+      const count = popCount(bits[i]! & leadingOnes(leading) & ~fixed[lane]!);
       if (count >= bestCount) continue;
-      // As long as no bit is new, a longer look costs nothing; else it is rounded up, so that masks stay few.
+      // Rounded up, so that masks stay few.
       best = lane;
-      bestBits = count === 0 ? needed : bits[i]! & leadingOnes((leading + 3) & ~3);
+      bestBits = bits[i]! & leadingOnes((leading + 3) & ~3);
       bestCount = count;
     }
     if (best === NONE) return false;
@@ -216,12 +216,12 @@ export class Subtable<R extends Classified> {
   /** The best rule after `rule` that has the key that `rule` has. */
   after(rule: R): R | undefined {
     const { width } = this;
-    const values = this.#values;
+    const keys = this.#keys;
     const { slot } = rule;
     for (let next = this.#next[slot]!; next !== NONE; next = this.#next[next]!) {
       if (this.#hashes[next] !== this.#hashes[slot]) continue;
       let i = 0;
-      while (i < width && values[next * width + i] === values[slot * width + i]) i++;
+      while (i < width && keys[next * width + i] === keys[slot * width + i]) i++;
       if (i === width) return this.#rules[next];
     }
     return undefined;
@@ -252,10 +252,10 @@ export class Subtable<R extends Classified> {
 
   #same(slot: number, key: Uint32Array): boolean {
     const { lanes, bits, width } = this;
-    const values = this.#values;
+    const keys = this.#keys;
     const base = slot * width;
     for (let i = 0; i < width; i++) {
-      if (values[base + i] !== (key[lanes[i]!]! & bits[i]!) >>> 0) return false;
+      if (keys[base + i] !== (key[lanes[i]!]! & bits[i]!) >>> 0) return false;
     }
     return true;
   }
@@ -263,7 +263,7 @@ export class Subtable<R extends Classified> {
   insert(rule: R, key: Uint32Array): void {
     const slot = this.#allocate();
     const { lanes, bits, width } = this;
-    for (let i = 0; i < width; i++) this.#values[slot * width + i] = key[lanes[i]!]! & bits[i]!;
+    for (let i = 0; i < width; i++) this.#keys[slot * width + i] = key[lanes[i]!]! & bits[i]!;
     this.#hashes[slot] = this.hash(key);
     this.#ranks[slot] = rule.priority;
     this.#rules[slot] = rule;
@@ -271,7 +271,7 @@ export class Subtable<R extends Classified> {
     rule.slot = slot;
     this.count++;
     this.#countStages(slot, 1);
-    for (let i = 0; i < width; i++) this.#shared[i]!.add(this.#trees[i]!, this.#values[slot * width + i]!);
+    for (let i = 0; i < width; i++) this.#values[i]!.add(this.#members[i]!, this.#keys[slot * width + i]!);
     if (this.count > this.#buckets.length) this.#rehash();
     else this.#link(slot);
     this.#priorities.set(rule.priority, (this.#priorities.get(rule.priority) ?? 0) + 1);
@@ -282,7 +282,7 @@ export class Subtable<R extends Classified> {
     const slot = rule.slot;
     this.#countStages(slot, -1);
     for (let i = 0; i < this.width; i++)
-      this.#shared[i]!.remove(this.#trees[i]!, this.#values[slot * this.width + i]!);
+      this.#values[i]!.remove(this.#members[i]!, this.#keys[slot * this.width + i]!);
     const bucket = this.#hashes[slot]! & (this.#buckets.length - 1);
     let at = this.#buckets[bucket]!;
     if (at === slot) this.#buckets[bucket] = this.#next[slot]!;
@@ -318,7 +318,7 @@ export class Subtable<R extends Classified> {
   keyOf(rule: Classified, key: Uint32Array): Uint32Array {
     for (let i = 0; i < this.width; i++) {
       const lane = this.lanes[i]!;
-      key[lane] = (key[lane]! & ~this.bits[i]!) | this.#values[rule.slot * this.width + i]!;
+      key[lane] = (key[lane]! & ~this.bits[i]!) | this.#keys[rule.slot * this.width + i]!;
     }
     return key;
   }
@@ -328,7 +328,7 @@ export class Subtable<R extends Classified> {
     const base = rule.slot * this.width;
     for (let i = 0; i < this.width; i++) {
       const lane = this.lanes[i]!;
-      if (((this.#values[base + i]! ^ key[lane]!) & this.bits[i]! & mask[lane]!) !== 0) return false;
+      if (((this.#keys[base + i]! ^ key[lane]!) & this.bits[i]! & mask[lane]!) !== 0) return false;
     }
     return true;
   }
@@ -365,7 +365,7 @@ export class Subtable<R extends Classified> {
     let hash = 0;
     let i = 0;
     for (const { end, counts } of this.#stages) {
-      for (; i < end; i++) hash = mix(hash, this.#values[slot * this.width + i]!);
+      for (; i < end; i++) hash = mix(hash, this.#keys[slot * this.width + i]!);
       if (change > 0) counts.add(hash);
       else counts.remove(hash);
     }
@@ -380,9 +380,9 @@ export class Subtable<R extends Classified> {
     const fresh = this.#rules.length;
     if (fresh === this.#next.length) {
       const size = fresh * 2;
-      const values = new Uint32Array(size * this.width);
-      values.set(this.#values);
-      this.#values = values;
+      const keys = new Uint32Array(size * this.width);
+      keys.set(this.#keys);
+      this.#keys = keys;
       const hashes = new Uint32Array(size);
       hashes.set(this.#hashes);
       this.#hashes = hashes;
