@@ -5,7 +5,7 @@ import { formatOdpActions, formatOdpMatch, type PortName } from "../dpif/odp-tex
 import { LANE_IN_PORT } from "../flow/lanes.js";
 import { type FlowMatch, keyToMatch, matchToKey } from "../flow/match.js";
 import type { DpBacker } from "../ofproto/backer.js";
-import type { Megaflow } from "../ofproto/megaflow.js";
+import type { Megaflow } from "../ofproto/megaflow-table.js";
 import type { Match } from "../ofproto/of.js";
 import { subjectOf } from "../ofproto/trace-text.js";
 import { datapathsNamed } from "./datapaths.js";
@@ -45,7 +45,7 @@ async function dump(
 function line(megaflow: Megaflow, nowMs: number, portName: PortName, more: boolean): string {
   const match = keyToMatch(megaflow.key, megaflow.mask);
   const used = megaflow.packets === 0 ? "never" : `${((nowMs - megaflow.usedMs) / 1000).toFixed(3)}s`;
-  const actions = formatOdpActions(megaflow.actions, { ...subjectOf(match as Match), portName });
+  const actions = formatOdpActions(megaflow.outcome.actions, { ...subjectOf(match as Match), portName });
   const counts = `packets:${megaflow.packets}, bytes:${megaflow.bytes}, used:${used}`;
   const [name, where] = more ? [`${ufidOf(megaflow)}, `, ", dp:ovs"] : ["", ""];
   return `${name}${formatOdpMatch(match, portName)}, ${counts}${where}, actions:${actions}\n`;

@@ -1,28 +1,22 @@
-import { type OdpAction, sameActions } from "../dpif/actions.js";
+import type { OdpAction } from "../dpif/actions.js";
+import { sameActions } from "../dpif/actions.js";
 import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
-import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
-import { KeyStore } from "../flow/key-store.js";
+import { DP_LANES, type FlowKey, newFlowKey } from "../flow/flow-key.js";
+import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
 import { coversMask } from "../flow/mask.js";
 import { LookupIndex, type TableChange } from "./lookup-index.js";
 import { MaskPool, type PooledMask } from "./mask-pool.js";
-import {
-  LookedFor,
-  Megaflow,
-  type Outcome,
-  outcomeOf,
-  ownActions,
-  ownFlow,
-  sameList,
-  sameOutcome,
-  sameTables,
-} from "./megaflow.js";
+import { type Megaflow, MegaflowTable, NONE } from "./megaflow-table.js";
+import { type Outcome, outcomeOf, ownActions, sameList, sameOutcome, sameTables } from "./outcome.js";
 import type { Effect } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
 
 /** An outcome that a megaflow had, for as long as the datapath may have counts of it. */
 interface Retired {
-  readonly megaflow: Megaflow;
   readonly outcome: Outcome;
+  /** Where the megaflow is, and its first id, by which it is known as long as it is there. */
+  readonly slot: number;
+  readonly birth: number;
 }
 
 export interface MegaflowHooks {
@@ -53,30 +47,25 @@ export interface MegaflowHooks {
 export class Megaflows implements Iterable<Megaflow> {
   readonly #dpif: Dpif;
   readonly #hooks: MegaflowHooks;
-  readonly #byId = new Map<number, Megaflow>();
-  /** The first of each hash. */
-  readonly #byHash = new Map<number, Megaflow>();
+  readonly #table = new MegaflowTable();
   readonly #retired = new Map<number, Retired>();
-  readonly #keys = new KeyStore();
-  readonly #freeSlots: number[] = [];
-  #slots = 0;
   readonly #masks = new MaskPool();
   /** The outcome that came last: many have the same, and share it; or its actions. */
   #recent: Outcome = { actions: [], sinks: [], effects: [], lookups: [], macLookups: [] };
-  #nextId = 1;
-  readonly #byMac = new Map<string, Set<Megaflow>>();
-  readonly #stale = new Set<Megaflow>();
+  /** Slots, as those below. */
+  readonly #byMac = new Map<string, Set<number>>();
+  readonly #stale = new Set<number>();
   /** Goes on through #stale, as it grows: to begin anew for each would pass by all that were taken out. */
-  #staleOrder: Iterator<Megaflow> | undefined;
+  #staleOrder: Iterator<number> | undefined;
   /** Memory for a key that is looked at. */
   readonly #key = newFlowKey();
-  readonly #lookups = new LookupIndex<LookedFor>(
-    ({ megaflow, changed }) =>
-      changed ?? ownFlow(this.#keys.read(megaflow.slot, this.#key), megaflow.in_port),
+  readonly #lookups = new LookupIndex((slot) =>
+    ownFlow(this.#table.keys.read(slot, this.#key), this.#table.inPorts[slot]!),
   );
   /** All may be untrue, since the pass under way began. */
   #allChanged = false;
-  #pass: Iterator<Megaflow> | undefined;
+  /** Where the pass under way is. */
+  #pass = NONE;
   #passes = 0;
   /** Installations asked for since the last sweep. */
   #demand = 0;
@@ -91,11 +80,12 @@ export class Megaflows implements Iterable<Megaflow> {
   }
 
   get size(): number {
-    return this.#byId.size;
+    return this.#table.size;
   }
 
-  [Symbol.iterator](): IterableIterator<Megaflow> {
-    return this.#byId.values();
+  *[Symbol.iterator](): IterableIterator<Megaflow> {
+    const table = this.#table;
+    for (let slot = 0; slot < table.end; slot++) if (table.ids[slot] !== 0) yield table.get(slot);
   }
 
   close(): void {
@@ -106,13 +96,13 @@ export class Megaflows implements Iterable<Megaflow> {
   install(key: FlowKey, in_port: number, result: XlateResult, nowMs: number): void {
     const mask = this.#masks.of(result.mask);
     const hash = mask.hashOf(key);
-    const same = this.#find(key, mask, hash);
-    if (same) {
+    const same = this.#table.find(key, mask, hash);
+    if (same !== NONE) {
       this.#update(same, result);
       return;
     }
     this.#demand++;
-    if (this.#byId.size >= this.limit) {
+    if (this.#table.size >= this.limit || !this.#table.hasRoom) {
       this.counters.overLimit++;
       return;
     }
@@ -123,7 +113,7 @@ export class Megaflows implements Iterable<Megaflow> {
   /** Anything may have changed. */
   changed(): void {
     // Nobody would look, and nothing that comes later is told of: of what is translated from now on all is true.
-    if (this.#byId.size === 0) return;
+    if (this.#table.size === 0) return;
     this.#allChanged = true;
     this.#stale.clear();
   }
@@ -131,33 +121,33 @@ export class Megaflows implements Iterable<Megaflow> {
   /** So many rules are about to change: when they are as many as megaflows, to ask for each whom it concerns takes
    *  longer than to go over all. */
   rulesChange(count: number): void {
-    if (count > 1 && count >= this.#byId.size) this.changed();
+    if (count > 1 && count >= this.#table.size) this.changed();
   }
 
   /** Whether it matters which rule changes: some megaflow is not yet known to be doubtful. */
   get wantsChanges(): boolean {
-    return this.#byId.size > 0 && !this.#allChanged;
+    return this.#table.size > 0 && !this.#allChanged;
   }
 
   /** A rule has changed. */
   ruleChanged(change: TableChange): void {
     if (!this.wantsChanges) return;
     this.#lookups.forEach(change, this.#markStale);
-    if (this.#stale.size > this.#byId.size * MOST) this.changed();
+    if (this.#stale.size > this.#table.size * MOST) this.changed();
   }
 
-  readonly #markStale = ({ megaflow }: LookedFor): void => {
-    this.#stale.add(megaflow);
+  readonly #markStale = (slot: number): void => {
+    this.#stale.add(slot);
   };
 
   /** A place in a MAC table has changed. */
   macChanged(tag: string): void {
-    for (const megaflow of this.#byMac.get(tag) ?? []) this.#stale.add(megaflow);
+    for (const slot of this.#byMac.get(tag) ?? []) this.#stale.add(slot);
   }
 
   /** Whether some megaflow may be untrue. */
   get isStale(): boolean {
-    return this.#stale.size > 0 || this.#pass !== undefined || this.#allChanged;
+    return this.#stale.size > 0 || this.#pass !== NONE || this.#allChanged;
   }
 
   /** Makes stale megaflows true, up to about `budget` translations. */
@@ -165,25 +155,27 @@ export class Megaflows implements Iterable<Megaflow> {
     let left = budget;
     while (left > 0) {
       const stale = this.#takeStale();
-      if (stale) {
+      if (stale !== NONE) {
         this.#revalidateOne(stale);
         left--;
         continue;
       }
-      this.#pass ??= this.#beginPass();
-      if (!this.#pass) return;
-      const next = this.#pass.next();
-      if (next.done) this.#pass = undefined;
-      else if (next.value.pass !== this.#passes) {
-        next.value.pass = this.#passes;
-        this.#revalidateOne(next.value);
-        left--;
+      if (this.#pass === NONE && !this.#beginPass()) return;
+      const slot = this.#pass;
+      if (slot >= this.#table.end) {
+        this.#pass = NONE;
+        continue;
       }
+      this.#pass++;
+      if (this.#table.ids[slot] === 0 || this.#table.passes[slot] === this.#passes) continue;
+      this.#table.passes[slot] = this.#passes;
+      this.#revalidateOne(slot);
+      left--;
     }
   }
 
-  #takeStale(): Megaflow | undefined {
-    if (this.#stale.size === 0) return undefined;
+  #takeStale(): number {
+    if (this.#stale.size === 0) return NONE;
     this.#staleOrder ??= this.#stale.values();
     const next = this.#staleOrder.next();
     if (next.done) {
@@ -194,11 +186,12 @@ export class Megaflows implements Iterable<Megaflow> {
     return next.value;
   }
 
-  #beginPass(): Iterator<Megaflow> | undefined {
-    if (!this.#allChanged) return undefined;
+  #beginPass(): boolean {
+    if (!this.#allChanged) return false;
     this.#allChanged = false;
     this.#passes++;
-    return this.#byId.values();
+    this.#pass = 0;
+    return true;
   }
 
   /** Takes out what has not been used for `maxIdle` ms; then, near the limit, as many as have to make room for new ones
@@ -207,16 +200,18 @@ export class Megaflows implements Iterable<Megaflow> {
   *sweep(nowMs: number, maxIdle: number): Generator<void> {
     const demand = this.#demand;
     this.#demand = 0;
+    const table = this.#table;
     const ages = SORTS.map(() => new Uint32Array(AGES));
-    const ageOf = ({ usedMs }: Megaflow): number =>
-      Math.min(Math.max(Math.floor(((nowMs - usedMs) * AGES) / maxIdle), 0), AGES - 1);
-    const sortOf = ({ packets, createdMs }: Megaflow): number =>
-      packets > 0 ? USED : createdMs > nowMs - NEW_MS ? NEW : DISUSED;
+    const ageOf = (slot: number): number =>
+      Math.min(Math.max(Math.floor(((nowMs - table.usedMs[slot]!) * AGES) / maxIdle), 0), AGES - 1);
+    const sortOf = (slot: number): number =>
+      table.packets[slot]! > 0 ? USED : table.createdMs[slot]! > nowMs - NEW_MS ? NEW : DISUSED;
     let turn = 0;
-    for (const megaflow of this.#byId.values()) {
-      if (megaflow.usedMs > nowMs - maxIdle) ages[sortOf(megaflow)]![ageOf(megaflow)]!++;
+    for (let slot = 0; slot < table.end; slot++) {
+      if (table.ids[slot] === 0) continue;
+      if (table.usedMs[slot]! > nowMs - maxIdle) ages[sortOf(slot)]![ageOf(slot)]!++;
       else {
-        this.#remove(megaflow);
+        this.#remove(slot);
         this.counters.expired++;
         turn += REMOVAL;
       }
@@ -226,14 +221,15 @@ export class Megaflows implements Iterable<Megaflow> {
       }
     }
     const room = Math.min(demand, Math.ceil(this.limit * MOST_EVICTED));
-    const excess = this.#byId.size + room - this.limit;
+    const excess = table.size + room - this.limit;
     if (excess <= 0) return;
     const going = shares(excess, ages, this.limit);
-    for (const megaflow of this.#byId.values()) {
-      const sort = going[sortOf(megaflow)]!;
-      const age = ageOf(megaflow);
+    for (let slot = 0; slot < table.end; slot++) {
+      if (table.ids[slot] === 0) continue;
+      const sort = going[sortOf(slot)]!;
+      const age = ageOf(slot);
       if (age > sort.age || (age === sort.age && sort.ofThatAge-- > 0)) {
-        this.#remove(megaflow);
+        this.#remove(slot);
         this.counters.evicted++;
         turn += REMOVAL;
       }
@@ -246,18 +242,18 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Takes one out, whose packets bring it back; whether it was there. */
   delete(id: number): boolean {
-    const megaflow = this.#byId.get(id);
-    if (megaflow) this.#remove(megaflow);
-    return megaflow !== undefined;
+    const slot = this.#table.slotOf(id);
+    if (slot !== NONE) this.#remove(slot);
+    return slot !== NONE;
   }
 
   flush(): void {
-    for (const megaflow of [...this.#byId.values()]) this.#remove(megaflow);
+    for (let slot = 0; slot < this.#table.end; slot++) if (this.#table.ids[slot] !== 0) this.#remove(slot);
   }
 
   /** Whether the datapath may hold counts that are not here. */
   get isCounting(): boolean {
-    return this.#byId.size > 0 || this.#retired.size > 0;
+    return this.#table.size > 0 || this.#retired.size > 0;
   }
 
   /** Makes every count current. */
@@ -267,40 +263,40 @@ export class Megaflows implements Iterable<Megaflow> {
     for (const id of settled) this.#bury(id);
   }
 
-  #revalidateOne(megaflow: Megaflow): void {
+  #revalidateOne(slot: number): void {
     this.counters.revalidated++;
-    const result = this.#hooks.translate(this.#keys.read(megaflow.slot, this.#key));
-    if (result) this.#update(megaflow, result);
-    else this.#remove(megaflow);
+    const result = this.#hooks.translate(this.#table.keys.read(slot, this.#key));
+    if (result) this.#update(slot, result);
+    else this.#remove(slot);
   }
 
   /** Makes a megaflow what `result` says. */
-  #update(megaflow: Megaflow, result: XlateResult): void {
-    const narrows = !coversMask(megaflow.mask, result.mask);
-    if (!result.isUnsettled && !narrows && sameOutcome(megaflow.outcome, result)) return;
+  #update(slot: number, result: XlateResult): void {
+    const narrows = !coversMask(this.#table.masks[slot]!.bits, result.mask);
+    if (!result.isUnsettled && !narrows && sameOutcome(this.#table.outcomes[slot]!, result)) return;
     this.counters.changed++;
-    if (narrows || result.isUnsettled) this.#remove(megaflow);
-    else this.#become(megaflow, this.#shared(result));
+    if (narrows || result.isUnsettled) this.#remove(slot);
+    else this.#become(slot, this.#shared(result));
   }
 
   /** Gives a megaflow another outcome. */
-  #become(megaflow: Megaflow, outcome: Outcome): void {
-    const old = megaflow.id;
-    const before = megaflow.outcome;
-    this.#retire(megaflow);
-    megaflow.id = this.#nextId++;
-    this.#byId.set(megaflow.id, megaflow);
-    megaflow.outcome = outcome;
+  #become(slot: number, outcome: Outcome): void {
+    const table = this.#table;
+    const old = table.ids[slot]!;
+    const before = table.outcomes[slot]!;
+    this.#retire(slot);
+    const id = table.rename(slot);
+    table.outcomes[slot] = outcome;
     if (!sameTables(before.lookups, outcome.lookups)) {
-      this.#unindexLookups(megaflow);
-      this.#indexLookups(megaflow);
+      this.#lookups.remove(table.lookups[slot]!);
+      this.#indexLookups(slot);
     }
     if (!sameList(before.macLookups, outcome.macLookups)) {
-      this.#unindexMacs(megaflow, before);
-      this.#indexMacs(megaflow);
+      this.#unindexMacs(slot, before);
+      this.#indexMacs(slot);
     }
     this.#hooks.ref(outcome.actions);
-    this.#dpif.flowReplace(old, megaflow.id, outcome.actions);
+    this.#dpif.flowReplace(old, id, outcome.actions);
   }
 
   #put(
@@ -312,46 +308,29 @@ export class Megaflows implements Iterable<Megaflow> {
     nowMs: number,
   ): void {
     this.#masks.acquire(pooled);
-    const slot = this.#freeSlots.pop() ?? this.#slots++;
-    this.#keys.set(slot, key);
-    const id = this.#nextId++;
-    const megaflow = new Megaflow(id, slot, this.#keys, pooled, hash, outcome, in_port, this.#passes, nowMs);
-    this.#byId.set(id, megaflow);
-    megaflow.next = this.#byHash.get(hash);
-    this.#byHash.set(hash, megaflow);
-    this.#indexLookups(megaflow);
-    this.#indexMacs(megaflow);
+    const slot = this.#table.add(key, pooled, hash, outcome, in_port, this.#passes, nowMs);
+    this.#indexLookups(slot);
+    this.#indexMacs(slot);
     this.#hooks.ref(outcome.actions);
-    this.#dpif.flowPut({ id, key, mask: pooled.bits, actions: outcome.actions });
+    this.#dpif.flowPut({ id: this.#table.ids[slot]!, key, mask: pooled.bits, actions: outcome.actions });
   }
 
-  #remove(megaflow: Megaflow): void {
-    this.#retire(megaflow);
-    this.#unchain(megaflow);
-    this.#unindexLookups(megaflow);
-    this.#unindexMacs(megaflow, megaflow.outcome);
-    this.#masks.release(megaflow.pooled);
-    this.#stale.delete(megaflow);
-    this.#freeSlots.push(megaflow.slot);
-    this.#dpif.flowDel(megaflow.id);
-  }
-
-  #unchain(megaflow: Megaflow): void {
-    const { hash, next } = megaflow;
-    const first = this.#byHash.get(hash)!;
-    if (first !== megaflow) {
-      let before = first;
-      while (before.next !== megaflow) before = before.next!;
-      before.next = next;
-    } else if (next) this.#byHash.set(hash, next);
-    else this.#byHash.delete(hash);
+  #remove(slot: number): void {
+    const table = this.#table;
+    const id = table.ids[slot]!;
+    this.#retire(slot);
+    this.#lookups.remove(table.lookups[slot]!);
+    this.#unindexMacs(slot, table.outcomes[slot]!);
+    this.#masks.release(table.masks[slot]!);
+    this.#stale.delete(slot);
+    table.remove(slot);
+    this.#dpif.flowDel(id);
   }
 
   /** Its id is no longer its own; counts that come for it still are for who had it. */
-  #retire(megaflow: Megaflow): void {
-    const { id, outcome } = megaflow;
-    this.#byId.delete(id);
-    this.#retired.set(id, { megaflow, outcome });
+  #retire(slot: number): void {
+    const { ids, outcomes, births } = this.#table;
+    this.#retired.set(ids[slot]!, { outcome: outcomes[slot]!, slot, birth: births[slot]! });
   }
 
   /** The outcome to keep. */
@@ -363,33 +342,23 @@ export class Megaflows implements Iterable<Megaflow> {
     return this.#recent;
   }
 
-  #indexLookups(megaflow: Megaflow): void {
-    const { lookups } = megaflow.outcome;
-    let looked: LookedFor | undefined;
-    for (let i = lookups.length - 1; i >= 0; i--) {
-      looked = new LookedFor(megaflow, lookups[i]!, looked);
-      this.#lookups.add(looked);
-    }
-    megaflow.looked = looked;
+  #indexLookups(slot: number): void {
+    const { outcomes, masks, lookups } = this.#table;
+    lookups[slot] = this.#lookups.add(slot, outcomes[slot]!.lookups, masks[slot]!.known);
   }
 
-  #unindexLookups(megaflow: Megaflow): void {
-    for (let looked = megaflow.looked; looked; looked = looked.next) this.#lookups.remove(looked);
-    megaflow.looked = undefined;
-  }
-
-  #indexMacs(megaflow: Megaflow): void {
-    for (const tag of megaflow.outcome.macLookups) {
+  #indexMacs(slot: number): void {
+    for (const tag of this.#table.outcomes[slot]!.macLookups) {
       const asking = this.#byMac.get(tag);
-      if (asking) asking.add(megaflow);
-      else this.#byMac.set(tag, new Set([megaflow]));
+      if (asking) asking.add(slot);
+      else this.#byMac.set(tag, new Set([slot]));
     }
   }
 
-  #unindexMacs(megaflow: Megaflow, outcome: Outcome): void {
+  #unindexMacs(slot: number, outcome: Outcome): void {
     for (const tag of outcome.macLookups) {
       const asking = this.#byMac.get(tag);
-      asking?.delete(megaflow);
+      asking?.delete(slot);
       if (asking?.size === 0) this.#byMac.delete(tag);
     }
   }
@@ -401,29 +370,37 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#hooks.unref(retired.outcome.actions);
   }
 
-  #find(key: FlowKey, { bits, lanes }: PooledMask, hash: number): Megaflow | undefined {
-    let other = this.#byHash.get(hash);
-    while (other && !(other.pooled.bits === bits && this.#keys.agrees(other.slot, key, bits, lanes)))
-      other = other.next;
-    return other;
-  }
-
   readonly #onStats = (batch: readonly FlowStatsDelta[]): void => {
+    const table = this.#table;
     for (const { id, packets, bytes, usedMs, tcpFlags } of batch) {
-      const current = this.#byId.get(id);
-      const retired = current ? undefined : this.#retired.get(id);
-      const megaflow = current ?? retired?.megaflow;
-      const outcome = current?.outcome ?? retired?.outcome;
-      if (!megaflow || !outcome) continue;
-      megaflow.packets += packets;
-      megaflow.bytes += bytes;
-      megaflow.tcpFlags |= tcpFlags;
-      if (usedMs > megaflow.usedMs) megaflow.usedMs = usedMs;
+      let slot = table.slotOf(id);
+      let outcome = slot === NONE ? undefined : table.outcomes[slot];
+      if (outcome === undefined) {
+        const retired = this.#retired.get(id);
+        if (retired === undefined) continue;
+        outcome = retired.outcome;
+        slot = table.births[retired.slot] === retired.birth ? retired.slot : NONE;
+      }
+      if (slot !== NONE) {
+        table.packets[slot]! += packets;
+        table.bytes[slot]! += bytes;
+        table.tcpFlags[slot]! |= tcpFlags;
+        if (usedMs > table.usedMs[slot]!) table.usedMs[slot] = usedMs;
+      }
       const { sinks, effects } = outcome;
       for (let i = 0; i < sinks.length; i++) sinks[i]!.credit(packets, bytes, usedMs);
       if (packets > 0 && effects.length > 0) this.#hooks.apply(effects, usedMs);
     }
   };
+}
+
+/** Makes a megaflow's key, in `flow`, the flow that its first lookups saw: with the bridge's port number, and nothing
+ *  yet in the pipeline's own fields. */
+function ownFlow(flow: FlowKey, in_port: number): FlowKey {
+  flow[LANE_IN_PORT] = in_port;
+  flow[LANE_RECIRC_ID] = 0;
+  flow.fill(0, DP_LANES);
+  return flow;
 }
 
 /** A share of all megaflows; when more than this are stale, going over all is simpler. */
