@@ -208,6 +208,7 @@ const ASYNCHRONOUS: ReadonlySet<string> = new Set([
   "OFPT_PACKET_IN",
   "OFPT_FLOW_REMOVED",
   "OFPT_PORT_STATUS",
+  "NXT_PACKET_IN",
 ]);
 
 const say = (message: OfMessage): string =>

@@ -12,7 +12,7 @@ import type { Bench } from "./bench.js";
 import type { MultipartRequestBody, OfClient, ReplyBody } from "./client.js";
 
 export type PacketIn = MessageOf<"OFPT_PACKET_IN">;
-type AsyncType = "OFPT_PACKET_IN" | "OFPT_FLOW_REMOVED" | "OFPT_PORT_STATUS";
+type AsyncType = "OFPT_PACKET_IN" | "NXT_PACKET_IN" | "OFPT_FLOW_REMOVED" | "OFPT_PORT_STATUS";
 
 /** Frames by the port that they left by. */
 export type Outputs = Readonly<Record<number, readonly Uint8Array[]>>;

@@ -23,14 +23,16 @@ function arrow(value: string, what: string): [string, string] {
 
 export function parseSetField(value: string, context: Context): ActionInit | readonly ActionInit[] {
   const [given, name] = arrow(value, "set_field");
-  const field = textField(name)?.oxm ?? refuse(`${name} is not a valid OXM field name`);
+  const known = textField(name) ?? refuse(`${name} is not a valid OXM field name`);
+  // in_port is set by Nicira's number of it, which OpenFlow's does not allow.
+  const field = known.oxm.settable ? known.oxm : known.nxm;
   if (!field.settable) return refuse(`${name} is read-only`);
   let parsed = parseFieldValue(field, given, context);
   if (parsed === undefined) return refuse(`set_field:${value}: the mask is empty`);
   if (isMasked(parsed) && fieldBits(field, parsed.mask) === (1n << BigInt(field.bits)) - 1n)
     parsed = parsed.value;
   if (field.name === "vlan_vid" && !isMasked(parsed)) parsed = Number(parsed);
-  return isMasked(parsed) ? loadMasked(textField(name)!, parsed) : setField(field.name, parsed);
+  return isMasked(parsed) ? loadMasked(known, parsed) : setField(field.name, parsed);
 }
 
 /** A masked set-field, which OpenFlow 1.3 lacks: a load for each run of ones in the mask. */

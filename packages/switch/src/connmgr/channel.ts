@@ -17,7 +17,7 @@ export class Channel {
   /** NXT_SET_CONTROLLER_ID. */
   controllerId = 0;
   /** NXT_SET_PACKET_IN_FORMAT. */
-  packetInFormat: "standard" | "nxt2" = "standard";
+  packetInFormat: "standard" | "nxt" | "nxt2" = "standard";
   /** Controller.enable_async_messages. */
   isAsyncEnabled = true;
   readonly auxiliaries = new Set<Carrier>();

@@ -15,10 +15,10 @@ const MAX_DATA = 0xf000;
 
 /** The packet-in for one connection, in the format that it asked for. */
 export function packetInFor(event: PacketInEvent, agent: Agent): OfMessageInit {
-  return agent.channel.packetInFormat === "nxt2"
-    ? niciraPacketIn2(event, agent)
-    : standardPacketIn(event, agent);
+  return FORMATS[agent.channel.packetInFormat](event, agent);
 }
+
+const FORMATS = { standard: standardPacketIn, nxt: niciraPacketIn, nxt2: niciraPacketIn2 } as const;
 
 /** OFPT_PACKET_IN (§7.4.1): cut to the length that the action, or else the connection, asked for; the whole packet
  *  then stays in a buffer. OFPCML_NO_BUFFER asks for all of it and no buffer. */
@@ -42,11 +42,33 @@ function standardPacketIn(event: PacketInEvent, agent: Agent): OfMessageInit {
   };
 }
 
+/** A packet that is not buffered is sent whole (§7.4.1), however little of it was asked for: the rest would be lost. */
+const unbuffered = (data: Uint8Array): Uint8Array => data.subarray(0, MAX_DATA);
+
+/** NXT_PACKET_IN: OpenFlow 1.0's with the metadata as NXM, for whoever has asked for it with NXT_SET_PACKET_IN_FORMAT.
+ *  Not buffered. Port numbers have 16 bits. */
+function niciraPacketIn(event: PacketInEvent): OfMessageInit {
+  const { reason, table_id, cookie, match, total_len } = event;
+  const { in_port, ...metadata } = match;
+  return {
+    type: "NXT_PACKET_IN",
+    buffer_id: OFP_NO_BUFFER,
+    total_len: Math.min(total_len, 0xffff),
+    reason: REASON_NUMBER[reason] ?? 1,
+    table_id,
+    cookie,
+    match: {
+      ...(typeof in_port === "number" ? { nxm_of_in_port: in_port & 0xffff } : {}),
+      ...(metadata as PacketIn["match"]),
+    },
+    data: unbuffered(event.data),
+  };
+}
+
 /** NXT_PACKET_IN2: properties, for whoever has asked for them with NXT_SET_PACKET_IN_FORMAT. Not buffered. */
-function niciraPacketIn2(event: PacketInEvent, agent: Agent): OfMessageInit {
-  const { reason, table_id, cookie, match, total_len, data, userdata } = event;
-  const maxLen = event.max_len ?? agent.channel.miss_send_len;
-  const packet = data.subarray(0, Math.min(maxLen, MAX_DATA));
+function niciraPacketIn2(event: PacketInEvent): OfMessageInit {
+  const { reason, table_id, cookie, match, total_len, userdata } = event;
+  const packet = unbuffered(event.data);
   return {
     type: "NXT_PACKET_IN2",
     properties: [

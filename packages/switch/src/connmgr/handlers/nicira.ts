@@ -1,4 +1,5 @@
 import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
+import type { Agent } from "../agent.js";
 import { type AsyncConfig, type AsyncKind, fromAsyncFields } from "../async.js";
 import type { HandlerTable } from "./handler.js";
 
@@ -16,6 +17,12 @@ const PROPERTY: Readonly<Record<string, readonly [AsyncKind, 0 | 1]>> = {
   OFPACPT_REQUESTFORWARD_MASTER: ["requestforward", 0],
 };
 
+const PACKET_IN_FORMATS: Readonly<Record<string, Agent["channel"]["packetInFormat"] | undefined>> = {
+  NXPIF_STANDARD: "standard",
+  NXPIF_NXT_PACKET_IN: "nxt",
+  NXPIF_NXT_PACKET_IN2: "nxt2",
+};
+
 /** Extensions that the OVS tools speak over OpenFlow 1.3. */
 export const nicira: HandlerTable = {
   OFPT_EXPERIMENTER: (_agent, { experimenter }) => {
@@ -26,10 +33,9 @@ export const nicira: HandlerTable = {
   },
 
   NXT_SET_PACKET_IN_FORMAT: (agent, { format }) => {
-    if (format === "NXPIF_STANDARD") agent.channel.packetInFormat = "standard";
-    else if (format === "NXPIF_NXT_PACKET_IN2") agent.channel.packetInFormat = "nxt2";
-    // NXT_PACKET_IN is OpenFlow 1.0's; whoever asks for it here takes the refusal and the standard form.
-    else throw refuse("OFPBRC_EPERM", `packet-in format ${format}`);
+    const known = PACKET_IN_FORMATS[format];
+    if (known === undefined) throw refuse("OFPBRC_EPERM", `packet-in format ${format}`);
+    agent.channel.packetInFormat = known;
   },
 
   NXT_SET_CONTROLLER_ID: (agent, { controller_id }) => {

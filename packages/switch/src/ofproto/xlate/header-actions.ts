@@ -22,6 +22,7 @@ export const isMpls = (eth_type: number): boolean => eth_type === 0x8847 || eth_
 
 /** What uncovered headers hold is not known before the datapath has parsed them: 0 until then. */
 const MPLS_FIELDS = ["mpls_label", "mpls_tc", "mpls_bos", "mpls_ttl"];
+const IN_PORT = flowField("in_port");
 const VLAN_FIELDS = ["vlan_tpid", "vlan_tci", "vlan2_tpid", "vlan2_tci"];
 
 export interface Hooks {
@@ -44,6 +45,7 @@ export function setField(ctx: Context, field: FlowField, value: bigint, mask?: b
   ctx.pristine = false;
   setFieldBig(ctx.key, field, mask === undefined ? value : (old & ~mask) | (value & mask));
   pin(ctx.wildcards, field, mask);
+  if (field === IN_PORT) comeBy(ctx);
   if (isPipeline(field)) return;
   const bytes = bigToBytes(value, field);
   ctx.out.push(
@@ -51,6 +53,13 @@ export function setField(ctx: Context, field: FlowField, value: bigint, mask?: b
       ? { type: "set_field", field: field.name, value: bytes }
       : { type: "set_field", field: field.name, value: bytes, mask: bigToBytes(mask, field) },
   );
+}
+
+/** What an action wrote to in_port is from now on the port that the packet came by: where IN_PORT leads to, and where
+ *  no other output does (ovs-actions(7), output). It may be no port at all. */
+function comeBy(ctx: Context): void {
+  ctx.in_port = getField(ctx.key, IN_PORT);
+  ctx.inPort = ctx.bridge.portMap.get(ctx.in_port);
 }
 
 /** Chooses the queue of the outputs that follow. */

@@ -1,6 +1,6 @@
 import { oxmNameOfHeader } from "@sluice/openflow-codec";
 import type { FlowField } from "../../flow/flow-key.js";
-import { flowField, getFieldBig } from "../../flow/flow-key.js";
+import { flowField, getField, getFieldBig } from "../../flow/flow-key.js";
 import { LANE_TCI2_FLAGS } from "../../flow/lanes.js";
 import { flowFieldOf } from "../../flow/match.js";
 import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
@@ -20,8 +20,9 @@ import type { XTable } from "./world.js";
 /** What these actions need of the pipeline. */
 export interface Engine extends Hooks {
   run(ctx: Context, steps: readonly Step[]): void;
-  /** Looks up a table; a miss changes nothing. */
-  resubmit(ctx: Context, table_id: number): void;
+  /** Looks up a table; a miss changes nothing. The lookup alone sees `in_port`: to the flow that is found the packet
+   *  came by its own port. */
+  resubmit(ctx: Context, table_id: number, in_port: number): void;
   output(ctx: Context, port: number, max_len: number | undefined): void;
   group(ctx: Context, group_id: number): void;
   onCopy(ctx: Context, body: () => void): void;
@@ -200,16 +201,10 @@ function resubmit(ctx: Context, in_port: number, table: number, engine: Engine):
   }
   const { table_id, cookie, tableMiss, rule } = ctx;
   const port = wide(in_port);
-  const from = getFieldBig(ctx.key, flowField("in_port"));
-  // The lookup sees the other port; IN_PORT and outputs mean the real one.
-  if (port !== OFPP.IN_PORT) {
-    ctx.pristine = false;
-    setPort(ctx, BigInt(port));
-  }
+  if (port !== OFPP.IN_PORT) ctx.pristine = false;
   ctx.depth++;
-  engine.resubmit(ctx, table === SAME_TABLE ? table_id : table);
+  engine.resubmit(ctx, table === SAME_TABLE ? table_id : table, port === OFPP.IN_PORT ? ctx.in_port : port);
   ctx.depth--;
-  if (port !== OFPP.IN_PORT) setPort(ctx, from);
   ctx.table_id = table_id;
   ctx.cookie = cookie;
   ctx.tableMiss = tableMiss;
@@ -220,8 +215,6 @@ function resubmit(ctx: Context, in_port: number, table: number, engine: Engine):
   }
   ctx.frozen?.push({ type: "unroll", table_id, cookie });
 }
-
-const setPort = (ctx: Context, port: bigint): void => setField(ctx, flowField("in_port"), port);
 
 function outputRegister(
   ctx: Context,
@@ -249,8 +242,14 @@ function store(ctx: Context, name: string, offset: number, n_bits: number, value
   const field = registerField(name);
   if (!field) return;
   const mask = ((1n << BigInt(n_bits)) - 1n) << BigInt(offset);
+  const bits = (value << BigInt(offset)) & mask;
+  if (name === "nxm_of_in_port") {
+    const port = (getField(ctx.key, field) & ~Number(mask)) | Number(bits);
+    setField(ctx, field, BigInt(wide(port & 0xffff)));
+    return;
+  }
   const isWhole = offset === 0 && n_bits === field.bits;
-  setField(ctx, field, (value << BigInt(offset)) & mask, isWhole ? undefined : mask);
+  setField(ctx, field, bits, isWhole ? undefined : mask);
 }
 
 /** The port number of a bundle's member for this flow, of 16 bits: the first that is live, or the one of highest score

@@ -1,6 +1,13 @@
 import type { Conjoined, Wildcards } from "../../classifier/classifier.js";
 import type { OdpAction } from "../../dpif/actions.js";
-import { type FlowKey, type FlowMask, flowField, getFieldBig, newFlowKey } from "../../flow/flow-key.js";
+import {
+  type FlowKey,
+  type FlowMask,
+  flowField,
+  getFieldBig,
+  newFlowKey,
+  setField as writeField,
+} from "../../flow/flow-key.js";
 import { LANE_CONJ_ID } from "../../flow/lanes.js";
 import type { Action } from "../of.js";
 import type { Rule } from "../rule.js";
@@ -218,7 +225,9 @@ function pipeline(ctx: Context, table_id: number): void {
 }
 
 /** Looks the flow up in a table and runs the rule found. Without one the packet is dropped (1.3.5 §5.4). */
-function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
+const IN_PORT = flowField("in_port");
+
+function lookupTable(ctx: Context, table_id: number, missDrops = true, in_port = ctx.in_port): void {
   if (ctx.lookups.length >= MAX_LOOKUPS) {
     fail(ctx, "too many lookups");
     return;
@@ -228,6 +237,7 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   ctx.table_id = table_id;
   ctx.sinks.push(table.looked);
   const conjoined: Conjoined<Rule>[] = [];
+  writeField(ctx.key, IN_PORT, in_port);
   const rule = table.rules.lookup(ctx.key, ctx.wildcards, conjoined);
   ctx.lookups.push({
     table,
@@ -236,6 +246,7 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true): void {
   });
   note(ctx, "table", `table ${table_id}`, rule);
   for (const one of conjoined) lookedWithId(ctx, table, one);
+  writeField(ctx.key, IN_PORT, ctx.in_port);
   if (!rule) {
     if (missDrops) ctx.actionSet = [];
     note(ctx, missDrops ? "drop" : "note", "no match");
@@ -340,7 +351,7 @@ const engine: Engine = {
     ctx.fork = { pkt_len, write };
   },
   run,
-  resubmit: (ctx, table_id) => lookupTable(ctx, table_id, false),
+  resubmit: (ctx, table_id, in_port) => lookupTable(ctx, table_id, false, in_port),
   output,
   group: throughGroup,
   onCopy: (ctx, body) => onCopy(ctx, body, finishFreeze),
