@@ -110,7 +110,7 @@ await turn();
 const [later] = await dpif.threadCounters();
 const since = (name) => later[name] - earlier[name];
 const stages = Object.fromEntries(
-  ["receive", "parse", "emc", "megaflow", "actions", "send"].map((stage) => [
+  ["receive", "parse", "emc", "smc", "megaflow", "actions", "send"].map((stage) => [
     stage,
     since(`sampled_${stage}_ns`) / since("sampled_packets"),
   ]),
@@ -120,6 +120,7 @@ process.stdout.write(
     nsPerPacket: ((user + system) * 1000) / packets,
     packetsPerSecond: packets / seconds,
     emcShare: since("emc_hits") / since("packets"),
+    smcShare: since("smc_hits") / since("packets"),
     probes: since("megaflow_probes") / Math.max(1, since("megaflow_lookups")),
     collections: collections.filter(({ startTime }) => startTime >= begun && startTime < ended).length,
     bytesPerFlow,

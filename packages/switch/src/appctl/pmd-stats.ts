@@ -7,7 +7,7 @@ type Counters = Readonly<Record<string, number>>;
 /** Counters as they were at the last pmd-stats-clear. */
 const cleared = new WeakMap<Dpif, readonly Counters[]>();
 
-const STAGES = ["receive", "parse", "emc", "megaflow", "actions", "send"] as const;
+const STAGES = ["receive", "parse", "emc", "smc", "megaflow", "actions", "send"] as const;
 
 /** How the names of counters begin that tell how long the thread's turns took. */
 const TURNS = "turns_";
@@ -89,8 +89,9 @@ function lines(counters: Counters): string {
     `packet recirculations: ${of("recirculations")}`,
     `avg. datapath passes per packet: ${ratio(passes, packets)}`,
     `emc hits: ${of("emc_hits")}`,
+    `smc hits: ${of("smc_hits")}`,
     `megaflow hits: ${hits}`,
-    `avg. subtable lookups per megaflow hit: ${ratio(of("megaflow_probes"), of("megaflow_lookups"))}`,
+    `avg. subtable lookups per megaflow hit: ${ratio(of("megaflow_hit_probes"), hits)}`,
     `miss with success upcall: ${of("misses") - of("misses_lost")}`,
     `miss with failed upcall: ${of("misses_lost")}`,
     `avg. packets per output batch: ${ratio(of("output_packets"), of("output_batches"))}`,

@@ -21,7 +21,7 @@ import { Meter } from "./actions/meter.js";
 import { Programs } from "./actions/programs.js";
 import { Shaper } from "./actions/shaper.js";
 import type { PackedCounts } from "./lookup/counts.js";
-import { Emc, hashKey } from "./lookup/emc.js";
+import { Emc, EmcUse, hashKey } from "./lookup/emc.js";
 import { Megaflows } from "./lookup/megaflow.js";
 import { DatapathCounters, Port } from "./port.js";
 import { STAGES, Stage, Stages } from "./stages.js";
@@ -61,6 +61,7 @@ export class Datapath implements ExecutorHost {
   readonly #emc = new Emc(EMC_PLACES, EMC_STRIDE);
   /** For keys that are longer: ARP, MPLS, IPv6. */
   readonly #wideEmc = new Emc(EMC_PLACES, EMC_WIDE_STRIDE);
+  readonly #emcUse = new EmcUse();
   readonly #executor: Executor;
   readonly #stages: Stages;
   /** Of memory that was loaded ahead of its use: kept, so that the loads are. */
@@ -173,23 +174,23 @@ export class Datapath implements ExecutorHost {
     }
     for (let i = 0; i < count; i++) batch[i]!.extract();
     if (isSampling) this.#stages.lap(Stage.Parse);
+    const asksEmc = this.#emcUse.isAsked;
     let hits = 0;
     for (let i = 0; i < count; i++) {
       const ctx = batch[i]!;
       const { key, lanes } = ctx;
       const hash = hashKey(key, lanes);
       ctx.hash = hash;
-      ctx.slot = (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).lookup(key, lanes, hash, flows);
+      ctx.slot = asksEmc ? this.#emcOf(lanes).lookup(key, lanes, hash, flows) : -1;
       if (ctx.slot >= 0) hits++;
     }
     this.counters.emc_hits += hits;
+    this.#emcUse.tell(count, hits);
     if (isSampling) this.#stages.lap(Stage.Emc);
     if (hits < count) {
-      let touched = 0;
-      for (let i = 0; i < count; i++) if (batch[i]!.slot < 0) touched ^= flows.touch(batch[i]!.key);
-      for (let i = 0; i < count; i++) if (batch[i]!.slot < 0) this.#findFlow(batch[i]!);
-      for (let i = 0; i < count; i++) if (batch[i]!.slot >= 0) touched ^= flows.generation(batch[i]!.slot);
-      this.touched = touched;
+      this.#askSmc(count, asksEmc);
+      if (isSampling) this.#stages.lap(Stage.Smc);
+      for (let i = 0; i < count; i++) if (batch[i]!.slot < 0) this.#askMasks(batch[i]!, asksEmc);
       if (isSampling) this.#stages.lap(Stage.Megaflow);
     }
     const { version } = flows;
@@ -202,23 +203,59 @@ export class Datapath implements ExecutorHost {
     if (isSampling) this.#stages.lap(Stage.Actions);
   }
 
+  /** Looks for the flows of a batch, where the exact-match cache does not know them, in the signature-match cache. What
+   *  has to be loaded is loaded for all before it is waited for once. */
+  #askSmc(count: number, asksEmc: boolean): void {
+    const batch = this.#batch;
+    const flows = this.#flows;
+    for (let i = 0; i < count; i++)
+      if (batch[i]!.slot < 0) batch[i]!.candidate = flows.candidate(batch[i]!.hash);
+    let touched = 0;
+    for (let i = 0; i < count; i++) {
+      const { slot, candidate } = batch[i]!;
+      if (slot < 0 && candidate >= 0) touched ^= flows.touch(candidate);
+    }
+    this.touched = touched;
+    for (let i = 0; i < count; i++) {
+      const ctx = batch[i]!;
+      if (ctx.slot >= 0 || ctx.candidate < 0 || !flows.matches(ctx.candidate, ctx.key)) continue;
+      this.counters.smc_hits++;
+      ctx.slot = ctx.candidate;
+      if (asksEmc) this.#remember(ctx);
+    }
+  }
+
   /** Looks one packet up, and carries out what is found. */
   forward(ctx: Context): void {
     const { key, lanes } = ctx;
     ctx.hash = hashKey(key, lanes);
-    ctx.slot = (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).lookup(key, lanes, ctx.hash, this.#flows);
+    const asksEmc = this.#emcUse.isAsked;
+    ctx.slot = asksEmc ? this.#emcOf(lanes).lookup(key, lanes, ctx.hash, this.#flows) : -1;
+    this.#emcUse.tell(1, ctx.slot >= 0 ? 1 : 0);
     if (ctx.slot >= 0) this.counters.emc_hits++;
-    else this.#findFlow(ctx);
+    else {
+      ctx.slot = this.#flows.candidate(ctx.hash);
+      if (ctx.slot >= 0 && this.#flows.matches(ctx.slot, key)) {
+        this.counters.smc_hits++;
+        if (asksEmc) this.#remember(ctx);
+      } else this.#askMasks(ctx, asksEmc);
+    }
     this.#act(ctx);
   }
 
-  /** Among the megaflows, where the exact-match cache does not know it. */
-  #findFlow(ctx: Context): void {
-    const { key, lanes } = ctx;
-    const slot = this.#flows.lookup(key);
-    ctx.slot = slot;
-    if (slot >= 0)
-      (lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc).insert(key, lanes, ctx.hash, slot, this.#flows);
+  /** Looks for a flow among the megaflows, where no cache knows it. */
+  #askMasks(ctx: Context, asksEmc: boolean): void {
+    ctx.slot = this.#flows.lookup(ctx.key, ctx.hash);
+    if (asksEmc && ctx.slot >= 0) this.#remember(ctx);
+  }
+
+  /** Tells the exact-match cache which flow was found. */
+  #remember({ key, lanes, hash, slot }: Context): void {
+    this.#emcOf(lanes).insert(key, lanes, hash, slot, this.#flows);
+  }
+
+  #emcOf(lanes: number): Emc {
+    return lanes <= LANES_IPV4 ? this.#emc : this.#wideEmc;
   }
 
   #act(ctx: Context): void {
@@ -345,6 +382,7 @@ export class Datapath implements ExecutorHost {
       ...this.counters,
       megaflow_lookups: this.#flows.lookups,
       megaflow_probes: this.#flows.probes,
+      megaflow_hit_probes: this.#flows.hitProbes,
       flows: this.#flows.size,
       masks: this.#flows.masks,
     };

@@ -199,12 +199,74 @@ test("each packet is counted where it was found: cache, megaflows, slow path", a
   expect(await dpif.counters()).toMatchObject({
     packets: 4,
     emc_hits: 2,
+    smc_hits: 0,
     megaflow_lookups: 2,
     megaflow_probes: 1,
+    megaflow_hit_probes: 1,
     misses: 1,
     misses_lost: 0,
     upcalls: 1,
     output_packets: 3,
     output_batches: 2,
   });
+});
+
+test("whichever cache finds them, packets of many flows count for theirs, and slots that are used again for the new", async () => {
+  const { clock, dummies, dpif, stats } = await setUp();
+  const HOSTS = 10_000;
+  const frames = Array.from({ length: HOSTS }, (_, host) => {
+    const frame = fromHex(PING);
+    frame[28] = host >>> 8;
+    frame[29] = host;
+    return frame;
+  });
+  /** By source address, and some bits of the destination, so that masks differ. */
+  const put = (id: number, host: number, bits: number): void => {
+    const { key, mask, ...flow } = fromPort(1, [{ type: "output", port: 2 }], id);
+    setField(key, flowField("eth_type"), 0x0800);
+    setFieldMask(mask, flowField("eth_type"));
+    setField(key, flowField("ipv4_src"), 0x0a00_0000 + host);
+    setFieldMask(mask, flowField("ipv4_src"));
+    setField(key, flowField("ipv4_dst"), 0x0a00_0002);
+    setField(mask, flowField("ipv4_dst"), bits);
+    dpif.flowPut({ key, mask, ...flow });
+  };
+  const expected = new Map<number, number>();
+  const idOf = new Map<number, number>();
+  let sent = 0;
+  const sendAll = (from: number): void => {
+    for (let i = 0; i < HOSTS; i++) {
+      const host = (from + 7919 * i) % HOSTS;
+      dummies.port("p1").receive(frames[host]!);
+      sent++;
+      const id = idOf.get(host);
+      if (id !== undefined) expected.set(id, (expected.get(id) ?? 0) + 1);
+    }
+  };
+  let id = 0;
+  for (let host = 0; host < HOSTS; host++) {
+    idOf.set(host, ++id);
+    put(id, host, host % 9);
+  }
+  for (let round = 0; round < 3; round++) sendAll(round);
+  for (let host = 0; host < HOSTS; host += 2) {
+    dpif.flowDel(idOf.get(host)!);
+    idOf.delete(host);
+  }
+  // The slots of those that are gone are others' now, of other masks.
+  for (let host = 0; host < HOSTS; host += 4) {
+    idOf.set(host, ++id);
+    put(id, host, 16 + (host % 5));
+  }
+  for (let round = 0; round < 2; round++) sendAll(round);
+  clock.advance(1000);
+  const counted = new Map<number, number>();
+  for (const { id, packets } of stats) counted.set(id, (counted.get(id) ?? 0) + packets);
+  expect(counted).toEqual(expected);
+  const counters = await dpif.counters();
+  expect(counters.packets).toBe(sent);
+  expect(counters.misses).toBe((2 * HOSTS) / 4);
+  const found = counters.megaflow_lookups! - counters.misses!;
+  expect(counters.emc_hits! + counters.smc_hits! + found + counters.misses!).toBe(sent);
+  expect(counters.smc_hits).toBeGreaterThan(HOSTS);
 });

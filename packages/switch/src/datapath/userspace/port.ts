@@ -24,6 +24,8 @@ export class DatapathCounters {
   packets = 0;
   /** Lookups that the exact-match cache answered. */
   emc_hits = 0;
+  /** Lookups that the signature-match cache answered. */
+  smc_hits = 0;
   /** Lookups that no flow matched, and those of them that found no room in the queue to the slow path. */
   misses = 0;
   misses_lost = 0;

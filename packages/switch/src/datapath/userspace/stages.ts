@@ -1,7 +1,7 @@
 // Hot path: `lap`. Nothing is allocated, nothing throws.
 
 /** What becomes of a packet, in order. */
-export const STAGES = ["receive", "parse", "emc", "megaflow", "actions", "send"] as const;
+export const STAGES = ["receive", "parse", "emc", "smc", "megaflow", "actions", "send"] as const;
 export enum Stage {
   /** From the device into a buffer. */
   Receive,
@@ -9,7 +9,9 @@ export enum Stage {
   Parse,
   /** It is hashed, and looked up in the exact-match cache. */
   Emc,
-  /** It is looked up among the megaflows, where the cache did not know it. */
+  /** It is looked up in the signature-match cache, where that did not know it. */
+  Smc,
+  /** It is looked up among the megaflows, where no cache knew it. */
   Megaflow,
   /** It is counted, and its actions are carried out. */
   Actions,

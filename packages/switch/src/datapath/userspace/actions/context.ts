@@ -12,9 +12,11 @@ export class Context {
   readonly layers = new Layers();
   /** Lanes of `key` in use. */
   lanes = 0;
-  /** Of the key, and the slot of the flow that it led to: the datapath's notes while a batch is looked up. */
+  /** Of the key; the slot of the flow that it led to; and one that it may lead to: the datapath's notes while a batch is
+   *  looked up. */
   hash = 0;
   slot = -1;
+  candidate = -1;
   /** Whether `layers` tells of the packet as it is now. */
   layersFresh = false;
   /** Whether `key` tells of the packet as it is now. */

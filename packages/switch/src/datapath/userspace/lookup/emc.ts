@@ -9,14 +9,12 @@ const HASH = 0;
 const SLOT = 1;
 const GENERATION = 2;
 const KEY = 3;
-/** Of the keys whose places are both taken by live entries, one in 32 gets one all the same. */
-const CONTENTION_MASK = 31;
-/** And of these, one in four is asked whether the flows are still there. */
-const LOOK_MASK = 3;
+/** Of the keys whose places are both taken, one in 32 gets one all the same. */
+const TURN_MASK = 31;
 
 /** The exact-match cache: which megaflow a whole key led to, in a fixed number of places. A key has two that it may
- *  be in; one whose flow is gone makes room soon, others by turns and now and then. An entry is true as long as
- *  its flow's generation is the one it was made with: nothing has to be flushed.
+ *  be in; when both are taken one of them changes hands now and then. An entry is true as long as its flow's generation
+ *  is the one it was made with: nothing has to be flushed.
  *
  *  An entry lies together, so that one for an IPv4 packet (12 lanes) is one line of the processor's cache. */
 export class Emc {
@@ -56,15 +54,10 @@ export class Emc {
     else if (entries[first + SLOT]! >= 0) {
       at = second;
       if (entries[second + SLOT]! >= 0) {
-        // More keys than places: to look after every entry's flow would cost more than the cache saves.
-        this.#turn = (this.#turn + 1) & (2 * CONTENTION_MASK + 1);
-        if ((this.#turn & LOOK_MASK) !== 0) return;
-        if (!this.#isLive(first, flows)) at = first;
-        else if (this.#isLive(second, flows)) {
-          // Entries would only chase each other away. One in a while changes hands.
-          if ((this.#turn & CONTENTION_MASK) !== 0) return;
-          if (this.#turn !== 0) at = first;
-        }
+        // More keys than places would only chase each other away.
+        this.#turn = (this.#turn + 1) & (2 * TURN_MASK + 1);
+        if ((this.#turn & TURN_MASK) !== 0) return;
+        if (this.#turn !== 0) at = first;
       }
     }
     entries[at + HASH] = hash;
@@ -72,11 +65,6 @@ export class Emc {
     entries[at + GENERATION] = flows.generation(slot);
     for (let i = 0; i < lanes; i++) entries[at + KEY + i] = key[i]!;
     for (let i = KEY + lanes; i < this.#stride; i++) entries[at + i] = 0;
-  }
-
-  #isLive(at: number, flows: Megaflows): boolean {
-    const slot = this.#entries[at + SLOT]!;
-    return slot >= 0 && flows.generation(slot) === this.#entries[at + GENERATION];
   }
 
   // eth_type is among the first lanes and decides how many are in use, so equal lanes mean equal keys.
@@ -101,6 +89,33 @@ export class Emc {
       return false;
     for (let i = LANES_IPV4; i < lanes; i++) if (entries[base + i] !== (key[i]! | 0)) return false;
     return true;
+  }
+}
+
+/** Packets after which the cache is judged. */
+const WINDOW = 1024;
+/** Of each eight packets it has to know seven to be worth asking. */
+const WORTH = 7 / 8;
+/** One window in as many it is asked when it was not worth it. */
+const TRIAL = 16;
+
+/** Whether the exact-match cache is asked. What it does not know costs more than it spares, for the signature-match cache
+ *  after it is nearly as fast. */
+export class EmcUse {
+  isAsked = true;
+  #packets = 0;
+  #hits = 0;
+  #windows = 0;
+
+  /** So many packets were looked up, and so many found in the exact-match cache, if it was asked. */
+  tell(packets: number, hits: number): void {
+    this.#packets += packets;
+    this.#hits += hits;
+    if (this.#packets < WINDOW) return;
+    this.#windows = (this.#windows + 1) & (TRIAL - 1);
+    this.isAsked = this.#windows === 0 || this.#hits >= WORTH * this.#packets;
+    this.#packets = 0;
+    this.#hits = 0;
   }
 }
 

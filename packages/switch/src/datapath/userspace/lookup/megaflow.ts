@@ -4,28 +4,26 @@ import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
 import type { Op } from "../actions/ops.js";
 import { NO_PROGRAM, type Programs } from "../actions/programs.js";
 import type { PackedCounts } from "./counts.js";
-import { MaskTable, maskName, sameMask } from "./mask-table.js";
+import {
+  BYTES,
+  COUNTS,
+  FlowRecords,
+  GENERATION,
+  ID,
+  LISTED,
+  PACKETS,
+  PROGRAM,
+  TCP_FLAGS,
+  USED,
+  WORDS,
+} from "./flow-records.js";
+import { Smc } from "./smc.js";
+import { TupleSpace } from "./tuple-space.js";
 
 const NONE = -1;
-/** Tuple-space lookups after which the masks are put in the order of their use. */
-const RESORT_AFTER = 8192;
 
 /** Slots that there is memory for at first; more make it grow, in one go. */
 const FIRST_SLOTS = 64;
-/** A slot's record is one line of the processor's cache: its counts, as doubles, then words. */
-const COUNTS = 8;
-const PACKETS = 0;
-const BYTES = 1;
-const USED = 2;
-const ID = 3;
-const WORDS = 2 * COUNTS;
-const GENERATION = 8;
-const PROGRAM = 9;
-const TCP_FLAGS = 10;
-/** Whether it is listed as having counts that have not been taken yet. */
-const LISTED = 11;
-/** Of its key, in the mask's table. */
-const HASH = 12;
 
 /** The megaflows: masked keys in one hash table for each mask. Those that overlap lead to the same actions (the
  *  dpif's contract), so the first that is found is as good as any.
@@ -36,24 +34,14 @@ const HASH = 12;
  *  **Counts.** Slots with counts are listed. They are packed some at a time, from the list as it was when that began:
  *  what is counted meanwhile is listed anew. */
 export class Megaflows {
-  /** Lookups that had to look, and the mask tables that they looked into. */
-  lookups = 0;
-  probes = 0;
   /** Changes whenever a lookup may find something else than before. */
   version = 0;
   size = 0;
 
   readonly #programs: Programs;
-  readonly #tables = new Map<string, MaskTable>();
-  #order: MaskTable[] = [];
-  /** Of the last flow that was put in: the next is likely to have the same mask. */
-  #recent: MaskTable | undefined;
-  #untilResort = RESORT_AFTER;
-
-  #counts: Float64Array;
-  /** The same memory. */
-  #words: Int32Array;
-  #home: (MaskTable | undefined)[] = [];
+  readonly #records: FlowRecords;
+  readonly #tuples: TupleSpace;
+  readonly #smc = new Smc();
   /** Slots with counts that have not been packed yet, each listed once; and those of them that are being packed. */
   #touched: Int32Array;
   #touchedCount = 0;
@@ -63,40 +51,46 @@ export class Megaflows {
 
   constructor(programs: Programs, slots = FIRST_SLOTS) {
     this.#programs = programs;
-    this.#counts = new Float64Array(slots * COUNTS);
-    this.#words = new Int32Array(this.#counts.buffer);
+    this.#records = new FlowRecords(slots);
+    this.#tuples = new TupleSpace(this.#records);
     this.#touched = new Int32Array(slots);
     this.#packing = new Int32Array(slots);
   }
 
   get masks(): number {
-    return this.#tables.size;
+    return this.#tuples.masks;
   }
 
-  /** Installs a flow in a slot that is free. */
+  /** Lookups that went through the masks, and the masks that they tried. */
+  get lookups(): number {
+    return this.#tuples.lookups;
+  }
+
+  get probes(): number {
+    return this.#tuples.probes;
+  }
+
+  /** Those of them that were tried in lookups that found a flow. */
+  get hitProbes(): number {
+    return this.#tuples.hitProbes;
+  }
+
+  /** Installs a flow in a slot that is free. A newer one takes the place of an equal one, which stays until its owner
+   *  deletes it. */
   put(slot: number, id: number, key: FlowKey, mask: FlowMask, program: number): void {
     this.version++;
     while (slot >= this.#touched.length) this.#grow();
-    this.size++;
-    this.#counts[slot * COUNTS + ID] = id;
-    this.#words[slot * WORDS + PROGRAM] = program;
-    const table = this.#tableOf(mask);
-    const hash = table.hash(key);
-    const displaced = table.insert(key, slot, hash);
-    if (displaced !== NONE) {
-      // The newer takes the place of an equal one, which stays until its owner deletes it.
-      this.#home[displaced] = undefined;
-      this.#words[displaced * WORDS + GENERATION]!++;
-    }
-    this.#home[slot] = table;
-    this.#words[slot * WORDS + HASH] = hash;
+    this.#smc.fit(++this.size);
+    this.#records.counts[slot * COUNTS + ID] = id;
+    this.#records.words[slot * WORDS + PROGRAM] = program;
+    this.#tuples.insert(slot, key, mask);
   }
 
   /** Gives the flow in a slot another id and other actions. Its last counts, if any, go to `counts`. */
   replace(slot: number, id: number, program: number, counts: PackedCounts): void {
     this.#take(slot, counts);
-    this.#counts[slot * COUNTS + ID] = id;
-    this.#words[slot * WORDS + PROGRAM] = program;
+    this.#records.counts[slot * COUNTS + ID] = id;
+    this.#records.words[slot * WORDS + PROGRAM] = program;
   }
 
   /** Removes the flow in a slot. Its last counts, if any, go to `counts`. */
@@ -104,55 +98,45 @@ export class Megaflows {
     this.version++;
     this.#take(slot, counts);
     this.size--;
-    const table = this.#home[slot];
-    this.#home[slot] = undefined;
-    const words = this.#words;
-    const at = slot * WORDS;
-    words[at + PROGRAM] = NO_PROGRAM;
-    words[at + GENERATION]!++;
-    if (table) {
-      table.remove(slot, words[at + HASH]!);
-      if (table.count === 0) this.#dropTable(table);
-    }
+    this.#records.words[slot * WORDS + PROGRAM] = NO_PROGRAM;
+    this.#tuples.remove(slot);
   }
 
-  /** The slot of a flow that matches, or -1. */
-  lookup(key: FlowKey): number {
-    this.lookups++;
-    if (--this.#untilResort === 0) this.#resort();
-    const order = this.#order;
-    for (let i = 0; i < order.length; i++) {
-      const table = order[i]!;
-      const slot = table.find(key);
-      if (slot >= 0) {
-        table.hits++;
-        this.probes += i + 1;
-        return slot;
-      }
-    }
-    this.probes += order.length;
-    return NONE;
+  /** The slot where the signature-match cache has the flow of a key with this hash, or -1. It may be another's. */
+  candidate(hash: number): number {
+    return this.#smc.candidate(hash);
   }
 
-  /** Has the processor fetch what `lookup` will most likely read: in the table that most packets find theirs in. */
-  touch(key: FlowKey): number {
-    const table = this.#order[0];
-    return table === undefined ? 0 : table.touch(key);
+  /** Has the processor fetch what is read of a slot, and waits for nothing. What it gives has no meaning. */
+  touch(slot: number): number {
+    return this.#records.touch(slot);
+  }
+
+  /** Whether there is a flow in the slot that matches. */
+  matches(slot: number, key: FlowKey): boolean {
+    return this.#records.matches(slot, key);
+  }
+
+  /** The slot of a flow that matches, by the masks, or -1. `hash`: of the key, for the cache to remember. */
+  lookup(key: FlowKey, hash: number): number {
+    const slot = this.#tuples.find(key);
+    if (slot !== NONE) this.#smc.insert(hash, slot, this.#tuples.tried);
+    return slot;
   }
 
   ops(slot: number): readonly Op[] {
-    return this.#programs.ops(this.#words[slot * WORDS + PROGRAM]!);
+    return this.#programs.ops(this.#records.words[slot * WORDS + PROGRAM]!);
   }
 
   generation(slot: number): number {
-    return this.#words[slot * WORDS + GENERATION]!;
+    return this.#records.words[slot * WORDS + GENERATION]!;
   }
 
   /** Counts a packet of a flow; `time` has the clock's ms in its first place. */
   count(slot: number, bytes: number, time: Float64Array, tcpFlags: number): void {
-    const counts = this.#counts;
+    const counts = this.#records.counts;
     const at = slot * COUNTS;
-    const words = this.#words;
+    const words = this.#records.words;
     const wordsAt = slot * WORDS;
     if (words[wordsAt + LISTED] === 0) {
       words[wordsAt + LISTED] = 1;
@@ -183,7 +167,7 @@ export class Megaflows {
     const end = Math.min(this.#packed + limit, this.#packingCount);
     for (; this.#packed < end; this.#packed++) {
       const slot = this.#packing[this.#packed]!;
-      this.#words[slot * WORDS + LISTED] = 0;
+      this.#records.words[slot * WORDS + LISTED] = 0;
       this.#take(slot, counts);
     }
     return this.#packed === this.#packingCount;
@@ -191,7 +175,7 @@ export class Megaflows {
 
   #take(slot: number, counts: PackedCounts): void {
     const at = slot * COUNTS;
-    const own = this.#counts;
+    const own = this.#records.counts;
     const packets = own[at + PACKETS]!;
     if (packets === 0) return;
     counts.add(
@@ -199,46 +183,17 @@ export class Megaflows {
       packets,
       own[at + BYTES]!,
       own[at + USED]!,
-      this.#words[slot * WORDS + TCP_FLAGS]!,
+      this.#records.words[slot * WORDS + TCP_FLAGS]!,
     );
     own[at + PACKETS] = 0;
     own[at + BYTES] = 0;
-    this.#words[slot * WORDS + TCP_FLAGS] = 0;
-  }
-
-  #tableOf(mask: FlowMask): MaskTable {
-    if (this.#recent !== undefined && sameMask(this.#recent.mask, mask)) return this.#recent;
-    const name = maskName(mask);
-    let table = this.#tables.get(name);
-    if (!table) {
-      table = new MaskTable(mask);
-      this.#tables.set(name, table);
-      this.#order.push(table);
-    }
-    this.#recent = table;
-    return table;
+    this.#records.words[slot * WORDS + TCP_FLAGS] = 0;
   }
 
   #grow(): void {
-    const size = this.#touched.length * 2;
-    const counts = new Float64Array(size * COUNTS);
-    counts.set(this.#counts);
-    this.#counts = counts;
-    this.#words = new Int32Array(counts.buffer);
-    this.#touched = grown(this.#touched, size);
-    this.#packing = grown(this.#packing, size);
-  }
-
-  #dropTable(table: MaskTable): void {
-    this.#tables.delete(table.name);
-    this.#order = this.#order.filter((other) => other !== table);
-    if (this.#recent === table) this.#recent = undefined;
-  }
-
-  #resort(): void {
-    this.#untilResort = RESORT_AFTER;
-    this.#order.sort((a, b) => b.hits - a.hits);
-    for (const table of this.#order) table.hits >>>= 1;
+    this.#records.grow();
+    this.#touched = grown(this.#touched, this.#records.slots);
+    this.#packing = grown(this.#packing, this.#records.slots);
   }
 }
 
