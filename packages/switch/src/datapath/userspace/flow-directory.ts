@@ -2,6 +2,7 @@ import { type OdpAction, sameActions } from "../../dpif/actions.js";
 import type { DpFlow } from "../../dpif/dpif.js";
 import { type FlowKey, type FlowMask, newFlowKey } from "../../flow/flow-key.js";
 import { KeyStore } from "../../flow/key-store.js";
+import { NO_SLOT, SlotMap } from "./slot-map.js";
 
 /** What a datapath is told of flows: by number, so that it searches nothing and nothing it has grows in one go. A slot
  *  is a flow's place, a program a list of actions. `key` counts in the bits of `mask` only, and neither is kept. */
@@ -41,7 +42,7 @@ export class FlowDirectory {
   readonly #target: FlowTarget;
   readonly #maxFlows: number;
   /** Slots by id; and of each slot its flow's key, mask and program: no object for a flow. */
-  readonly #flows = new Map<number, number>();
+  readonly #flows = new SlotMap();
   readonly #keys = new KeyStore();
   readonly #masks: (FlowMask | undefined)[] = [];
   readonly #programOf: (Program | undefined)[] = [];
@@ -65,7 +66,7 @@ export class FlowDirectory {
 
   put(flow: DpFlow): void {
     const { id, key, mask, actions } = flow;
-    if (this.#flows.has(id)) {
+    if (this.#flows.get(id) !== NO_SLOT) {
       this.replace(id, id, actions);
       return;
     }
@@ -84,7 +85,7 @@ export class FlowDirectory {
 
   replace(old: number, id: number, actions: readonly OdpAction[]): void {
     const slot = this.#flows.get(old);
-    if (slot === undefined) return;
+    if (slot === NO_SLOT) return;
     const before = this.#programOf[slot]!;
     const program = this.#acquire(actions);
     this.#programOf[slot] = program;
@@ -98,7 +99,7 @@ export class FlowDirectory {
 
   remove(id: number): void {
     const slot = this.#flows.get(id);
-    if (slot === undefined) return;
+    if (slot === NO_SLOT) return;
     const program = this.#programOf[slot]!;
     this.#flows.delete(id);
     this.#masks[slot] = undefined;
@@ -109,7 +110,7 @@ export class FlowDirectory {
   }
 
   flush(): void {
-    for (const id of [...this.#flows.keys()]) this.remove(id);
+    for (const [id] of [...this.#flows]) this.remove(id);
   }
 
   /** The number of a list of actions, for one that is used now. */
