@@ -66,7 +66,7 @@ export interface Dpif {
 
 export interface DpifEvents {
   upcall: (upcall: Upcall) => void;
-  stats: (batch: readonly FlowStatsDelta[]) => void;
+  stats: (batch: FlowStatsBatch) => void;
   port: (change: DpPortEvent) => void;
   /** The datapath itself failed; it restarts with its ports and flows where it can. */
   error: (error: Error) => void;
@@ -131,6 +131,11 @@ export interface FlowStatsDelta {
   usedMs: number;
   /** TCP flags seen, OR-ed. */
   tcpFlags: number;
+}
+
+/** Counts of some megaflows. A delta is the visitor's until it returns: the next may overwrite it. */
+export interface FlowStatsBatch {
+  forEach(visit: (delta: FlowStatsDelta) => void): void;
 }
 
 export interface DpFlow {

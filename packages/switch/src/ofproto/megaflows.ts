@@ -1,6 +1,6 @@
 import type { OdpAction } from "../dpif/actions.js";
 import { sameActions } from "../dpif/actions.js";
-import type { Dpif, FlowStatsDelta } from "../dpif/dpif.js";
+import type { Dpif, FlowStatsBatch, FlowStatsDelta } from "../dpif/dpif.js";
 import { DP_LANES, type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
 import { coversMask } from "../flow/mask.js";
@@ -370,27 +370,27 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#hooks.unref(retired.outcome.actions);
   }
 
-  readonly #onStats = (batch: readonly FlowStatsDelta[]): void => {
+  readonly #onStats = (batch: FlowStatsBatch): void => batch.forEach(this.#credit);
+
+  readonly #credit = ({ id, packets, bytes, usedMs, tcpFlags }: FlowStatsDelta): void => {
     const table = this.#table;
-    for (const { id, packets, bytes, usedMs, tcpFlags } of batch) {
-      let slot = table.slotOf(id);
-      let outcome = slot === NONE ? undefined : table.outcomes[slot];
-      if (outcome === undefined) {
-        const retired = this.#retired.get(id);
-        if (retired === undefined) continue;
-        outcome = retired.outcome;
-        slot = table.births[retired.slot] === retired.birth ? retired.slot : NONE;
-      }
-      if (slot !== NONE) {
-        table.packets[slot]! += packets;
-        table.bytes[slot]! += bytes;
-        table.tcpFlags[slot]! |= tcpFlags;
-        if (usedMs > table.usedMs[slot]!) table.usedMs[slot] = usedMs;
-      }
-      const { sinks, effects } = outcome;
-      for (let i = 0; i < sinks.length; i++) sinks[i]!.credit(packets, bytes, usedMs);
-      if (packets > 0 && effects.length > 0) this.#hooks.apply(effects, usedMs);
+    let slot = table.slotOf(id);
+    let outcome = slot === NONE ? undefined : table.outcomes[slot];
+    if (outcome === undefined) {
+      const retired = this.#retired.get(id);
+      if (retired === undefined) return;
+      outcome = retired.outcome;
+      slot = table.births[retired.slot] === retired.birth ? retired.slot : NONE;
     }
+    if (slot !== NONE) {
+      table.packets[slot]! += packets;
+      table.bytes[slot]! += bytes;
+      table.tcpFlags[slot]! |= tcpFlags;
+      if (usedMs > table.usedMs[slot]!) table.usedMs[slot] = usedMs;
+    }
+    const { sinks, effects } = outcome;
+    for (let i = 0; i < sinks.length; i++) sinks[i]!.credit(packets, bytes, usedMs);
+    if (packets > 0 && effects.length > 0) this.#hooks.apply(effects, usedMs);
   };
 }
 

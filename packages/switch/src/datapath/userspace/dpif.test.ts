@@ -18,7 +18,7 @@ async function setUp(count = 2) {
   const upcalls: Upcall[] = [];
   const stats: FlowStatsDelta[] = [];
   dpif.events.on("upcall", (upcall) => upcalls.push(upcall));
-  dpif.events.on("stats", (batch) => stats.push(...batch));
+  dpif.events.on("stats", (batch) => batch.forEach((delta) => void stats.push({ ...delta })));
   const ports = [];
   const sent: string[][] = [];
   for (let i = 0; i < count; i++) {
