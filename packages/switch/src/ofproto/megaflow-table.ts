@@ -89,6 +89,14 @@ export class MegaflowTable {
     return slot < this.end && this.ids[slot] === id ? slot : NONE;
   }
 
+  /** The slot of the megaflow that has this id or had it before. */
+  ownerOf(id: number): number {
+    const slot = id % MAX_SLOTS;
+    const birth = slot < this.end ? this.births[slot]! : 0;
+    // Those that a slot's megaflow has follow each other.
+    return birth !== 0 && birth <= id ? slot : NONE;
+  }
+
   /** Gives the slot of a new one. */
   add(
     key: FlowKey,

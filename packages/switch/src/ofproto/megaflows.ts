@@ -11,14 +11,6 @@ import { type Outcome, outcomeOf, ownActions, sameList, sameOutcome, sameTables 
 import type { Effect } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
 
-/** An outcome that a megaflow had, for as long as the datapath may have counts of it. */
-interface Retired {
-  readonly outcome: Outcome;
-  /** Where the megaflow is, and its first id, by which it is known as long as it is there. */
-  readonly slot: number;
-  readonly birth: number;
-}
-
 export interface MegaflowHooks {
   /** What should be done with this packet now; undefined when it has no place any more (its port is gone). The mask's
    *  memory is used again by the next. */
@@ -48,7 +40,9 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #dpif: Dpif;
   readonly #hooks: MegaflowHooks;
   readonly #table = new MegaflowTable();
-  readonly #retired = new Map<number, Retired>();
+  /** By ids that are no more, the outcomes that counts of them are for: of each round of statistics, the one under way
+   *  last. */
+  readonly #retired: Map<number, Outcome>[] = [new Map()];
   readonly #masks = new MaskPool();
   /** The outcome that came last: many have the same, and share it; or its actions. */
   #recent: Outcome = { actions: [], sinks: [], effects: [], lookups: [], macLookups: [] };
@@ -253,14 +247,19 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Whether the datapath may hold counts that are not here. */
   get isCounting(): boolean {
-    return this.#table.size > 0 || this.#retired.size > 0;
+    return this.#table.size > 0 || this.#retired.some(({ size }) => size > 0);
   }
 
   /** Makes every count current. */
   async syncStats(): Promise<void> {
-    const settled = [...this.#retired.keys()];
+    const last = this.#retired.at(-1)!;
+    const isOver = last.size > 0;
+    if (isOver) this.#retired.push(new Map());
     await this.#dpif.syncStats();
-    for (const id of settled) this.#bury(id);
+    // What was retired before has all its counts; another call may have said so already.
+    const settled = Math.max(0, this.#retired.indexOf(last) + (isOver ? 1 : 0));
+    for (const outcomes of this.#retired.splice(0, settled))
+      for (const { actions } of outcomes.values()) this.#hooks.unref(actions);
   }
 
   #revalidateOne(slot: number): void {
@@ -329,8 +328,16 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Its id is no longer its own; counts that come for it still are for who had it. */
   #retire(slot: number): void {
-    const { ids, outcomes, births } = this.#table;
-    this.#retired.set(ids[slot]!, { outcome: outcomes[slot]!, slot, birth: births[slot]! });
+    const { ids, outcomes } = this.#table;
+    this.#retired.at(-1)!.set(ids[slot]!, outcomes[slot]!);
+  }
+
+  #retiredOf(id: number): Outcome | undefined {
+    for (const outcomes of this.#retired) {
+      const outcome = outcomes.get(id);
+      if (outcome !== undefined) return outcome;
+    }
+    return undefined;
   }
 
   /** The outcome to keep. */
@@ -363,25 +370,14 @@ export class Megaflows implements Iterable<Megaflow> {
     }
   }
 
-  #bury(id: number): void {
-    const retired = this.#retired.get(id);
-    if (!retired) return;
-    this.#retired.delete(id);
-    this.#hooks.unref(retired.outcome.actions);
-  }
-
   readonly #onStats = (batch: FlowStatsBatch): void => batch.forEach(this.#credit);
 
   readonly #credit = ({ id, packets, bytes, usedMs, tcpFlags }: FlowStatsDelta): void => {
     const table = this.#table;
-    let slot = table.slotOf(id);
-    let outcome = slot === NONE ? undefined : table.outcomes[slot];
-    if (outcome === undefined) {
-      const retired = this.#retired.get(id);
-      if (retired === undefined) return;
-      outcome = retired.outcome;
-      slot = table.births[retired.slot] === retired.birth ? retired.slot : NONE;
-    }
+    const slot = table.ownerOf(id);
+    const isCurrent = slot !== NONE && table.ids[slot] === id;
+    const outcome = isCurrent ? table.outcomes[slot] : this.#retiredOf(id);
+    if (outcome === undefined) return;
     if (slot !== NONE) {
       table.packets[slot]! += packets;
       table.bytes[slot]! += bytes;
