@@ -61,6 +61,16 @@ const all: Case[] = [
     out: { 2: f.udp4({ eth: f.tagged({ vid: 0 }) }) },
   },
   {
+    section: "ovs-ofctl(8), groups",
+    name: "a bucket may resubmit, where it has no output",
+    groups: [
+      "group_id=1,type=all,bucket=actions=output:2,bucket=actions=resubmit(,1),bucket=actions=output:3,resubmit(,1)",
+    ],
+    flows: ["table=0,actions=group:1", "table=1,actions=output:4"],
+    in: [1, f.udp4()],
+    out: { 2: f.udp4(), 3: f.udp4(), 4: f.udp4() },
+  },
+  {
     section: "§5.6.1",
     name: "a bucket may send to the controller",
     groups: ["group_id=1,type=all,bucket=actions=controller"],

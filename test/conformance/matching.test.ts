@@ -296,7 +296,17 @@ const exthdrRows: Row[] = exthdr.map(([value, hit, miss]) => ({
   ovs: "has no ipv6_exthdr",
 }));
 
-/** Headers come behind extension headers, and not from other protocols or from behind an MPLS label. */
+/** A TCP frame whose header says that it has `words` of 32 bits. */
+const tcpOf =
+  (words: number) =>
+  (eth: f.Eth): Uint8Array => {
+    const frame = f.tcp4({ eth });
+    frame[frame.length - f.DATA.length - 8] = words << 4;
+    return frame;
+  };
+
+/** Headers come behind extension headers, and not from other protocols or from behind an MPLS label; a TCP header as
+ *  long as its data offset says. */
 const prerequisiteRows: Row[] = rowsOf([
   ["udp_dst", "udp6,udp_dst=2000", withHeaders(0, 43, 60), (eth: f.Eth) => f.tcp6({ eth })],
   ["tcp_dst", "tcp,tcp_dst=2000", of(f.tcp4), of(f.udp4)],
@@ -304,6 +314,9 @@ const prerequisiteRows: Row[] = rowsOf([
   ["icmpv4_type", "icmp,icmp_type=8", of(f.icmp4), of(f.udp4)],
   ["ipv6_src", `ipv6,ipv6_src=${f.IP6_A}`, of(f.udp6), of(f.udp4)],
   ["arp_spa", `arp,arp_spa=${f.IP_A}`, arp({}), of(f.udp4)],
+  ["tcp_dst", "tcp,tcp_dst=2000", tcpOf(5), tcpOf(4)],
+  ["tcp_dst", "tcp,tcp_dst=2000", tcpOf(15), tcpOf(0)],
+  ["tcp_dst", "tcp,tcp_dst=0", tcpOf(1), tcpOf(5)],
 ]);
 
 const rows = [

@@ -250,4 +250,59 @@ const order: Case[] = [
   },
 ];
 
-conformance("§5 pipeline", [...tables, ...instructions, ...order], ["inline", "worker"]);
+const RESUBMIT_TARGET = ["table=1,actions=output:4", "table=2,actions=output:3"];
+const TO_3 = ["group_id=1,type=indirect,bucket=actions=output:3"];
+
+/** A resubmit in an action set: what Open vSwitch adds to the order of §5.10. */
+const resubmits: Case[] = (
+  [
+    ["leads on where there is no output", "resubmit(,1)", 4],
+    ["is left out beside an output", "resubmit(,1),output:2", 2],
+    ["is left out beside a group", "group:1,resubmit(,1)", 3],
+    ["is the one that was written last", "resubmit(,1),resubmit(,2)", 3],
+  ] as const
+).map(([name, actions, port]) => ({
+  section: "ovs-actions(7), write_actions",
+  name: `a resubmit in an action set ${name}`,
+  groups: TO_3,
+  flows: [`table=0,actions=write_actions(${actions})`, ...RESUBMIT_TARGET],
+  in: [1, f.udp4()] as const,
+  out: { [port]: f.udp4() },
+}));
+
+/** What takes headers away may be written before it is known whether they are there. */
+const ifThere: Case[] = [f.udp4(), tagged({ vid: 5 })].map((frame, tags) => ({
+  section: "ovs-actions(7), write_actions",
+  name: `pop_vlan in an action set, of a packet with ${tags} tags`,
+  flows: ["table=0,actions=write_actions(pop_vlan,output:2),goto_table:1", "table=1,actions=output:3"],
+  in: [1, frame] as const,
+  out: { 2: f.udp4(), 3: frame },
+}));
+
+/** The field actset_output (ovs-fields(7)): where the action set leads by itself. */
+const actsetOutput: Case[] = (
+  [
+    ["UNSET as a packet comes in", "goto_table:5", "UNSET"],
+    ["the port that was written", "write_actions(output:4),goto_table:5", "4"],
+    ["UNSET with a group beside it", "write_actions(group:1,output:4),goto_table:5", "UNSET"],
+    ["UNSET after clear_actions", "write_actions(output:4),goto_table:3", "UNSET"],
+  ] as const
+).map(([name, actions, value]) => ({
+  section: "ovs-fields(7), actset_output",
+  name: `it is ${name}`,
+  groups: TO_3,
+  flows: [
+    `actions=${actions}`,
+    "table=3,actions=clear_actions,goto_table:5",
+    `table=5,priority=2,actset_output=${value},actions=clear_actions,write_actions(output:2)`,
+    "table=5,priority=1,actions=clear_actions",
+  ],
+  in: [1, f.udp4()] as const,
+  out: { 2: f.udp4() },
+}));
+
+conformance(
+  "§5 pipeline",
+  [...tables, ...instructions, ...order, ...resubmits, ...ifThere, ...actsetOutput],
+  ["inline", "worker"],
+);

@@ -110,12 +110,27 @@ const reserved: Case[] = [
     },
   },
   {
-    section: "§4.5",
-    name: "NORMAL does not forward link-local addresses of 802.1D",
-    flows: ["actions=normal"],
-    in: [1, f.other(0x88cc, f.DATA, { dst: "01:80:c2:00:00:0e" })],
+    section: "ovs-vswitchd.conf.db(5), forward-bpdu",
+    name: "NORMAL does not forward what neighbours say to each other",
+    run: async (sw) => {
+      await sw.flows("actions=normal");
+      for (const dst of CONTROL)
+        expect([dst, await sw.ports(1, f.other(0x88cc, f.DATA, { dst }))]).toEqual([dst, []]);
+      for (const dst of ORDINARY)
+        expect([dst, await sw.ports(1, f.other(0x88cc, f.DATA, { dst }))]).toMatchObject([
+          dst,
+          { length: 4 },
+        ]);
+    },
   },
 ];
+
+const CONTROL = [
+  ...["00", "01", "0e", "0f"].map((end) => `01:80:c2:00:00:${end}`),
+  ...["00", "04", "06"].map((end) => `00:e0:2b:00:00:${end}`),
+  ...["cc:cc:cc", "cc:cc:cd", "cc:cc:c0", "cd:cd:cd", "00:00:00"].map((end) => `01:00:0c:${end}`),
+];
+const ORDINARY = ["01:80:c2:00:00:10", "00:e0:2b:00:00:05", "01:00:0c:cc:cc:d0"];
 
 /** §7.3.7. */
 const out = (in_port: number, actions: string, data: Uint8Array = f.udp4()) => ({
@@ -158,6 +173,18 @@ const packetOut: Case[] = (
       out(OFPP.CONTROLLER, "flood"),
       { 1: [f.udp4()], 2: [f.udp4()], 3: [f.udp4()], 4: [f.udp4()], [LOCAL]: [f.udp4()] },
     ],
+    [
+      "to NORMAL from CONTROLLER goes to every port",
+      [],
+      out(OFPP.CONTROLLER, "normal"),
+      { 1: [f.udp4()], 2: [f.udp4()], 3: [f.udp4()], 4: [f.udp4()], [LOCAL]: [f.udp4()] },
+    ],
+    [
+      "to NORMAL from no port goes to every port",
+      [],
+      out(OFPP.ANY, "normal"),
+      { 1: [f.udp4()], 2: [f.udp4()], 3: [f.udp4()], 4: [f.udp4()], [LOCAL]: [f.udp4()] },
+    ],
     ["to IN_PORT goes out of in_port", [], out(4, "in_port"), { 4: [f.udp4()] }],
     ["to the number of in_port does nothing", [], out(4, "output:4"), {}],
     ["through a group", [], out(OFPP.CONTROLLER, "group:1"), { 2: [f.udp4()], 3: [f.udp4()] }],
@@ -180,6 +207,16 @@ const packetOut: Case[] = (
     },
   }),
 );
+const packetOutNormal: Case = {
+  section: "§4.5",
+  name: "packet-outs to NORMAL teach where a port's addresses are, and find them",
+  run: async (sw) => {
+    await sw.ok(out(2, "normal", f.udp4({ eth: { src: f.MAC_B, dst: f.MAC_A } })));
+    await sw.sent();
+    await sw.ok(out(OFPP.CONTROLLER, "normal"));
+    expect(await sw.sent()).toEqual({ 2: [f.udp4()] });
+  },
+};
 const packetOutIn: Case = {
   section: "§7.4.1",
   name: "a packet-out to the controller comes back as a packet-in of no one flow",
@@ -460,6 +497,15 @@ const portStatus: Case[] = [
 
 conformance(
   "§4, §7.2.1, §7.3.7, §7.4 ports and packets",
-  [...reserved, ...packetOut, packetOutIn, ...packetOutErrors, ...packetIns, ...portMods, ...portStatus],
+  [
+    ...reserved,
+    ...packetOut,
+    packetOutIn,
+    packetOutNormal,
+    ...packetOutErrors,
+    ...packetIns,
+    ...portMods,
+    ...portStatus,
+  ],
   ["inline", "worker"],
 );

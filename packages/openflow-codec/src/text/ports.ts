@@ -9,15 +9,11 @@ export interface PortNames {
   readonly name?: (port: number) => string | undefined;
 }
 
-export const RESERVED: ReadonlyMap<number, string> = new Map(
-  Object.entries(OFPP)
-    .filter(([name]) => name !== "MAX")
-    .map(([name, value]) => [value, name]),
-);
-const BY_NAME = new Map([
-  ...Object.entries(OFPP).filter(([name]) => name !== "MAX"),
-  ["NONE", OFPP.ANY] as const,
-]);
+/** OpenFlow 1.5's actset_output where an action set has no output. */
+const UNSET = 0xffff_fff7;
+const NAMED = [...Object.entries(OFPP).filter(([name]) => name !== "MAX"), ["UNSET", UNSET] as const];
+export const RESERVED: ReadonlyMap<number, string> = new Map(NAMED.map(([name, value]) => [value, name]));
+const BY_NAME = new Map([...NAMED, ["NONE", OFPP.ANY] as const]);
 
 /** A port number of OpenFlow 1.1 and later as ovs-ofctl prints it. */
 export function formatPort(port: number, names: PortNames = {}): string {

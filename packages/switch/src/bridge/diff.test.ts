@@ -75,6 +75,12 @@ describe("the difference between what runs and what is desired", () => {
     expect(steps(of({}), of({ type: "internal" }))).toEqual(["removePorts br0 p1", "addPort br0 p1"]);
     const patch = (peer: string) => of({ type: "patch", options: { peer } });
     expect(steps(patch("a"), patch("b"))).toEqual(["updatePort br0 p1 patchPeer"]);
+    const asked = (options: Record<string, string>) => of({ type: "system", options });
+    expect(steps(asked({}), asked({ n_rxq: "2" }))).toEqual([]);
+    expect(steps(asked({}), asked({ "xdp-mode": "native" }))).toEqual([
+      "removePorts br0 p1",
+      "addPort br0 p1",
+    ]);
   });
 
   test("a bridge that moves to another datapath is set up anew", () => {

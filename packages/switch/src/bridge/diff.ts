@@ -107,14 +107,12 @@ function precedence(bridge: DesiredBridge, a: DesiredPort, b: DesiredPort): numb
 
 /** Whether a port has to be taken down and set up again to become the next one. */
 function isOther(old: DesiredPort, next: DesiredPort): boolean {
-  const { peer: _old, ...oldOptions } = old.options;
-  const { peer: _next, ...nextOptions } = next.options;
   return (
     old.uuid !== next.uuid ||
     old.type !== next.type ||
     old.error !== next.error ||
     old.ofportRequest !== next.ofportRequest ||
-    !same(oldOptions, nextOptions)
+    old.options["xdp-mode"] !== next.options["xdp-mode"]
   );
 }
 

@@ -171,7 +171,11 @@ function extractL4(
   const size = end - l4;
   if (proto === IP_TCP) {
     if (size < 20) return;
-    key[LANE_TCI2_FLAGS]! |= b.getUint16(l4 + 12) & 0xfff;
+    const offsetAndFlags = b.getUint16(l4 + 12);
+    // A header shorter than TCP's, or that ends behind the packet, is none: whoever receives it drops it.
+    const headerSize = (offsetAndFlags >>> 12) << 2;
+    if (headerSize < 20 || headerSize > size) return;
+    key[LANE_TCI2_FLAGS]! |= offsetAndFlags & 0xfff;
   } else if (proto === IP_UDP) {
     if (size < 8) return;
   } else if (proto === IP_SCTP) {

@@ -106,17 +106,33 @@ function checkInstruction(
     case "OFPIT_APPLY_ACTIONS":
       checkActions(known, instruction.actions ?? [], context, false);
       return;
-    // In the order of execution: a push may stand behind what needs it.
+    // In the order of execution: a push may stand behind what needs it. What takes headers away does nothing where
+    // there is none; in an action set it waits for what the packet will be by the end.
     case "OFPIT_WRITE_ACTIONS":
       if (instruction.actions?.some(({ type }) => type === "NXAST_CONJUNCTION"))
         throw refuse("OFPBAC_BAD_TYPE", "conjunction has no place in an action set");
-      checkActions(known, inOrder(instruction.actions ?? []), context, false);
+      for (const action of inOrder(instruction.actions ?? []))
+        checkAction(IF_THERE.has(action.type) ? undefined : known, action, context, false);
       return;
     case "OFPIT_EXPERIMENTER":
       throw refuse("OFPBIC_BAD_EXPERIMENTER", `experimenter 0x${instruction.experimenter.toString(16)}`);
     default:
   }
 }
+
+/** Actions on a header that leave a packet without it alone. */
+const IF_THERE: ReadonlySet<string> = new Set([
+  "OFPAT_POP_VLAN",
+  "OFPAT_POP_MPLS",
+  "OFPAT_POP_PBB",
+  "OFPAT_SET_NW_TTL",
+  "OFPAT_DEC_NW_TTL",
+  "OFPAT_SET_MPLS_TTL",
+  "OFPAT_DEC_MPLS_TTL",
+  "OFPAT_COPY_TTL_OUT",
+  "OFPAT_COPY_TTL_IN",
+  "NXAST_DEC_TTL_CNT_IDS",
+]);
 
 /** Refuses actions of a bucket (no match is known), or of a packet-out. */
 export function checkActionList(

@@ -51,7 +51,7 @@ import type {
 import { scramble } from "./xlate/buckets.js";
 import type { Effect } from "./xlate/context.js";
 import type { PacketInContext } from "./xlate/contexts.js";
-import { restorePipeline } from "./xlate/field.js";
+import { restorePipeline, withoutUnset } from "./xlate/field.js";
 import { OFPC_FRAG, OFPP, OFPTT } from "./xlate/reserved.js";
 import { type LearnRoom, OFPPC, type XContexts, type XPort } from "./xlate/world.js";
 
@@ -645,6 +645,7 @@ function pipelineMatch(context: PacketInContext): Match {
   const key = newFlowKey();
   const mask = newFlowKey();
   restorePipeline(key, context.pipeline);
+  withoutUnset(key);
   key[LANE_IN_PORT] = context.in_port;
   for (let lane = 0; lane < key.length; lane++) if (key[lane] !== 0) mask[lane] = 0xffff_ffff;
   // Both halves of a 64-bit field belong to it.

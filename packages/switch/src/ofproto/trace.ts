@@ -7,6 +7,7 @@ import type { Action, Instruction, Match } from "./of.js";
 import type { Ofproto } from "./ofproto.js";
 import { Rule } from "./rule.js";
 import type { TraceEvent } from "./xlate/context.js";
+import { withoutUnset } from "./xlate/field.js";
 import type { XlateInput, XlateResult } from "./xlate/pipeline.js";
 import { translate } from "./xlate/pipeline.js";
 import { OFPP } from "./xlate/reserved.js";
@@ -74,9 +75,9 @@ function traceFrom(from: Start, key: FlowKey, packet: Uint8Array | undefined, re
   const { bridge, in_port } = from;
   const recorded: TraceEvent[] = [];
   const result = translate({ ...from, key, record: (event) => recorded.push(snapshot(event)) });
-  const shown = key.slice();
+  const shown = withoutUnset(key.slice());
   shown[LANE_IN_PORT] = in_port;
-  const final = result.key.slice();
+  const final = withoutUnset(result.key.slice());
   final[LANE_IN_PORT] = in_port;
   const events = recorded.filter(({ kind }) => kind !== "freeze");
   const recirculated =

@@ -5,6 +5,7 @@ import {
   type FlowKey,
   fieldLaneMask,
   flowField,
+  getField,
   getFieldBig,
   setField,
   setFieldBig,
@@ -13,6 +14,7 @@ import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { type FlowMatch, FlowMatchError, flowFieldOf, matchToKey } from "../../flow/match.js";
 import { refuse } from "../error.js";
 import type { Match } from "../of.js";
+import { OFPP } from "./reserved.js";
 
 /** Fields as translation reads, sets and un-wildcards them. */
 
@@ -41,11 +43,19 @@ export const isPipeline = (field: FlowField): boolean =>
   field.lane >= DP_LANES || field.lane <= LANE_RECIRC_ID;
 
 const inPort = flowField("in_port");
+const actsetOutput = flowField("actset_output");
 
-/** A packet enters a bridge by `in_port`: the pipeline's own fields are zero. */
+/** A packet enters a bridge by `in_port`: the pipeline's own fields are zero, and its action set leads nowhere. */
 export function enterPipeline(key: FlowKey, in_port: number): void {
   key.fill(0, DP_LANES);
   setField(key, inPort, in_port);
+  setField(key, actsetOutput, OFPP.UNSET);
+}
+
+/** The same key, whose actset_output is 0 where the action set leads nowhere: to be shown. */
+export function withoutUnset(key: FlowKey): FlowKey {
+  if (getField(key, actsetOutput) === OFPP.UNSET) setField(key, actsetOutput, 0);
+  return key;
 }
 
 /** The pipeline's own fields never depend on the packet alone. */

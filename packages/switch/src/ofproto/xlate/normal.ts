@@ -23,12 +23,20 @@ export interface NormalDecision {
 
 const nothing = (why: string, vlan = 0, learn = false): NormalDecision => ({ vlan, learn, outputs: [], why });
 
-export function decideNormal(bridge: XBridge, inPort: XPort | undefined, frame: Frame): NormalDecision {
-  if (!inPort) return nothing("no input port");
-  const vlan = inputVlan(inPort.vlan, frame.vid);
-  if (vlan === undefined) return nothing(`VLAN ${frame.vid ?? 0} is not carried by port ${inPort.name}`);
+/** What a controller sends by itself comes in as if by a trunk of all VLANs, where nothing is learned. */
+const CONTROLLER_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
+
+export function decideNormal(
+  bridge: XBridge,
+  from: XPort | "controller" | undefined,
+  frame: Frame,
+): NormalDecision {
+  if (!from) return nothing("no input port");
+  const inPort = from === "controller" ? undefined : from;
+  const vlan = inputVlan(inPort?.vlan ?? CONTROLLER_VLAN, frame.vid);
+  if (vlan === undefined) return nothing(`VLAN ${frame.vid ?? 0} is not carried by port ${inPort?.name}`);
   if (!bridge.forwardBpdu && isReserved(frame.dst)) return nothing("the destination is a reserved address");
-  const learn = !isMulticast(frame.src) && !bridge.floodVlans.has(vlan);
+  const learn = inPort !== undefined && !isMulticast(frame.src) && !bridge.floodVlans.has(vlan);
   const known = isMulticast(frame.dst) ? undefined : bridge.macLearning.lookup(vlan, frame.dst);
   if (known && !bridge.floodVlans.has(vlan)) {
     if (known.port === inPort) return nothing("the destination is on the input port", vlan, learn);
@@ -49,7 +57,8 @@ export function decideNormal(bridge: XBridge, inPort: XPort | undefined, frame: 
   return { vlan, learn, outputs, why: `${why}, flooding` };
 }
 
-const isolated = (a: XPort, b: XPort): boolean => a.vlan.protected === true && b.vlan.protected === true;
+const isolated = (a: XPort | undefined, b: XPort): boolean =>
+  a?.vlan.protected === true && b.vlan.protected === true;
 
 /** The VLAN a frame belongs to that came in by such a port; undefined: it is dropped. */
 function inputVlan(config: VlanConfig, vid: number | undefined): number | undefined {
@@ -72,5 +81,13 @@ function outputVid(config: VlanConfig, vlan: number): number | undefined {
 
 const isMulticast = (mac: number): boolean => Math.floor(mac / 0x100_0000_0000) % 2 === 1;
 
-/** 01:80:c2:00:00:00 to 0f: IEEE 802.1D bridges do not forward these. */
-const isReserved = (mac: number): boolean => mac >= 0x0180_c200_0000 && mac <= 0x0180_c200_000f;
+/** Control protocols between neighbours (ovs-vswitchd.conf.db(5), forward-bpdu): those that IEEE 802.1D bridges do not
+ *  forward, Extreme's (EDP, EAPS) and Cisco's (CDP, VTP, PVST+, UplinkFast, ISL, CFM). */
+const isReserved = (mac: number): boolean =>
+  (mac >= 0x0180_c200_0000 && mac <= 0x0180_c200_000f) ||
+  (mac >= 0x0100_0ccc_ccc0 && mac <= 0x0100_0ccc_cccf) ||
+  RESERVED.has(mac);
+
+const RESERVED: ReadonlySet<number> = new Set([
+  0x00e0_2b00_0000, 0x00e0_2b00_0004, 0x00e0_2b00_0006, 0x0100_0c00_0000, 0x0100_0ccd_cdcd,
+]);

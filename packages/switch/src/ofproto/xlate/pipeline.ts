@@ -4,6 +4,7 @@ import {
   type FlowKey,
   type FlowMask,
   flowField,
+  getField,
   getFieldBig,
   newFlowKey,
   setField as writeField,
@@ -12,7 +13,7 @@ import { LANE_CONJ_ID } from "../../flow/lanes.js";
 import type { Action } from "../of.js";
 import type { Rule } from "../rule.js";
 import type { Sink } from "../sink.js";
-import { orderOfSet, writeToSet } from "./action-set.js";
+import { orderOfSet, outputOfSet, writeToSet } from "./action-set.js";
 import { chooseBuckets } from "./buckets.js";
 import {
   type Context,
@@ -226,6 +227,7 @@ function pipeline(ctx: Context, table_id: number): void {
 
 /** Looks the flow up in a table and runs the rule found. Without one the packet is dropped (1.3.5 §5.4). */
 const IN_PORT = flowField("in_port");
+const ACTSET_OUTPUT = flowField("actset_output");
 
 function lookupTable(ctx: Context, table_id: number, missDrops = true, in_port = ctx.in_port): void {
   if (ctx.lookups.length >= MAX_LOOKUPS) {
@@ -268,6 +270,14 @@ function lookedWithId(ctx: Context, table: XTable, { id, clauses, rule }: Conjoi
   if (!ctx.record) return;
   for (const clause of clauses) note(ctx, "conjunction", `${id}`, clause);
   if (!rule) note(ctx, "note", `no flow for conj_id=${id}`);
+}
+
+function setActions(ctx: Context, actions: readonly Action[]): void {
+  ctx.actionSet = actions;
+  const port = outputOfSet(actions) ?? OFPP.UNSET;
+  if (getField(ctx.key, ACTSET_OUTPUT) === port) return;
+  ctx.pristine = false;
+  writeField(ctx.key, ACTSET_OUTPUT, port);
 }
 
 function executeActionSet(ctx: Context): void {
@@ -322,11 +332,9 @@ const pipelineSteps: StepHandlers = {
   OFPAT_GROUP: (ctx, { group_id }) => throughGroup(ctx, group_id),
   OFPIT_APPLY_ACTIONS: (ctx, { actions }) => run(ctx, actions ?? []),
   OFPIT_WRITE_ACTIONS(ctx, { actions }) {
-    ctx.actionSet = writeToSet(ctx.actionSet, actions ?? []);
+    setActions(ctx, writeToSet(ctx.actionSet, actions ?? []));
   },
-  OFPIT_CLEAR_ACTIONS(ctx) {
-    ctx.actionSet = [];
-  },
+  OFPIT_CLEAR_ACTIONS: (ctx) => setActions(ctx, []),
   OFPIT_WRITE_METADATA: (ctx, { metadata, metadata_mask }) =>
     setField(ctx, flowField("metadata"), metadata, metadata_mask),
   OFPIT_GOTO_TABLE: (ctx, { table_id }) => lookupTable(ctx, table_id),
@@ -495,7 +503,8 @@ export const macTag = (bridge: XBridge, vlan: number, mac: number): string => `$
 function normal(ctx: Context): void {
   const vlan_vid = see(ctx, "vlan_vid");
   const vid = (vlan_vid & 0x1000) !== 0 ? vlan_vid & 0xfff : undefined;
-  const decision = decideNormal(ctx.bridge, ctx.inPort, {
+  const isOwn = ctx.in_port === OFPP.CONTROLLER || ctx.in_port === OFPP.ANY;
+  const decision = decideNormal(ctx.bridge, isOwn ? "controller" : ctx.inPort, {
     src: seeMac(ctx, "eth_src"),
     dst: seeMac(ctx, "eth_dst"),
     vid,

@@ -1,6 +1,7 @@
 /** Reserved numbers (1.3.5 §7.2.1, §7.3.4.2, §7.3.4.3). */
 export const OFPP = {
   MAX: 0xffff_ff00,
+  UNSET: 0xffff_fff7,
   IN_PORT: 0xffff_fff8,
   TABLE: 0xffff_fff9,
   NORMAL: 0xffff_fffa,
