@@ -23,6 +23,8 @@ export enum Stage {
 const SAMPLE_MASK = 127;
 /** How much of each new measurement of the clock's own time counts. */
 const EASE = 1 / 64;
+/** ms; reading the clock takes no longer, unless the processor does something else meanwhile. */
+const LONGEST_READING = 0.001;
 
 /** Where the time goes, by a sample of bursts. */
 export class Stages {
@@ -69,7 +71,7 @@ export class Stages {
   mark(): void {
     const now = this.#now();
     this.#last = this.#now();
-    this.#overhead += (this.#last - now - this.#overhead) * EASE;
+    this.#overhead += (Math.min(this.#last - now, LONGEST_READING) - this.#overhead) * EASE;
     this.#laps += 2;
   }
 

@@ -15,11 +15,12 @@ export const PROGRAM = 9;
 export const TCP_FLAGS = 10;
 /** Whether it is listed as having counts that have not been taken yet. */
 export const LISTED = 11;
-/** The second is its masked key, as far as IPv4 packets have it; the mask's number, 0 when there is no flow that could
- *  be found; and the key's hash. */
+/** The mask's number, 0 when there is no flow that could be found; and the hash of the masked key. */
+const MASK = 12;
+const HASH = 13;
+/** The second is its masked key, as far as IPv4 packets have it. (What the system gives begins 16 bytes behind the
+ *  beginning of a line, so the two words before the key are on its line, not on that of the counts.) */
 const KEY = 16;
-const MASK = KEY + LANES_IPV4;
-const HASH = MASK + 1;
 
 /** Words of a mask: its lanes, then whether some of them are behind those of IPv4. */
 const MASK_WORDS = 32;
@@ -103,7 +104,7 @@ export class FlowRecords {
     const { words } = this;
     const masks = this.#masks;
     const at = slot * WORDS + KEY;
-    const mask = words[at + LANES_IPV4]! * MASK_WORDS;
+    const mask = words[slot * WORDS + MASK]! * MASK_WORDS;
     if (mask === 0) return false;
     // All at once: who asks has compared a hash, so a branch for each lane would be for nothing.
     const differing =
@@ -125,7 +126,7 @@ export class FlowRecords {
   /** Has the processor fetch what `matches` and counting read, and waits for nothing. What it gives has no meaning. */
   touch(slot: number): number {
     const at = slot * WORDS;
-    return this.words[at + GENERATION]! ^ this.words[at + MASK]!;
+    return this.words[at + GENERATION]! ^ this.words[at + KEY]!;
   }
 
   #matchesWide(slot: number, key: FlowKey, mask: number): boolean {
