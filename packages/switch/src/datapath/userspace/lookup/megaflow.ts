@@ -40,6 +40,9 @@ export class Megaflows {
 
   readonly #programs: Programs;
   readonly #records: FlowRecords;
+  /** The records' memory. */
+  #counts: Float64Array;
+  #words: Int32Array;
   readonly #tuples: TupleSpace;
   readonly #smc = new Smc();
   /** Slots with counts that have not been packed yet, each listed once; and those of them that are being packed. */
@@ -52,6 +55,8 @@ export class Megaflows {
   constructor(programs: Programs, slots = FIRST_SLOTS) {
     this.#programs = programs;
     this.#records = new FlowRecords(slots);
+    this.#counts = this.#records.counts;
+    this.#words = this.#records.words;
     this.#tuples = new TupleSpace(this.#records);
     this.#touched = new Int32Array(slots);
     this.#packing = new Int32Array(slots);
@@ -81,16 +86,16 @@ export class Megaflows {
     this.version++;
     while (slot >= this.#touched.length) this.#grow();
     this.#smc.fit(++this.size);
-    this.#records.counts[slot * COUNTS + ID] = id;
-    this.#records.words[slot * WORDS + PROGRAM] = program;
+    this.#counts[slot * COUNTS + ID] = id;
+    this.#words[slot * WORDS + PROGRAM] = program;
     this.#tuples.insert(slot, key, mask);
   }
 
   /** Gives the flow in a slot another id and other actions. Its last counts, if any, go to `counts`. */
   replace(slot: number, id: number, program: number, counts: PackedCounts): void {
     this.#take(slot, counts);
-    this.#records.counts[slot * COUNTS + ID] = id;
-    this.#records.words[slot * WORDS + PROGRAM] = program;
+    this.#counts[slot * COUNTS + ID] = id;
+    this.#words[slot * WORDS + PROGRAM] = program;
   }
 
   /** Removes the flow in a slot. Its last counts, if any, go to `counts`. */
@@ -98,7 +103,7 @@ export class Megaflows {
     this.version++;
     this.#take(slot, counts);
     this.size--;
-    this.#records.words[slot * WORDS + PROGRAM] = NO_PROGRAM;
+    this.#words[slot * WORDS + PROGRAM] = NO_PROGRAM;
     this.#tuples.remove(slot);
   }
 
@@ -125,18 +130,18 @@ export class Megaflows {
   }
 
   ops(slot: number): readonly Op[] {
-    return this.#programs.ops(this.#records.words[slot * WORDS + PROGRAM]!);
+    return this.#programs.ops(this.#words[slot * WORDS + PROGRAM]!);
   }
 
   generation(slot: number): number {
-    return this.#records.words[slot * WORDS + GENERATION]!;
+    return this.#words[slot * WORDS + GENERATION]!;
   }
 
   /** Counts a packet of a flow; `time` has the clock's ms in its first place. */
   count(slot: number, bytes: number, time: Float64Array, tcpFlags: number): void {
-    const counts = this.#records.counts;
+    const counts = this.#counts;
     const at = slot * COUNTS;
-    const words = this.#records.words;
+    const words = this.#words;
     const wordsAt = slot * WORDS;
     if (words[wordsAt + LISTED] === 0) {
       words[wordsAt + LISTED] = 1;
@@ -167,7 +172,7 @@ export class Megaflows {
     const end = Math.min(this.#packed + limit, this.#packingCount);
     for (; this.#packed < end; this.#packed++) {
       const slot = this.#packing[this.#packed]!;
-      this.#records.words[slot * WORDS + LISTED] = 0;
+      this.#words[slot * WORDS + LISTED] = 0;
       this.#take(slot, counts);
     }
     return this.#packed === this.#packingCount;
@@ -175,7 +180,7 @@ export class Megaflows {
 
   #take(slot: number, counts: PackedCounts): void {
     const at = slot * COUNTS;
-    const own = this.#records.counts;
+    const own = this.#counts;
     const packets = own[at + PACKETS]!;
     if (packets === 0) return;
     counts.add(
@@ -183,15 +188,17 @@ export class Megaflows {
       packets,
       own[at + BYTES]!,
       own[at + USED]!,
-      this.#records.words[slot * WORDS + TCP_FLAGS]!,
+      this.#words[slot * WORDS + TCP_FLAGS]!,
     );
     own[at + PACKETS] = 0;
     own[at + BYTES] = 0;
-    this.#records.words[slot * WORDS + TCP_FLAGS] = 0;
+    this.#words[slot * WORDS + TCP_FLAGS] = 0;
   }
 
   #grow(): void {
     this.#records.grow();
+    this.#counts = this.#records.counts;
+    this.#words = this.#records.words;
     this.#touched = grown(this.#touched, this.#records.slots);
     this.#packing = grown(this.#packing, this.#records.slots);
   }
