@@ -76,7 +76,7 @@ export class Datapath implements ExecutorHost {
 
   readonly #raw: RawUpcall;
 
-  /** `slots`: flows that it has memory for at first. */
+  /** `slots`: flows that memory is taken for now; without, it is taken as there are more. */
   constructor(host: DatapathHost, slots?: number) {
     this.#host = host;
     this.#readClock();

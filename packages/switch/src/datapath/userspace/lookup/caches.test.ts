@@ -61,6 +61,18 @@ test("the signature-match cache grows with the flows that there are, and knows n
   expect(known(smc, hashes)).toBeGreaterThan(0.98 * hashes.length);
 });
 
+test("what it knew is still known, by half, when it has grown, with reserved memory or without", () => {
+  for (const smc of [new Smc(), new Smc(1 << 16)]) {
+    const hashes = spread(1000);
+    for (const [slot, hash] of hashes.entries()) smc.insert(hash, slot, 0);
+    const before = known(smc, hashes);
+    smc.fit(2000);
+    expect(known(smc, hashes)).toBeGreaterThan(0.4 * before);
+    for (const [slot, hash] of hashes.entries()) smc.insert(hash, slot, 0);
+    expect(known(smc, hashes)).toBeGreaterThan(0.95 * hashes.length);
+  }
+});
+
 test("it grows, too, when few flows have many keys that cost many masks to find, to a bound", () => {
   const [one, many] = [new Smc(), new Smc()];
   const hashes = spread(20_000);

@@ -37,11 +37,13 @@ export class FlowRecords {
   words: Int32Array;
   slots: number;
   #masks = new Int32Array(FIRST_MASKS * MASK_WORDS);
-  /** The rest of keys: none before a mask looks there. */
-  #wide = new Int32Array(0);
+  /** The rest of keys: where nothing is reserved, none before a mask looks there. */
+  #wide: Int32Array;
 
-  constructor(slots: number) {
+  /** `isReserved`: all memory is taken now, for so many slots. The system gives it as it is touched. */
+  constructor(slots: number, isReserved = false) {
     this.slots = slots;
+    this.#wide = new Int32Array(isReserved ? slots * WIDE_WORDS : 0);
     this.words = new Int32Array(slots * WORDS);
     this.counts = new Float64Array(this.words.buffer);
   }

@@ -44,7 +44,7 @@ export class Megaflows {
   #counts: Float64Array;
   #words: Int32Array;
   readonly #tuples: TupleSpace;
-  readonly #smc = new Smc();
+  readonly #smc: Smc;
   /** Slots with counts that have not been packed yet, each listed once; and those of them that are being packed. */
   #touched: Int32Array;
   #touchedCount = 0;
@@ -52,9 +52,12 @@ export class Megaflows {
   #packingCount = 0;
   #packed = 0;
 
-  constructor(programs: Programs, slots = FIRST_SLOTS) {
+  /** `reserved`: slots that memory is taken for now. Without, it is taken as there are more. */
+  constructor(programs: Programs, reserved?: number) {
+    const slots = reserved ?? FIRST_SLOTS;
     this.#programs = programs;
-    this.#records = new FlowRecords(slots);
+    this.#records = new FlowRecords(slots, reserved !== undefined);
+    this.#smc = new Smc(reserved);
     this.#counts = this.#records.counts;
     this.#words = this.#records.words;
     this.#tuples = new TupleSpace(this.#records);

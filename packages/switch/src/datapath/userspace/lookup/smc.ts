@@ -1,4 +1,4 @@
-// Hot path. Nothing is allocated but when it grows, nothing throws.
+// Hot path. Nothing is allocated but when it grows beyond the memory that was reserved, nothing throws.
 
 const NONE = -1;
 /** Bits of an entry: the flow's slot; the others are the hash's upper bits, the signature. */
@@ -20,16 +20,25 @@ const WORTH = 4;
  *  with one signature or a flow that is gone: whoever asks compares the flow's masked key with the packet. So nothing
  *  has to be flushed, and a slot that is used again is as good as a new one. */
 export class Smc {
-  #entries = new Int32Array(FIRST_PLACES);
+  #entries: Int32Array;
+  /** Those in use; the others are memory for more. */
+  #places = FIRST_PLACES;
   /** Of the hash: where its entries are. */
   #mask = FIRST_PLACES / WAYS - 1;
   #turn = 0;
   /** Masks tried in vain since it has grown, where another entry had to make room. */
   #tried = 0;
 
+  /** With memory for so many flows, so that none has to be taken later. */
+  constructor(flows = 0) {
+    let places = FIRST_PLACES;
+    while (flows * PLACES_A_FLOW > places && places < MAX_PLACES) places *= 2;
+    this.#entries = new Int32Array(places);
+  }
+
   /** Makes room for so many flows. */
   fit(flows: number): void {
-    if (flows * PLACES_A_FLOW > this.#entries.length && this.#entries.length < MAX_PLACES) this.#grow();
+    if (flows * PLACES_A_FLOW > this.#places && this.#places < MAX_PLACES) this.#grow();
   }
 
   /** The slot that a key with this hash may have led to, or -1. */
@@ -69,13 +78,17 @@ export class Smc {
       this.#tried += tried;
     }
     entries[at + way] = ((hash >>> SLOT_BITS) << SLOT_BITS) | slot;
-    if (this.#tried > WORTH * entries.length && entries.length < MAX_ON_DEMAND) this.#grow();
+    if (this.#tried > WORTH * this.#places && this.#places < MAX_ON_DEMAND) this.#grow();
   }
 
-  /** What it knew is lost: it is learned again, a packet each. */
+  /** Half of what it knew is elsewhere now: it is learned again, a packet each. */
   #grow(): void {
-    this.#entries = new Int32Array(2 * this.#entries.length);
-    this.#mask = this.#entries.length / WAYS - 1;
+    this.#places *= 2;
+    this.#mask = this.#places / WAYS - 1;
     this.#tried = 0;
+    if (this.#places <= this.#entries.length) return;
+    const larger = new Int32Array(this.#places);
+    larger.set(this.#entries);
+    this.#entries = larger;
   }
 }
