@@ -1,5 +1,4 @@
 import type { OdpAction } from "../dpif/actions.js";
-import { sameActions } from "../dpif/actions.js";
 import type { Dpif, FlowStatsBatch, FlowStatsDelta } from "../dpif/dpif.js";
 import { DP_LANES, type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
@@ -7,7 +6,7 @@ import { coversMask } from "../flow/mask.js";
 import { LookupIndex, type TableChange } from "./lookup-index.js";
 import { MaskPool, type PooledMask } from "./mask-pool.js";
 import { type Megaflow, MegaflowTable, NONE } from "./megaflow-table.js";
-import { type Outcome, outcomeOf, ownActions, sameList, sameOutcome, sameTables } from "./outcome.js";
+import { type Outcome, outcomeOf, sameList, sameOutcome, sameTables } from "./outcome.js";
 import type { Effect } from "./xlate/context.js";
 import type { XlateResult } from "./xlate/pipeline.js";
 
@@ -275,7 +274,7 @@ export class Megaflows implements Iterable<Megaflow> {
     if (!result.isUnsettled && !narrows && sameOutcome(this.#table.outcomes[slot]!, result)) return;
     this.counters.changed++;
     if (narrows || result.isUnsettled) this.#remove(slot);
-    else this.#become(slot, this.#shared(result));
+    else this.#become(slot, this.#shared(result, this.#table.outcomes[slot]));
   }
 
   /** Gives a megaflow another outcome. */
@@ -340,12 +339,11 @@ export class Megaflows implements Iterable<Megaflow> {
     return undefined;
   }
 
-  /** The outcome to keep. */
-  #shared(result: XlateResult): Outcome {
+  /** The outcome to keep, in place of `before` where there is such. */
+  #shared(result: XlateResult, before = this.#recent): Outcome {
     const recent = this.#recent;
     if (sameOutcome(recent, result)) return recent;
-    const isSame = sameActions(recent.actions, result.actions);
-    this.#recent = outcomeOf(result, isSame ? recent.actions : ownActions(result.actions));
+    this.#recent = outcomeOf(result, before, recent);
     return this.#recent;
   }
 

@@ -20,19 +20,26 @@ const NOTHING: readonly never[] = Object.freeze([]);
 /** A list to keep: one that has grown has room for more than there is in it. */
 const own = <T>(list: readonly T[]): readonly T[] => (list.length === 0 ? NOTHING : list.slice());
 
-/** A translation's outcome, to be kept; `actions`: its own, or equal ones. */
+/** A translation's outcome, to be kept. What the one before it, or the one that came last, has alike is taken from there:
+ *  it is memory that lasts, and many share it. */
 export const outcomeOf = (
-  { sinks, effects, lookups, macLookups }: XlateResult,
-  actions: readonly OdpAction[],
+  { actions, sinks, effects, lookups, macLookups }: XlateResult,
+  before: Outcome,
+  recent: Outcome,
 ): Outcome => ({
-  actions,
-  sinks: own(sinks),
-  effects: own(effects),
-  lookups: own(lookups),
-  macLookups: own(macLookups),
+  actions: kept(actions, recent.actions, before.actions, sameActions),
+  sinks: kept(sinks, before.sinks, recent.sinks, sameList),
+  effects: kept(effects, before.effects, recent.effects, sameEffects),
+  lookups: kept(lookups, before.lookups, recent.lookups, sameTables),
+  macLookups: kept(macLookups, before.macLookups, recent.macLookups, sameList),
 });
 
-export const ownActions: (actions: readonly OdpAction[]) => readonly OdpAction[] = own;
+const kept = <L extends readonly unknown[]>(
+  list: L,
+  first: L,
+  second: L,
+  isSame: (a: L, b: L) => boolean,
+): L => (isSame(first, list) ? first : isSame(second, list) ? second : (own(list) as unknown as L));
 
 export const sameOutcome = (a: Outcome, b: Outcome): boolean =>
   a === b ||

@@ -1,4 +1,5 @@
 import type { Wildcards } from "../../classifier/classifier.js";
+import type { OdpAction } from "../../dpif/actions.js";
 import {
   DP_LANES,
   type FlowField,
@@ -83,7 +84,23 @@ export interface FieldSetting {
   readonly field: FlowField;
   readonly value: bigint;
   readonly mask: bigint | undefined;
+  /** The same by lanes of the field: values, and bits that are set. */
+  readonly lanes: Uint32Array;
+  readonly laneBits: Uint32Array;
+  /** What the datapath is told; undefined for what is no part of the packet. */
+  readonly action: OdpAction | undefined;
 }
+
+/** What tells the datapath to set a field. */
+export const setAction = (field: FlowField, value: bigint, mask: bigint | undefined): OdpAction =>
+  mask === undefined
+    ? { type: "set_field", field: field.name, value: bigToBytes(value, field) }
+    : {
+        type: "set_field",
+        field: field.name,
+        value: bigToBytes(value, field),
+        mask: bigToBytes(mask, field),
+      };
 
 const settings = new WeakMap<object, FieldSetting>();
 
@@ -96,8 +113,16 @@ export function settingOf(oxm: Match): FieldSetting {
   try {
     const { key, mask } = matchToKey(oxm as FlowMatch);
     const bits = getFieldBig(mask, field);
-    const isWhole = bits === (1n << BigInt(field.bits)) - 1n;
-    const setting = { field, value: getFieldBig(key, field), mask: isWhole ? undefined : bits };
+    const some = bits === (1n << BigInt(field.bits)) - 1n ? undefined : bits;
+    const value = getFieldBig(key, field);
+    const setting = {
+      field,
+      value,
+      mask: some,
+      lanes: key.slice(field.lane, field.lane + field.lanes),
+      laneBits: mask.slice(field.lane, field.lane + field.lanes),
+      action: isPipeline(field) ? undefined : setAction(field, value, some),
+    };
     settings.set(oxm, setting);
     return setting;
   } catch (error) {

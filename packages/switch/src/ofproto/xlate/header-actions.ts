@@ -8,7 +8,7 @@ import {
 } from "../../flow/flow-key.js";
 import type { ActionOf, ActionType } from "../of.js";
 import type { Context } from "./context.js";
-import { bigToBytes, isPipeline, look, pin, settingOf } from "./field.js";
+import { type FieldSetting, isPipeline, look, pin, setAction, settingOf } from "./field.js";
 
 /** Actions that change the packet's headers, in the flow as translation sees it and in the datapath.
  *
@@ -46,13 +46,20 @@ export function setField(ctx: Context, field: FlowField, value: bigint, mask?: b
   setFieldBig(ctx.key, field, mask === undefined ? value : (old & ~mask) | (value & mask));
   pin(ctx.wildcards, field, mask);
   if (field === IN_PORT) comeBy(ctx);
-  if (isPipeline(field)) return;
-  const bytes = bigToBytes(value, field);
-  ctx.out.push(
-    mask === undefined
-      ? { type: "set_field", field: field.name, value: bytes }
-      : { type: "set_field", field: field.name, value: bytes, mask: bigToBytes(mask, field) },
-  );
+  if (!isPipeline(field)) ctx.out.push(setAction(field, value, mask));
+}
+
+/** The same of what an action says in advance: many packets pass it. */
+export function carryOutSetting(ctx: Context, { field, lanes, laneBits, action }: FieldSetting): void {
+  const { fixed } = ctx.wildcards;
+  ctx.pristine = false;
+  for (let i = 0; i < lanes.length; i++) {
+    const lane = field.lane + i;
+    ctx.key[lane] = (ctx.key[lane]! & ~laneBits[i]!) | lanes[i]!;
+    fixed[lane]! |= laneBits[i]!;
+  }
+  if (field === IN_PORT) comeBy(ctx);
+  if (action !== undefined) ctx.out.push(action);
 }
 
 /** What an action wrote to in_port is from now on the port that the packet came by: where IN_PORT leads to, and where
@@ -73,8 +80,7 @@ type Handlers = { readonly [T in ActionType]?: (ctx: Context, action: ActionOf<T
 
 export const headerActions: Handlers = {
   OFPAT_SET_FIELD(ctx, { field }) {
-    const setting = settingOf(field);
-    setField(ctx, setting.field, setting.value, setting.mask);
+    carryOutSetting(ctx, settingOf(field));
   },
 
   /** The new tag takes vid and pcp of the outer one, where there is one (1.3.5 §5.12.1). */

@@ -8,7 +8,7 @@ import { isPortLive } from "./buckets.js";
 import { type Context, fail, MAX_DEPTH, type TableLookup } from "./context.js";
 import { look, settingOf } from "./field.js";
 import type { Hooks } from "./header-actions.js";
-import { headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
+import { carryOutSetting, headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
 import { learnedFlow } from "./learn.js";
 import { byHighestScore, chooseLink, hashFields } from "./multipath.js";
 import { OFPP } from "./reserved.js";
@@ -64,8 +64,7 @@ export const niciraActions: Handlers = {
     store(ctx, dst, ofs_nbits >> 6, (ofs_nbits & 63) + 1, value);
   },
   NXAST_REG_LOAD2(ctx, { field }) {
-    const setting = settingOf(field);
-    setField(ctx, setting.field, setting.value, setting.mask);
+    carryOutSetting(ctx, settingOf(field));
   },
   NXAST_WRITE_METADATA(ctx, { metadata, mask }) {
     setField(ctx, flowField("metadata"), metadata, mask);
