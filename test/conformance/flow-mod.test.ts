@@ -83,6 +83,18 @@ const adding: Case[] = [
     },
   },
   {
+    section: "§7.3.5.2",
+    name: "a flow tells the flags that it was added with, those of the request too, and not of a modification",
+    run: async (sw) => {
+      await sw.flows("send_flow_rem,check_overlap,reset_counts,udp,actions=output:2");
+      expect(await theFlow(sw)).toMatchObject({ flags: 1 | 2 | 4 });
+      await sw.ok(flowMod("no_packet_counts,udp,actions=output:3", "modify"));
+      expect(await theFlow(sw)).toMatchObject({ flags: 1 | 2 | 4 });
+      await sw.flows("udp,actions=output:2");
+      expect(await theFlow(sw)).toMatchObject({ flags: 0 });
+    },
+  },
+  {
     section: "§6.4",
     name: "replacing a flow tells nobody that it was removed",
     run: async (sw) => {

@@ -330,7 +330,14 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       expect(named).toMatch(/in_port\(p1\),.*eth_type\(0x0800\).*,p2$/m);
       const more = (await byOvs(sut, ["dpctl/dump-flows", "-m", "filter=ip"])).stdout.trim().split("\n");
       expect(more).toHaveLength(2);
-      const [, ufid] = /^(ufid:[-0-9a-f]{36}), .* dp:ovs, actions:/.exec(more[1]!)!;
+      const [, ufid] = /^(ufid:[-0-9a-f]{36}), .*in_port\(p1\).* dp:ovs, actions:.*,p2/.exec(more[1]!)!;
+      const numbered = (await byOvs(sut, ["dpif/dump-flows", "-m", "--no-names", "br0"])).stdout;
+      expect(numbered).toMatch(/^ufid:.*in_port\(\d+\)/m);
+      if (name === "our switch") {
+        // A line of it can be traced as it is.
+        const whole = /^(ufid:.*eth_type\(0x0800\).*?), packets:/m.exec(numbered)![1]!;
+        expect((await byOvs(sut, ["ofproto/trace", whole])).stdout).toMatch(/^Flow: ip,/);
+      }
       const got = await byOvs(sut, ["dpctl/get-flow", ufid!]);
       expect(got.stdout).toMatch(/^recirc_id\(0\),.*eth_type\(0x0800\).*, actions:.*\n$/);
       // What is dumped can be traced.

@@ -44,7 +44,8 @@ function bridgeOf(bridges: Bridges, name: string): Bridge {
 const chosen = (bridges: Bridges, name: string | undefined): Bridge[] =>
   name === undefined ? [...bridges.running.values()] : [bridgeOf(bridges, name)];
 
-/** Arguments of a dump of datapath flows. `pmd=` is taken and changes nothing: every thread has every flow. */
+/** Arguments of a dump of datapath flows; -m gives ports their names. `pmd=` is taken and changes nothing: every thread
+ *  has every flow. */
 function dumpArgs(args: readonly string[]): DumpOptions {
   const options = args.filter((arg) => arg.startsWith("-"));
   const settings = new Map(
@@ -57,9 +58,10 @@ function dumpArgs(args: readonly string[]): DumpOptions {
   const known = ["-m", "--more", "--names", "--no-names"];
   const strange = [...options.filter((option) => !known.includes(option)), ...others][0];
   if (strange !== undefined) throw new Error(`${strange}: unknown argument; allowed are ${known.join(", ")}`);
+  const more = options.includes("-m") || options.includes("--more");
   return {
-    names: options.includes("--names"),
-    more: options.includes("-m") || options.includes("--more"),
+    names: options.includes("--names") || (more && !options.includes("--no-names")),
+    more,
     datapath,
     filter: settings.get("filter"),
     types: settings.get("type"),

@@ -54,8 +54,9 @@ export function traceOdpFlow(
   return shown(recirc === 0 ? trace(ofproto, subject) : traceRecirculated(ofproto, subject, recirc), options);
 }
 
-/** Whether a text is in the syntax of datapath flows. */
-export const isOdpFlow = (text: string | undefined): text is string => /^\s*\w+\(/.test(text ?? "");
+/** Whether a text is in the syntax of datapath flows, with or without a ufid. */
+export const isOdpFlow = (text: string | undefined): text is string =>
+  /^\s*(ufid:[^,]*,\s*)?\w+\(/.test(text ?? "");
 
 /** `ofproto/trace-packet-out BRIDGE FLOW [PACKET] ACTIONS`: as if a controller sent the packet with these actions. */
 export function tracePacketOut(

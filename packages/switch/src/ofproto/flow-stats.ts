@@ -18,9 +18,6 @@ import { OFPFF } from "./xlate/reserved.js";
  *  are encoded once for all flows that share them. The head, which is all numbers, is written here; a test holds all
  *  to what the codec makes of the same flow. */
 
-/** Flags of a flow_mod that are about the flow and not about the request. */
-export const LASTING_FLAGS = OFPFF.SEND_FLOW_REM | OFPFF.NO_PKT_COUNTS | OFPFF.NO_BYT_COUNTS;
-
 /** struct ofp_flow_stats up to its match. */
 const HEAD = 48;
 /** Where the match begins in a flow_mod. */
@@ -151,7 +148,7 @@ export class FlowStatsWriter {
     view.setUint16(at + 12, rule.priority);
     view.setUint16(at + 14, rule.idle_timeout);
     view.setUint16(at + 16, rule.hard_timeout);
-    view.setUint16(at + 18, rule.flags & LASTING_FLAGS);
+    view.setUint16(at + 18, rule.flags);
     view.setBigUint64(at + 24, rule.cookie);
     this.#writeCount(at + 32, rule.packets, (rule.flags & OFPFF.NO_PKT_COUNTS) === 0);
     this.#writeCount(at + 40, rule.bytes, (rule.flags & OFPFF.NO_BYT_COUNTS) === 0);

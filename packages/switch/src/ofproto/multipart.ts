@@ -1,6 +1,6 @@
 import type { Clock } from "@sluice/runtime";
 import { OfpError, refuse } from "./error.js";
-import { FlowStatsWriter, LASTING_FLAGS } from "./flow-stats.js";
+import { FlowStatsWriter } from "./flow-stats.js";
 import type { FlowSelection } from "./flow-store.js";
 import type { Group } from "./group.js";
 import { MAX_GROUPS } from "./group-table.js";
@@ -86,7 +86,7 @@ const ANSWERS: Answers = {
       priority: rule.priority,
       idle_timeout: rule.idle_timeout,
       hard_timeout: rule.hard_timeout,
-      flags: rule.flags & LASTING_FLAGS,
+      flags: rule.flags,
       cookie: rule.cookie,
       packet_count: packetsOf(rule),
       byte_count: bytesOf(rule),

@@ -282,7 +282,7 @@ function setActions(ctx: Context, actions: readonly Action[]): void {
 
 function executeActionSet(ctx: Context): void {
   const actions = orderOfSet(ctx.actionSet);
-  ctx.actionSet = [];
+  setActions(ctx, []);
   ctx.tableMiss = false;
   ctx.cookie = NO_COOKIE;
   ctx.rule = undefined;
