@@ -329,6 +329,18 @@ const removal: Case[] = [
     },
   },
   {
+    section: "§6.4",
+    name: "a modification does not prolong the life of a flow with hard_timeout",
+    ovs: "starts the time again",
+    run: async (sw) => {
+      await sw.flows("hard_timeout=10,udp,actions=output:2");
+      await sw.bench.advance(6000);
+      await sw.ok(flowMod("udp,actions=output:3", "modify"));
+      await sw.bench.advance(6000);
+      expect(await sw.ports(1, f.udp4())).toEqual([]);
+    },
+  },
+  {
     section: "§5.5",
     name: "hard_timeout removes a flow however many packets it forwards",
     run: async (sw) => {

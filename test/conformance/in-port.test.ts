@@ -47,6 +47,27 @@ const resubmits: Case[] = [
   },
 ].map((one) => ({ section: "ovs-actions(7), resubmit", ...one }));
 
+const chain = (from: number, to: number): string[] => {
+  const step = from < to ? 1 : -1;
+  const flows: string[] = [];
+  for (let table = from; table !== to; table += step)
+    flows.push(`table=${table},actions=resubmit(,${table + step})`);
+  return [...flows, `table=${to},actions=output:2`];
+};
+
+const depth: Case[] = [
+  { name: "to later tables are as deep as there are tables", flows: chain(0, 253), out: { 2: frame } },
+  {
+    name: "to earlier tables are 64 deep",
+    flows: ["table=0,actions=resubmit(,65)", ...chain(65, 1)],
+    out: { 2: frame },
+  },
+  {
+    name: "deeper the packet is dropped",
+    flows: ["table=0,actions=resubmit(,66)", ...chain(66, 1)],
+  },
+].map((one) => ({ section: "ovs-actions(7), recursion too deep", in: [1, frame] as const, ...one }));
+
 const written: Case[] = [
   {
     name: "0 in in_port lets a packet out of the port that it came by",
@@ -142,4 +163,8 @@ const told: Case[] = [
   },
 ];
 
-conformance("The port that a packet came by", [...resubmits, ...written, ...told], ["inline", "worker"]);
+conformance(
+  "The port that a packet came by",
+  [...resubmits, ...depth, ...written, ...told],
+  ["inline", "worker"],
+);

@@ -122,8 +122,29 @@ describeWith(
           await monitor.prints(/event=ADDED .*in_port=(1|"?d1"?)/);
           await ofctl("add-flow", target(), "in_port=2,actions=1");
           await monitor.prints(/event=ADDED .*in_port=(2|"?d2"?)/);
+          // A flow that takes the place of another is added.
+          await ofctl("add-flow", target(), "in_port=2,cookie=0x17,actions=drop");
+          await monitor.prints(/event=ADDED .*cookie=0x17/);
+          await ofctl("mod-flows", target(), "in_port=2,actions=output:7");
+          await monitor.prints(/event=MODIFIED .*cookie=0x17/);
           await ofctl("del-flows", target(), "in_port=2");
           await monitor.prints(/event=DELETED reason=delete .*in_port=(2|"?d2"?)/);
+        } finally {
+          await monitor.stop();
+        }
+      });
+
+      test("monitor watch: of an out_port tells what leads there and what no longer does", async () => {
+        await ofctl("del-flows", target());
+        const args = ["-O", "OpenFlow13", "monitor", target(), "watch:out_port=7"];
+        const monitor = new Daemon(["ovs-ofctl", ...args], env());
+        try {
+          await until(async () => {
+            await ofctl("add-flow", target(), "in_port=1,cookie=1,actions=output:7");
+            return /event=ADDED .*cookie=0x1 /.test(monitor.output);
+          }, "a flow that leads there");
+          await ofctl("mod-flows", target(), "in_port=1,actions=output:8");
+          await monitor.prints(/event=MODIFIED .*cookie=0x1 .*actions=output:8/);
         } finally {
           await monitor.stop();
         }

@@ -72,7 +72,7 @@ export class FlowMonitors {
     for (const monitor of this.#monitors.values()) {
       const { request } = monitor;
       if ((request.flags & FLAG[event.kind]) === 0) continue;
-      if (concerns(monitor, event.rule)) flags |= request.flags;
+      if (concerns(monitor, event.rule, event.before)) flags |= request.flags;
     }
     if (flags === 0) return undefined;
     // Whoever asked for a change knows what it was, unless one of its monitors wants its own in full.
@@ -109,10 +109,19 @@ function fullUpdate(
   } as FlowUpdate;
 }
 
-/** Whether a rule is one of those that the monitor selects: its match is at least as specific. */
-export function concerns({ request, key, mask }: Monitor, rule: Rule): boolean {
+/** Whether a rule is one of those that the monitor selects: its match is at least as specific, and it outputs to the port
+ *  that is asked for, or has by the instructions `before`. */
+export function concerns(
+  { request, key, mask }: Monitor,
+  rule: Rule,
+  before: readonly unknown[] = [],
+): boolean {
   if (request.table_id !== OFPTT.ALL && request.table_id !== rule.table_id) return false;
-  if (request.out_port !== OFPP.ANY && !hasOutput(rule.instructions, request.out_port)) return false;
+  if (
+    request.out_port !== OFPP.ANY &&
+    ![rule.instructions, before].some((one) => hasOutput(one, request.out_port))
+  )
+    return false;
   const its = parseMatch(rule.match);
   return mask.every(
     (bits, lane) => (bits & ~its.mask[lane]!) === 0 && ((its.key[lane]! ^ key[lane]!) & bits) === 0,

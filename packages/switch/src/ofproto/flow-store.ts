@@ -155,7 +155,7 @@ export class FlowStore {
     this.counters.added++;
     this.#changed(rule);
     if (transaction.canUndo) this.#onUndoOfAdd(rule, old, transaction);
-    if (this.#hooks.isMonitored()) this.#tellOnCommit(old ? "modified" : "added", rule, owner, transaction);
+    if (this.#hooks.isMonitored()) transaction.onCommit(() => this.#tell("added", rule, owner));
   }
 
   /** Apart from `add`, which then has no variables that outlive it: most flows come in requests of their own, and
@@ -172,10 +172,6 @@ export class FlowStore {
       this.#watch(old);
       this.#changed(old);
     });
-  }
-
-  #tellOnCommit(kind: "added" | "modified", rule: Rule, owner: unknown, transaction: Transaction): void {
-    transaction.onCommit(() => this.#tell(kind, rule, "", owner));
   }
 
   /** Adds a learned flow; one that is there with the same actions is only kept from timing out. */
@@ -256,13 +252,14 @@ export class FlowStore {
         unlearned = rule.instructions;
         this.#unlearn(unlearned, transaction);
       }
+      const before = rule.instructions;
       rule.instructions = instructions;
       if (resets) {
         rule.packets = 0;
         rule.bytes = 0;
       }
       this.counters.modified++;
-      if (isMonitored) this.#tellOnCommit("modified", rule, owner, transaction);
+      if (isMonitored) transaction.onCommit(() => this.#tell("modified", rule, owner, before));
     }
   }
 
@@ -426,9 +423,9 @@ export class FlowStore {
     this.#forget(rule);
   }
 
-  #tell(kind: "added" | "modified", rule: Rule, reason: string, owner: unknown): void {
+  #tell(kind: "added" | "modified", rule: Rule, owner: unknown, before?: readonly Instruction[]): void {
     if (!this.#hooks.isMonitored() || rule.hidden || rule.subtable === undefined) return;
-    this.#hooks.flowUpdate({ kind, rule: describe(rule, this.matchOf(rule)), reason, owner });
+    this.#hooks.flowUpdate({ kind, rule: describe(rule, this.matchOf(rule)), reason: "", owner, before });
   }
 
   #tellRemoved(rule: Rule, match: Match, reason: string): void {

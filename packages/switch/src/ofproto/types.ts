@@ -51,6 +51,8 @@ export interface FlowUpdateEvent {
   };
   reason: string;
   owner: unknown;
+  /** Of a modified flow: the instructions that it had. */
+  before?: readonly unknown[] | undefined;
 }
 
 export interface PortStatusEvent {

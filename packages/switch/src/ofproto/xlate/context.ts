@@ -8,7 +8,10 @@ import type { Step } from "./steps.js";
 import type { XBridge, XPort, XTable } from "./world.js";
 
 /** Bounds on one translation: what is beyond is dropped and counted. As in Open vSwitch. */
-export const MAX_DEPTH = 64;
+/** Of recursion: resubmits to the same or an earlier table, groups, patch ports, clones (ovs-actions(7)). */
+const MAX_RECURSION = 64;
+/** Resubmits to later tables come to an end by themselves: they count among all that is nested alone. */
+const MAX_DEPTH = MAX_RECURSION + 254;
 export const MAX_LOOKUPS = 4096;
 export const MAX_ACTIONS = 4096;
 
@@ -96,7 +99,9 @@ export interface Context {
   stack: bigint[];
   /** The queue that outputs go to by now. */
   queue: number;
+  /** How deep what runs is nested, and how much of that is recursion. */
   depth: number;
+  recursion: number;
   actions: number;
   /** Not undefined once the rest has to wait for recirculation: the steps left, innermost first. */
   frozen: Step[] | undefined;
@@ -129,6 +134,22 @@ export function fail(ctx: Context, error: XlateError): void {
   ctx.record?.({ depth: ctx.depth, kind: "drop", text: error });
 }
 
+/** Nests one level deeper; false where the translation fails because that is too deep. `ascend` undoes it. */
+export function descend(ctx: Context, isRecursion: boolean): boolean {
+  if (ctx.depth >= MAX_DEPTH || (isRecursion && ctx.recursion >= MAX_RECURSION)) {
+    fail(ctx, "too deep");
+    return false;
+  }
+  ctx.depth++;
+  if (isRecursion) ctx.recursion++;
+  return true;
+}
+
+export function ascend(ctx: Context, isRecursion: boolean): void {
+  ctx.depth--;
+  if (isRecursion) ctx.recursion--;
+}
+
 /** Runs `body` on a copy of the packet: what it changes does not outlast it (a bucket, a peer bridge, a clone). */
 export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Context) => void): void {
   const {
@@ -147,19 +168,15 @@ export function onCopy(ctx: Context, body: () => void, finishFreeze: (ctx: Conte
     exited,
     pristine,
   } = ctx;
-  if (ctx.depth >= MAX_DEPTH) {
-    fail(ctx, "too deep");
-    return;
-  }
+  if (!descend(ctx, true)) return;
   const fixed = ctx.wildcards.fixed;
   ctx.key = key.slice();
   ctx.wildcards.fixed = fixed.slice();
   ctx.out = [];
   ctx.stack = stack.slice();
-  ctx.depth++;
   body();
   if (ctx.frozen) finishFreeze(ctx);
-  ctx.depth--;
+  ascend(ctx, true);
   const inner = ctx.out;
   // What was looked at is pinned for the original too.
   for (let lane = 0; lane < fixed.length; lane++) fixed[lane]! |= ctx.wildcards.mask[lane]!;

@@ -5,7 +5,7 @@ import { LANE_TCI2_FLAGS } from "../../flow/lanes.js";
 import { flowFieldOf } from "../../flow/match.js";
 import type { Action, ActionOf, ActionType, FlowMod } from "../of.js";
 import { isPortLive } from "./buckets.js";
-import { type Context, fail, MAX_DEPTH, type TableLookup } from "./context.js";
+import { ascend, type Context, descend, fail, type TableLookup } from "./context.js";
 import { look, settingOf } from "./field.js";
 import type { Hooks } from "./header-actions.js";
 import { carryOutSetting, headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
@@ -194,16 +194,14 @@ export const niciraActions: Handlers = {
 export const wide = (port: number): number => (port >= 0xff00 ? (port | 0xffff_0000) >>> 0 : port);
 
 function resubmit(ctx: Context, in_port: number, table: number, engine: Engine): void {
-  if (ctx.depth >= MAX_DEPTH) {
-    fail(ctx, "too deep");
-    return;
-  }
   const { table_id, cookie, tableMiss, rule } = ctx;
+  const target = table === SAME_TABLE ? table_id : table;
+  const isBack = target <= table_id;
+  if (!descend(ctx, isBack)) return;
   const port = wide(in_port);
   if (port !== OFPP.IN_PORT) ctx.pristine = false;
-  ctx.depth++;
-  engine.resubmit(ctx, table === SAME_TABLE ? table_id : table, port === OFPP.IN_PORT ? ctx.in_port : port);
-  ctx.depth--;
+  engine.resubmit(ctx, target, port === OFPP.IN_PORT ? ctx.in_port : port);
+  ascend(ctx, isBack);
   ctx.table_id = table_id;
   ctx.cookie = cookie;
   ctx.tableMiss = tableMiss;

@@ -127,6 +127,7 @@ export function translate(input: XlateInput): XlateResult {
     stack: [],
     queue: 0,
     depth: 0,
+    recursion: 0,
     lookups: [],
     macLookups: [],
     pristine: start === "tables",
