@@ -62,7 +62,7 @@ export class CommandWriter implements RecordSink {
 
   commit(): void {
     if (this.#isOver) this.#pieceEnd = this.#reserved;
-    else this.#ring.commit();
+    else this.#ring.commitSoon();
   }
 
   message(command: Command): void {
@@ -77,6 +77,7 @@ export class CommandWriter implements RecordSink {
 
   /** Ends a turn; whether the thread has to be woken. */
   flush(): boolean {
+    this.#ring.publish();
     if (this.#isOver) {
       const isLast = this.#ring.isEmpty;
       if (this.#piece || isLast) this.#post(isLast);
@@ -88,7 +89,7 @@ export class CommandWriter implements RecordSink {
   #mark(kind: Kind): void {
     const at = this.#ring.reserve(MARK_WORDS);
     this.#ring.words[at + KIND] = kind;
-    this.#ring.commit();
+    this.#ring.commitSoon();
   }
 
   #post(isLast: boolean): void {
