@@ -1,4 +1,4 @@
-// Two devices joined by packet sockets that get no memory for a ring, for a test in a network namespace: what comes in by
+// Two devices joined by packet sockets that get no memory for rings, for a test in a network namespace: what comes in by
 // the first named leaves by the other, and the reverse. It says "ready", ends at the end of its input, and says what was
 // counted.
 import { AfPacketNetdev } from "../../packages/switch/dist/netdev/af-packet.js";
@@ -6,7 +6,7 @@ import { loadLibc } from "../../packages/switch/dist/netdev/libc.js";
 import { RxRing } from "../../packages/switch/dist/netdev/rx-ring.js";
 
 const SOL_PACKET = 263;
-const PACKET_RX_RING = 5;
+const RINGS = [5, 13]; // PACKET_RX_RING, PACKET_TX_RING
 const POLLIN = 1;
 
 const libc = loadLibc();
@@ -14,7 +14,7 @@ const libc = loadLibc();
 const poor = {
   ...libc,
   setsockopt: (fd, level, option, value, size) =>
-    level === SOL_PACKET && option === PACKET_RX_RING ? -1 : libc.setsockopt(fd, level, option, value, size),
+    level === SOL_PACKET && RINGS.includes(option) ? -1 : libc.setsockopt(fd, level, option, value, size),
 };
 const ring = new RxRing(poor);
 const devices = process.argv.slice(2, 4).map((name) => new AfPacketNetdev(poor, ring, name));

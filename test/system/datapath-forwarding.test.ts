@@ -402,6 +402,26 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     }
   });
 
+  test.each([true, false])(
+    "datagrams of all lengths arrive whole and in order, offloads %s",
+    async (offloads) => {
+      await addHosts(offloads);
+      const forwarder = await start(VETHS, CROSS);
+      const fixture = fileURLToPath(new URL("./datagrams.mjs", import.meta.url));
+      const receiver = new Daemon([process.execPath, fixture, "receive"], { netns: topology.netns("b") });
+      try {
+        await receiver.prints(/ready/);
+        const sent = await topology.check("a", [process.execPath, fixture, "send", "10.9.0.2"]);
+        expect(sent).toContain("2000 datagrams, all answered in order");
+      } finally {
+        receiver.kill();
+      }
+      const stats = await forwarder.call<Record<string, number>>("portStats", 2);
+      expect(stats).toMatchObject({ tx_errors: 0, tx_dropped: 0 });
+      expect(stats.tx_packets).toBeGreaterThanOrEqual(2000);
+    },
+  );
+
   test("packets go on while the control plane's thread stands still, and none is lost", async () => {
     await addHosts(false);
     const forwarder = await start(VETHS, CROSS);

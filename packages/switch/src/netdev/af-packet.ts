@@ -23,6 +23,7 @@ import {
   putAddress,
   type RxRing,
 } from "./rx-ring.js";
+import { SendRing } from "./send-ring.js";
 
 const AF_PACKET = 17;
 const SOCK_RAW = 3 | 0x800 | 0x80000; // SOCK_NONBLOCK, SOCK_CLOEXEC
@@ -87,6 +88,8 @@ export class AfPacketNetdev implements PolledNetdev {
   readonly #iov = new Uint32Array(new ArrayBuffer(SLOTS * 16));
   readonly #messagesAddress: number;
   #pending = 0;
+  /** What short frames are sent by, where there is memory for it. */
+  readonly #sends: SendRing | undefined;
   /** What the device was found to do, where it does otherwise now. */
   readonly #found = new Map<"tx" | "gro", boolean>();
 
@@ -105,6 +108,8 @@ export class AfPacketNetdev implements PolledNetdev {
       this.#device.close();
       throw error;
     }
+    // What another socket sends comes back to a group of sockets, whatever its members say (PACKET_IGNORE_OUTGOING).
+    if (fanout === undefined) this.#sends = SendRing.open(libc, this.ifindex);
     const frames = this.#frames;
     this.#packets = frames
       ? Array.from({ length: RING_BURST }, () => new Packet(frames.bytes, frames.address))
@@ -268,6 +273,12 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   send(packet: Packet): void {
+    // What comes after a message goes as one, too: in order.
+    const ring = this.#sends;
+    if (ring !== undefined && this.#pending === 0 && ring.put(packet)) {
+      if (ring.pending === SLOTS) ring.flush(this.stats);
+      return;
+    }
     if (packet.address === 0) packet.address = this.#libc.addressOf(packet.buffer.buffer);
     writeVnetHeader(packet);
     const at = this.#pending * 4;
@@ -278,6 +289,7 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   flush(): void {
+    if (this.#sends !== undefined && this.#sends.pending > 0) this.#sends.flush(this.stats);
     let done = 0;
     while (done < this.#pending) {
       const sent = this.#libc.sendmmsg(
@@ -363,6 +375,7 @@ export class AfPacketNetdev implements PolledNetdev {
   }
 
   close(): void {
+    this.#sends?.close();
     this.merge(false);
     this.finish(false);
     this.#frames?.close();

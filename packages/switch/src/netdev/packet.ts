@@ -20,6 +20,7 @@ export class Packet {
   readonly buffer: Uint8Array;
   /** The same bytes. */
   readonly view: DataView;
+  readonly words: Int32Array;
   /** Where the buffer lies in memory, for devices that hand it to the kernel; 0: nobody asked yet. */
   address = 0;
   start = 0;
@@ -43,6 +44,7 @@ export class Packet {
   constructor(memory: number | Uint8Array = HEADROOM + MAX_FRAME, address = 0) {
     this.buffer = typeof memory === "number" ? new Uint8Array(new ArrayBuffer(memory)) : memory;
     this.view = new DataView(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength);
+    this.words = new Int32Array(this.buffer.buffer, this.buffer.byteOffset, this.buffer.byteLength >>> 2);
     this.address = address;
   }
 
@@ -88,7 +90,8 @@ export class Packet {
     return this.buffer.slice(this.start, this.end);
   }
 }
-const NEEDS_CSUM = 1;
+/** VIRTIO_NET_HDR_F_NEEDS_CSUM. */
+export const NEEDS_CSUM = 1;
 
 /** Reads the virtio_net_hdr (little endian) that lies before `packet.start`. Senseless offsets are dropped. */
 export function readVnetHeader(packet: Packet): void {
