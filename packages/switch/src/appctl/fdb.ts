@@ -42,7 +42,8 @@ export function fdbAdd({ ofproto }: Bridge, name: string, vlan: string, mac: str
   const port = ofproto.port(name);
   if (!port) throw new Error(`${name}: no such port on ${ofproto.name}`);
   const before = ofproto.pinMac(port.ofport, vlanOf(vlan), macOf(mac));
-  return before === undefined ? "" : `Overriding already existing static entry on ${portName(before)}\n`;
+  if (before === undefined) return "";
+  return `Overriding already existing ${before.isStatic ? "static" : "dynamic"} entry on ${portName(before.ofport)}\n`;
 }
 
 export function fdbDelete({ ofproto }: Bridge, vlan: string, mac: string): string {

@@ -18,8 +18,12 @@ export function parseOdpFlow(text: string, portNumber: (name: string) => number 
     if (IGNORED.test(word)) continue;
     const single = SINGLE[word];
     const header = HEADERS.find((one) => one.word === word);
-    if (word === "encap") Object.assign(values, parseOdpFlow(content, portNumber));
-    else if (word === "in_port") values.in_port = portOf(content, portNumber);
+    if (word === "encap") {
+      // Of several tags the outermost is the one that a match is about.
+      const inner = parseOdpFlow(content, portNumber);
+      const { vlan_vid: _vid, vlan_pcp: _pcp, ...below } = inner;
+      Object.assign(values, values.vlan_vid === undefined ? inner : below);
+    } else if (word === "in_port") values.in_port = portOf(content, portNumber);
     else if (word === "vlan") Object.assign(values, vlanOf(content));
     else if (single) values[single] = numberOf(word, content);
     else if (header) Object.assign(values, headerOf(header, content));

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import type { OdpAction } from "./actions.js";
+import { parseOdpFlow } from "./odp-parse.js";
 import { formatOdpActions, formatOdpMatch, type OdpMatch, type OdpSubject } from "./odp-text.js";
 
 const ANY = "recirc_id(0),in_port(1),packet_type(ns=0,id=0)";
@@ -87,4 +88,10 @@ test.each<[OdpAction[], OdpSubject, string]>([
   [[set("pbb_isid", 0, 0, 5)], {}, "set(pbb_isid=0x5)"],
 ])("datapath actions %#", (actions, subject, text) => {
   expect(formatOdpActions(actions, subject)).toBe(text);
+});
+
+test("of several VLAN tags the outermost is the flow's", () => {
+  const flow =
+    "in_port(1),eth_type(0x88a8),vlan(vid=260),encap(eth_type(0x8100),vlan(vid=768,pcp=3),encap(eth_type(0x0800)))";
+  expect(parseOdpFlow(flow, () => undefined)).toEqual({ in_port: 1, eth_type: 0x0800, vlan_vid: 0x1104 });
 });

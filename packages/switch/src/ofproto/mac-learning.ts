@@ -2,8 +2,9 @@ import type { Clock } from "@sluice/runtime";
 
 /** Where a MAC address was last heard, by VLAN, for one bridge.
  *
- *  Bounded: when full, the entry heard least recently makes room (`evicted` counts). The map is kept in the order
- *  of hearing, so that the oldest is always first. A MAC is its 48-bit number. */
+ *  Bounded: when full, the port with the most entries gives up the one that it heard least recently (`evicted` counts),
+ *  so that one port with many addresses leaves the others theirs. The maps are kept in the order of hearing, so that the
+ *  oldest is always first. A MAC is its 48-bit number. */
 
 export interface LearnedMac<P> {
   readonly vlan: number;
@@ -16,6 +17,8 @@ export interface LearnedMac<P> {
 export class MacLearning<P> {
   readonly #clock: Clock;
   readonly #entries = new Map<string, LearnedMac<P>>();
+  /** Those that may be evicted, by port. */
+  readonly #byPort = new Map<P, Set<LearnedMac<P>>>();
   ageingMs = 300_000;
   size = 8192;
   /** Counters for fdb/stats-show. */
@@ -38,40 +41,68 @@ export class MacLearning<P> {
   learn(vlan: number, mac: number, port: P, heardMs = this.#clock.now()): "new" | "moved" | "same" {
     const key = keyOf(vlan, mac);
     const entry = this.#entries.get(key);
-    if (entry) {
-      if (heardMs < entry.heardMs) return "same";
-      entry.heardMs = heardMs;
-      this.#entries.delete(key);
-      this.#entries.set(key, entry);
-      if (entry.port === port) return "same";
-      entry.port = port;
-      this.counters.moved++;
-      return "moved";
+    if (entry === undefined) {
+      this.#put(key, { vlan, mac, port, heardMs });
+      this.counters.learned++;
+      return "new";
     }
-    this.#entries.set(key, { vlan, mac, port, heardMs });
-    this.counters.learned++;
-    return "new";
+    if (heardMs < entry.heardMs) return "same";
+    this.forget(entry);
+    const isMoved = entry.port !== port;
+    entry.heardMs = heardMs;
+    entry.port = port;
+    this.#put(key, entry);
+    if (!isMoved) return "same";
+    this.counters.moved++;
+    return "moved";
   }
 
   /** Puts an entry there by hand (fdb/add). */
   pin(vlan: number, mac: number, port: P): void {
-    this.#entries.set(keyOf(vlan, mac), { vlan, mac, port, heardMs: Number.POSITIVE_INFINITY });
+    const key = keyOf(vlan, mac);
+    const before = this.#entries.get(key);
+    if (before) this.forget(before);
+    this.#entries.set(key, { vlan, mac, port, heardMs: Number.POSITIVE_INFINITY });
   }
 
   /** Takes out one entry. */
   forget(entry: LearnedMac<P>): void {
     this.#entries.delete(keyOf(entry.vlan, entry.mac));
+    const ofPort = this.#byPort.get(entry.port);
+    if (!ofPort?.delete(entry)) return;
+    if (ofPort.size === 0) this.#byPort.delete(entry.port);
   }
 
-  /** Takes out what is too old, and the oldest while there are too many; gives these back. */
+  /** As the one heard last. */
+  #put(key: string, entry: LearnedMac<P>): void {
+    this.#entries.set(key, entry);
+    const ofPort = this.#byPort.get(entry.port);
+    if (ofPort) ofPort.add(entry);
+    else this.#byPort.set(entry.port, new Set([entry]));
+  }
+
+  /** The entry that makes room: of the port that has the most, the oldest. */
+  #victim(): LearnedMac<P> | undefined {
+    let most: Set<LearnedMac<P>> | undefined;
+    for (const ofPort of this.#byPort.values()) if (ofPort.size > (most?.size ?? 0)) most = ofPort;
+    return most?.values().next().value;
+  }
+
+  /** Takes out what is too old, and more while there are too many; gives these back. */
   expire(): LearnedMac<P>[] {
     const now = this.#clock.now();
     const gone: LearnedMac<P>[] = [];
     for (const entry of this.#entries.values()) {
       if (isPinned(entry)) continue;
-      const old = now - entry.heardMs >= this.ageingMs;
-      if (!old && this.#entries.size <= this.size) break;
-      this.counters[old ? "expired" : "evicted"]++;
+      if (now - entry.heardMs < this.ageingMs) break;
+      this.counters.expired++;
+      this.forget(entry);
+      gone.push(entry);
+    }
+    while (this.#entries.size > this.size) {
+      const entry = this.#victim();
+      if (!entry) break;
+      this.counters.evicted++;
       this.forget(entry);
       gone.push(entry);
     }

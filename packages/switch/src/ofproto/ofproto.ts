@@ -522,14 +522,14 @@ export class Ofproto implements BackedBridge {
     this.#backer.changed();
   }
 
-  /** Says where an address is, whatever is heard. Answers the port that was said before. */
-  pinMac(ofport: number, vlan: number, mac: number): number | undefined {
+  /** Says where an address is, whatever is heard. Answers where it was before, and whether somebody had said so. */
+  pinMac(ofport: number, vlan: number, mac: number): { ofport: number; isStatic: boolean } | undefined {
     const port = this.portMap.get(ofport);
     if (!port) throw new Error(`${this.name} has no port ${ofport}`);
     const before = this.macLearning.lookup(vlan, mac);
     this.macLearning.pin(vlan, mac, port);
     this.#backer.macChanged(this, vlan, mac);
-    return before && isPinned(before) ? before.port.ofport : undefined;
+    return before && { ofport: before.port.ofport, isStatic: isPinned(before) };
   }
 
   /** Takes out an address that was put there; false when it was not. */
