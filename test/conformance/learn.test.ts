@@ -1,3 +1,4 @@
+import { OFPP } from "@sluice/openflow-codec";
 import { expect } from "vitest";
 import { type Case, conformance } from "../support/conformance/case.js";
 import * as f from "../support/conformance/frames.js";
@@ -28,6 +29,31 @@ const cases: Case[] = [
       expect(await learned(sw)).toEqual([MAC[0]]);
       expect(await sw.ports(1, f.udp4({ eth: { dst: MAC[0]!, src: MAC[1]! } }))).toEqual([2]);
       expect(await learned(sw)).toEqual([MAC[0], MAC[1]]);
+    },
+  },
+  {
+    section,
+    name: "a load of more than 64 bits is one of each 64, and the flow can be told of",
+    run: async (sw) => {
+      await sw.flows(
+        "table=0,udp6,actions=learn(table=1,eth_type=0x86dd,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],load:0x20010db885a308d313198a2e03707348->NXM_NX_IPV6_DST[],output:NXM_OF_IN_PORT[]),resubmit(,1)",
+      );
+      await sw.frame(2, f.udp6({ eth: { src: MAC[0]!, dst: MAC[1]! } }));
+      expect(await learned(sw)).toEqual([MAC[0]]);
+      const back = (dst: string) => f.udp6({ eth: { src: MAC[1]!, dst: MAC[0]! }, ip: { dst } });
+      expect(await sw.frame(1, back(f.IP6_A))).toEqual({ 2: [back("2001:db8:85a3:8d3:1319:8a2e:370:7348")] });
+    },
+  },
+  {
+    section,
+    name: "16 bits of a register name the reserved ports, too",
+    run: async (sw) => {
+      await sw.flows(
+        "table=0,actions=load:0xfffe->NXM_NX_REG0[0..15],learn(table=1,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_NX_REG0[0..15]),resubmit(,1)",
+      );
+      await sw.frame(2, heard(0));
+      expect(await learned(sw)).toEqual([MAC[0]]);
+      expect(await sw.ports(1, f.udp4({ eth: { dst: MAC[0]!, src: MAC[1]! } }))).toEqual([OFPP.LOCAL]);
     },
   },
   {

@@ -81,10 +81,7 @@ function parseSpec({ key, value }: Word, ports: PortNames): LearnSpec {
     const [source = "", target = ""] = value.split("->");
     const dst = parseSubfield(target);
     if (/^[0-9]/.test(source)) {
-      const bits = immediate(
-        bigInteger(source, key, (1n << BigInt(Math.min(dst.n_bits, 64))) - 1n),
-        dst.n_bits,
-      );
+      const bits = immediate(bigInteger(source, key, (1n << BigInt(dst.n_bits)) - 1n), dst.n_bits);
       return { n_bits: dst.n_bits, src: bits, dst: "load", ...to(dst) };
     }
     const src = parseSubfield(source);

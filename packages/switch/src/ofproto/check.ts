@@ -10,9 +10,8 @@ import { settingOf } from "./xlate/field.js";
 import { isIp, isMpls } from "./xlate/header-actions.js";
 import { LEARN_FLAGS } from "./xlate/learn.js";
 import { N_ALGORITHMS, N_HASH_FIELDS } from "./xlate/multipath.js";
-import { wide } from "./xlate/nicira-actions.js";
 import { canExecute } from "./xlate/pipeline.js";
-import { OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
+import { OFPG, OFPP, OFPTT, wide } from "./xlate/reserved.js";
 
 /** Whether instructions and actions may be installed: what is refused here has the error that 1.3.5 §7.4.4 asks
  *  for, and translation need not check it again. */

@@ -1,6 +1,7 @@
 import { fromHex } from "@sluice/wire";
 import { flowFieldOf } from "../../flow/match.js";
 import type { Action, ActionOf, FlowMod, Instruction, Match } from "../of.js";
+import { wide } from "./reserved.js";
 
 const SEND_FLOW_REM = 1;
 
@@ -50,16 +51,11 @@ export function learnedFlow(
     const ofs = spec.dst_ofs ?? 0;
     const mask = ((1n << BigInt(n_bits)) - 1n) << BigInt(ofs);
     if (spec.dst === "output") {
-      const port = "field" in src && flowFieldOf(src.field)?.name === "in_port" ? in_port : Number(value);
-      actions.push({ type: "OFPAT_OUTPUT", port });
-    } else if (spec.dst === "load") {
-      actions.push({
-        type: "NXAST_REG_LOAD",
-        ofs_nbits: (ofs << 6) | (n_bits - 1),
-        dst: spec.dst_field!,
-        value,
-      });
-    } else {
+      const isInPort = "field" in src && flowFieldOf(src.field)?.name === "in_port";
+      const port = n_bits <= 16 ? wide(Number(value)) : Number(value);
+      actions.push({ type: "OFPAT_OUTPUT", port: isInPort ? in_port : port });
+    } else if (spec.dst === "load") actions.push(...loads(spec.dst_field!, ofs, n_bits, value));
+    else {
       const old = match.get(spec.dst_field!) ?? { value: 0n, mask: 0n };
       match.set(spec.dst_field!, { value: old.value | (value << BigInt(ofs)), mask: old.mask | mask });
     }
@@ -75,6 +71,21 @@ export function learnedFlow(
     match: matchOf(match),
     instructions: actions.length > 0 ? [{ type: "OFPIT_APPLY_ACTIONS", actions }] : [],
   };
+}
+
+/** A load has 64 bits at most. */
+function loads(dst: string, ofs: number, n_bits: number, value: bigint): Action[] {
+  const parts: Action[] = [];
+  for (let done = 0; done < n_bits; done += 64) {
+    const bits = Math.min(64, n_bits - done);
+    parts.push({
+      type: "NXAST_REG_LOAD",
+      ofs_nbits: ((ofs + done) << 6) | (bits - 1),
+      dst,
+      value: BigInt.asUintN(bits, value >> BigInt(done)),
+    });
+  }
+  return parts;
 }
 
 /** The lowest `n_bits` bits of hex digits. */

@@ -11,7 +11,7 @@ import type { Hooks } from "./header-actions.js";
 import { carryOutSetting, headerActions, isIp, see, setField, setQueue } from "./header-actions.js";
 import { learnedFlow } from "./learn.js";
 import { byHighestScore, chooseLink, hashFields } from "./multipath.js";
-import { OFPP } from "./reserved.js";
+import { OFPP, wide } from "./reserved.js";
 import type { Step } from "./steps.js";
 import type { XTable } from "./world.js";
 
@@ -189,9 +189,6 @@ export const niciraActions: Handlers = {
   NXAST_POP_MPLS: (ctx, { ethertype }, engine) =>
     headerActions.OFPAT_POP_MPLS!(ctx, { type: "OFPAT_POP_MPLS", ethertype }, engine),
 };
-
-/** An OpenFlow 1.0 port number as one of 1.3. */
-export const wide = (port: number): number => (port >= 0xff00 ? (port | 0xffff_0000) >>> 0 : port);
 
 function resubmit(ctx: Context, in_port: number, table: number, engine: Engine): void {
   const { table_id, cookie, tableMiss, rule } = ctx;

@@ -11,6 +11,9 @@ export const OFPP = {
   LOCAL: 0xffff_fffe,
   ANY: 0xffff_ffff,
 } as const;
+/** An OpenFlow 1.0 port number as one of 1.3. */
+export const wide = (port: number): number => (port >= 0xff00 ? (port | 0xffff_0000) >>> 0 : port);
+
 export const OFPG = { MAX: 0xffff_ff00, ALL: 0xffff_fffc, ANY: 0xffff_ffff } as const;
 export const OFPTT = { MAX: 0xfe, ALL: 0xff } as const;
 export const OFPFF = {
