@@ -1,13 +1,16 @@
 import { OFPP } from "@sluice/openflow-codec";
 import { expect } from "vitest";
-import { type Case, conformance } from "../support/conformance/case.js";
+import { type Case, conformance, type PacketCase } from "../support/conformance/case.js";
 import * as f from "../support/conformance/frames.js";
 import { flowMod } from "../support/conformance/session.js";
 
 /** in_port as actions change it: for one lookup (resubmit), and for good. */
 const frame = f.udp4();
 
-const resubmits: Case[] = [
+const of = (section: string, cases: readonly Omit<PacketCase, "section">[]): Case[] =>
+  cases.map((one) => ({ section, ...one }));
+
+const resubmits = of("ovs-actions(7), resubmit", [
   {
     name: "the lookup sees the other port, the flow that it finds sees the packet's own",
     flows: [
@@ -15,7 +18,7 @@ const resubmits: Case[] = [
       "in_port=2,actions=output:1,output:3,in_port",
       "in_port=3,actions=output:4",
     ],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: frame, 2: frame, 3: frame },
   },
   {
@@ -26,7 +29,7 @@ const resubmits: Case[] = [
       "table=1,in_port=1,actions=output:3",
       "table=1,in_port=2,actions=output:4",
     ],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 3: frame },
   },
   {
@@ -36,16 +39,16 @@ const resubmits: Case[] = [
       "table=1,in_port=2,actions=resubmit(in_port,2)",
       "table=2,in_port=1,actions=output:3",
     ],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 3: frame },
   },
   {
     name: "NORMAL floods but to the packet's own port",
     flows: ["in_port=1,actions=resubmit(2)", "in_port=2,actions=flood"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { [OFPP.LOCAL]: frame, 2: frame, 3: frame, 4: frame },
   },
-].map((one) => ({ section: "ovs-actions(7), resubmit", ...one }));
+]);
 
 const chain = (from: number, to: number): string[] => {
   const step = from < to ? 1 : -1;
@@ -55,36 +58,43 @@ const chain = (from: number, to: number): string[] => {
   return [...flows, `table=${to},actions=output:2`];
 };
 
-const depth: Case[] = [
-  { name: "to later tables are as deep as there are tables", flows: chain(0, 253), out: { 2: frame } },
+const depth = of("ovs-actions(7), recursion too deep", [
+  {
+    name: "to later tables are as deep as there are tables",
+    flows: chain(0, 253),
+    in: [1, frame],
+    out: { 2: frame },
+  },
   {
     name: "to earlier tables are 64 deep",
     flows: ["table=0,actions=resubmit(,65)", ...chain(65, 1)],
+    in: [1, frame],
     out: { 2: frame },
   },
   {
     name: "deeper the packet is dropped",
     flows: ["table=0,actions=resubmit(,66)", ...chain(66, 1)],
+    in: [1, frame],
   },
-].map((one) => ({ section: "ovs-actions(7), recursion too deep", in: [1, frame] as const, ...one }));
+]);
 
-const written: Case[] = [
+const written = of("ovs-actions(7), output", [
   {
     name: "0 in in_port lets a packet out of the port that it came by",
     flows: ["actions=load:0->NXM_OF_IN_PORT[],output:1,output:2"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: frame, 2: frame },
   },
   {
     name: "it does in a list of actions, and not after it is restored",
     flows: ["actions=push:NXM_OF_IN_PORT[],load:0->NXM_OF_IN_PORT[],1,pop:NXM_OF_IN_PORT[],1,in_port"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: [frame, frame] },
   },
   {
     name: "IN_PORT is the port that was written",
     flows: ["actions=set_field:2->in_port,in_port,output:2,output:1"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: frame, 2: frame },
   },
   {
@@ -93,13 +103,13 @@ const written: Case[] = [
       "table=0,actions=load:0xfffe->NXM_OF_IN_PORT[],in_port,resubmit(,1)",
       "table=1,in_port=LOCAL,actions=output:2",
     ],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { [OFPP.LOCAL]: frame, 2: frame },
   },
   {
     name: "ALL leaves out the port that was written",
     flows: ["actions=load:2->NXM_OF_IN_PORT[],all"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { [OFPP.LOCAL]: frame, 1: frame, 3: frame, 4: frame },
   },
   {
@@ -108,13 +118,13 @@ const written: Case[] = [
       "table=0,actions=load:2->NXM_OF_IN_PORT[],resubmit(,1)",
       "table=1,in_port=2,actions=output:1,2,3",
     ],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: frame, 3: frame },
   },
   {
     name: "what is written in a clone or a bucket is gone after it",
     flows: ["actions=clone(load:0->NXM_OF_IN_PORT[],output:1),output:1,output:2"],
-    in: [1, frame] as const,
+    in: [1, frame],
     out: { 1: frame, 2: frame },
   },
   {
@@ -123,10 +133,10 @@ const written: Case[] = [
       "table=0,mpls,actions=load:0->NXM_OF_IN_PORT[],pop_mpls:0x0800,resubmit(,1)",
       "table=1,udp,actions=output:1,output:2",
     ],
-    in: [1, f.mpls([{ label: 7 }], frame)] as const,
+    in: [1, f.mpls([{ label: 7 }], frame)],
     out: { 1: frame, 2: frame },
   },
-].map((one) => ({ section: "ovs-actions(7), output", ...one }));
+]);
 
 const told: Case[] = [
   {
