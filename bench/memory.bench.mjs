@@ -30,7 +30,14 @@ export async function run(ctx) {
       actions: one.actions,
       "packets per CPU-second": ctx.figure(1e9 / ns),
       "ns a packet": ns.toFixed(0),
-      "of these: in, parse, exact match, signature match, masks, actions": ["receive", "parse", "emc", "smc", "megaflow", "actions"]
+      "of these: in, parse, exact match, signature match, masks, actions": [
+        "receive",
+        "parse",
+        "emc",
+        "smc",
+        "megaflow",
+        "actions",
+      ]
         .map((stage) =>
           Math.max(
             0,
