@@ -21,11 +21,10 @@ export class LaneTree {
   #rootMembers = 0;
   /** How many different values there are. */
   size = 0;
-  /** Of inner nodes: the bit that they test, from the most significant; where 0 and 1 lead, and which members have values
-   *  there. */
+  /** Of inner nodes: the bit that they test, from the most significant; and for 0 and for 1 a link of two words: where it
+   *  leads, and which members have values there. */
   #bits = new Uint8Array(FIRST_NODES);
-  #children = new Int32Array(2 * FIRST_NODES);
-  #members = new Int32Array(2 * FIRST_NODES);
+  #ways = new Int32Array(4 * FIRST_NODES);
   /** Of leaves: the value, and the first of a list of how many of each member's rules have it. */
   #values = new Uint32Array(FIRST_NODES);
   #firsts = new Int32Array(FIRST_NODES);
@@ -46,19 +45,18 @@ export class LaneTree {
   distinguish(value: number, leading: Uint8Array): void {
     if (this.size === 0) return;
     const bits = this.#bits;
-    const children = this.#children;
-    const members = this.#members;
+    const ways = this.#ways;
     let here = this.#rootMembers;
     let at = this.#root;
     while (at >= 0) {
       const bit = bits[at]!;
-      const link = 2 * at + side(value, bit);
-      const below = members[link]!;
+      const link = linkOf(at, value, bit);
+      const below = ways[link + 1]!;
       if (below !== here) {
         for (let left = here & ~below; left !== 0; left &= left - 1) leading[lowest(left)] = bit + 1;
         here = below;
       }
-      at = children[link]!;
+      at = ways[link]!;
     }
     const differ = value ^ this.#values[~at]!;
     const most = differ === 0 ? 0 : Math.clz32(differ) + 1;
@@ -81,30 +79,35 @@ export class LaneTree {
     }
     const nearest = ~this.#walk(value);
     const differ = value ^ this.#values[nearest]!;
+    if (differ === 0 && this.#countMore(nearest, member)) return;
     const bit = differ === 0 ? MAX_DEPTH : Math.clz32(differ);
+    // Where there is no other member all links tell so already.
+    const isAlone = this.#rootMembers === own;
     // Where the bits that are tested would come to pass the new one.
     let above = NONE;
     let at = this.#root;
     let others = this.#rootMembers;
     this.#rootMembers |= own;
     while (at >= 0 && this.#bits[at]! < bit) {
-      above = 2 * at + side(value, this.#bits[at]!);
-      others = this.#members[above]!;
-      this.#members[above]! |= own;
-      at = this.#children[above]!;
+      above = linkOf(at, value, this.#bits[at]!);
+      if (!isAlone) {
+        others = this.#ways[above + 1]!;
+        this.#ways[above + 1] = others | own;
+      }
+      at = this.#ways[above]!;
     }
     if (differ === 0) {
-      this.#count(nearest, member);
+      this.#countFirst(nearest, member);
       return;
     }
     const node = this.#newNode(bit);
-    const link = 2 * node + side(value, bit);
-    this.#children[link] = ~this.#newLeaf(value, member);
-    this.#members[link] = own;
-    this.#children[link ^ 1] = at;
-    this.#members[link ^ 1] = others;
+    const link = linkOf(node, value, bit);
+    this.#ways[link] = ~this.#newLeaf(value, member);
+    this.#ways[link + 1] = own;
+    this.#ways[link ^ 2] = at;
+    this.#ways[(link ^ 2) + 1] = others;
     if (above === NONE) this.#root = node;
-    else this.#children[above] = node;
+    else this.#ways[above] = node;
   }
 
   /** A rule of the member's no longer has the value, which one had. */
@@ -113,16 +116,16 @@ export class LaneTree {
     let length = 0;
     let at = this.#root;
     while (at >= 0) {
-      const link = 2 * at + side(value, this.#bits[at]!);
+      const link = linkOf(at, value, this.#bits[at]!);
       way[length++] = link;
-      at = this.#children[link]!;
+      at = this.#ways[link]!;
     }
     const leaf = ~at;
     if (!this.#discount(leaf, member)) return;
     const own = ~(1 << member);
     if (this.#firsts[leaf] !== NONE) {
       if (length === 0) this.#rootMembers &= own;
-      else this.#members[way[length - 1]!]! &= own;
+      else this.#ways[way[length - 1]! + 1]! &= own;
     } else {
       this.#freeLeaves.push(leaf);
       this.size--;
@@ -132,14 +135,15 @@ export class LaneTree {
       }
       // The other one takes the node's place.
       const last = way[--length]!;
-      this.#freeNodes.push(last >>> 1);
-      this.#link(length, this.#children[last ^ 1]!, this.#members[last ^ 1]!);
+      this.#freeNodes.push(last >>> 2);
+      this.#link(length, this.#ways[last ^ 2]!, this.#ways[(last ^ 2) + 1]!);
     }
+    // Where there is no other member, and it still has values, all links tell so.
+    if (this.#rootMembers === ~own) return;
     for (let i = length - 1; i >= 0; i--) {
-      const node = 2 * (way[i]! >>> 1);
-      const below = this.#members[node]! | this.#members[node + 1]!;
+      const below = this.#ways[way[i]! + 1]! | this.#ways[(way[i]! ^ 2) + 1]!;
       if (i === 0) this.#rootMembers = below;
-      else this.#members[way[i - 1]!] = below;
+      else this.#ways[way[i - 1]! + 1] = below;
     }
   }
 
@@ -151,24 +155,29 @@ export class LaneTree {
       return;
     }
     const link = this.#way[length - 1]!;
-    this.#children[link] = at;
-    this.#members[link] = members;
+    this.#ways[link] = at;
+    this.#ways[link + 1] = members;
   }
 
   #walk(value: number): number {
     const bits = this.#bits;
-    const children = this.#children;
+    const ways = this.#ways;
     let at = this.#root;
-    while (at >= 0) at = children[2 * at + side(value, bits[at]!)]!;
+    while (at >= 0) at = ways[linkOf(at, value, bits[at]!)]!;
     return at;
   }
 
-  #count(leaf: number, member: number): void {
+  /** Counts one more of the member's rules at a leaf; false when it is the first. */
+  #countMore(leaf: number, member: number): boolean {
     for (let at = this.#firsts[leaf]!; at !== NONE; at = this.#links[at]! >> MEMBER_BITS) {
       if ((this.#links[at]! & (MAX_MEMBERS - 1)) !== member) continue;
       this.#counts[at]!++;
-      return;
+      return true;
     }
+    return false;
+  }
+
+  #countFirst(leaf: number, member: number): void {
     const fresh = this.#freeCounts.pop() ?? this.#lists++;
     if (fresh === this.#counts.length) {
       this.#counts = grown(this.#counts, new Uint32Array(2 * fresh));
@@ -203,7 +212,7 @@ export class LaneTree {
     }
     this.#values[leaf] = value;
     this.#firsts[leaf] = NONE;
-    this.#count(leaf, member);
+    this.#countFirst(leaf, member);
     this.size++;
     return leaf;
   }
@@ -212,15 +221,16 @@ export class LaneTree {
     const node = this.#freeNodes.pop() ?? this.#nodes++;
     if (node === this.#bits.length) {
       this.#bits = grown(this.#bits, new Uint8Array(2 * node));
-      this.#children = grown(this.#children, new Int32Array(4 * node));
-      this.#members = grown(this.#members, new Int32Array(4 * node));
+      this.#ways = grown(this.#ways, new Int32Array(8 * node));
     }
     this.#bits[node] = bit;
     return node;
   }
 }
 
-const side = (value: number, bit: number): number => (value >>> (31 - bit)) & 1;
+/** The link by which a value leaves a node that tests this bit; the other one's is `^ 2`. */
+const linkOf = (node: number, value: number, bit: number): number =>
+  4 * node + 2 * ((value >>> (31 - bit)) & 1);
 
 /** The number of the lowest bit that is set. */
 const lowest = (word: number): number => 31 - Math.clz32(word & -word);
