@@ -26,6 +26,7 @@ import {
   UPCALLS,
   type WorkerData,
 } from "./messages.js";
+import { Pace } from "./pace.js";
 import { type CommandTarget, type RawUpcall, upcallWords, writeUpcall } from "./records.js";
 import { RingWriter } from "./ring.js";
 import { comeFirst, Haste } from "./scheduling.js";
@@ -52,10 +53,7 @@ const PACKED_A_TURN = 1024;
 /** Frames that may wait to be handed to a dummy port's cable, in one turn. */
 const MAX_TRANSMITTED = 4096;
 
-/** A thread that asks a socket of AF_XDP for more at once, as long as there is some, finds a few packets each time, and
- *  spends on asking what it saves. When so many came, but less than a turn takes, it lets more come together, as cards
- *  do: for 20 µs, woken within one. */
-const PAUSE_FROM = 8;
+/** How long more is let come together, and how exact that is. */
 const PAUSE_US = 20;
 const PR_SET_TIMERSLACK = 29;
 const SLACK_NS = 1000;
@@ -82,8 +80,11 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
   #isWaiting = false;
   /** Whether some device had a full burst in this turn. */
   #isBusy = false;
-  /** Packets of this turn that came by AF_XDP. */
-  #byXdp = 0;
+  readonly #pace = new Pace();
+  /** What this turn had: packets, the bytes of those that did not come by AF_XDP (by which all count as short), commands. */
+  #packets = 0;
+  #bytes = 0;
+  #commandCount = 0;
   #report = newReport();
   #hasReport = false;
   #hasUpcalls = false;
@@ -231,12 +232,25 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
     } while (this.#clock.now() < end);
   }
 
+  /** Whether more may come together, after a turn that had little of much. */
+  #mayPause(): boolean {
+    return (
+      this.#pace.isDense &&
+      this.#packets + this.#commandCount > 0 &&
+      !this.#isBusy &&
+      !this.#hasCommands &&
+      !this.#isPacking
+    );
+  }
+
   #turn(): void {
-    if (this.#byXdp >= PAUSE_FROM && !this.#isBusy) this.#libc.usleep(PAUSE_US);
+    if (this.#mayPause()) this.#libc.usleep(PAUSE_US);
     else if (this.#home?.isKept === true && !this.#hasCommands && !this.#isPacking) this.#linger();
     // Who answers was woken, perhaps on this very core: it would else wait until this thread sleeps.
     else if (this.#turnEnded < this.#answerBy) this.#libc.schedYield();
-    this.#byXdp = 0;
+    this.#packets = 0;
+    this.#bytes = 0;
+    this.#commandCount = 0;
     const ready = this.#ports.poll(this.#timeout());
     if (this.#isWaiting) this.#commands.stopWaiting();
     const begun = this.#clock.now();
@@ -259,6 +273,8 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
     this.#postReport();
     if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#ports.received());
     if (this.#haste.isDue(begun)) this.#haste.settle(begun, this.#busyMs, this.#home?.isKept === true);
+    this.#pace.add(this.#packets, this.#bytes, this.#commandCount);
+    if (this.#pace.isDue(begun)) this.#pace.settle(begun);
     this.#ports.lookAtFarEnds(begun);
     this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
@@ -286,9 +302,11 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
       const { netdev } = port;
       if (!isPolled(netdev)) continue;
       this.#datapath.beginBurst();
+      const before = netdev.stats.rx_bytes;
       const count = netdev.receive(port.sink, this.#endOfBurst);
       if (count >= BURST) this.#isBusy = true;
-      if (netdev instanceof AfXdpNetdev) this.#byXdp += count;
+      this.#packets += count;
+      if (!(netdev instanceof AfXdpNetdev)) this.#bytes += netdev.stats.rx_bytes - before;
       // A device that only ever reports an error is gone: it must not keep poll from waiting.
       if (count === 0 && (events & (POLLERR | POLLHUP | POLLNVAL)) !== 0) this.#ports.refresh(port);
     }
@@ -306,6 +324,7 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
       for (let i = 0; i < COMMANDS_AT_ONCE && this.#running; i++) {
         try {
           if (!this.#commands.next()) return false;
+          this.#commandCount++;
         } catch (error) {
           if (error === CRASH) throw error;
           this.#error(textOf(error));
