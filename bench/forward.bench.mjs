@@ -7,7 +7,11 @@ import { acl, cross, IP, removeLeftovers, setFlows, setOffloads, startSwitch } f
 export const title = "forwarding between two namespaces, beside Open vSwitch's user-space datapath";
 
 /** What is no switch, and its column. */
-const BESIDE = { bridge: "Linux bridge", sockets: "packet sockets alone" };
+const BESIDE = {
+  bridge: "Linux bridge",
+  sockets: "packet sockets alone",
+  "sockets-xdp": "AF_XDP sockets alone",
+};
 
 /** What has to be forwarded before it counts, where a measure is not of the set-up of flows. */
 const WARM_UP_SECONDS = 7;
@@ -16,12 +20,12 @@ const WARM_UP_SECONDS = 7;
  *  sample that does not count goes before. `beside`: what shows how far a switch could get. */
 const measures = [
   ...congestionControls().flatMap((control) => [tcp(control, "on", "ovs-tso"), tcp(control, "off", "ovs")]),
-  ...[1, 1000, 100_000].map((flows) => small(`${flows} flows`, { flows })),
+  ...[1, 1000, 100_000].map((flows) => small(`${flows} flows`, { flows, beside: ["sockets"] })),
   small("1000 addresses, NORMAL", { flows: 1000, kind: "macs", rules: () => ["actions=NORMAL"] }),
   small("1000 flows, 10,000 rules of 20 masks", { flows: 1000, kind: "all", rules: acl, warmUp: true }),
   small("100,000 flows, 10,000 rules of 20 masks", { flows: 100_000, kind: "all", rules: acl, warmUp: true }),
   ...[1, 1000, 100_000].map((flows) =>
-    small(`${flows} flows, ours by AF_XDP`, { flows, ours: "sluice-xdp" }),
+    small(`${flows} flows, ours by AF_XDP`, { flows, ours: "sluice-xdp", beside: ["sockets-xdp"] }),
   ),
   {
     offloads: "off",
@@ -64,11 +68,12 @@ function congestionControls() {
 }
 
 /** 64-byte frames: the CPU time counts, for the sender shares the machine. */
-function small(what, { flows, kind = "ports", rules = cross, warmUp = false, ours = "sluice" }) {
+function small(what, { flows, kind = "ports", rules = cross, warmUp = false, ours = "sluice", beside = [] }) {
   return {
     offloads: "off",
     ours,
     peer: "ovs",
+    beside,
     rules,
     warmUp,
     measure: (one, seconds) => flood(one, seconds, flows, kind),
@@ -95,7 +100,7 @@ export async function run(ctx) {
   const switches = {};
   for (const kind of ["sluice", "sluice-xdp", "ovs", "ovs-tso", ...Object.keys(BESIDE)]) {
     switches[kind] = await startSwitch(kind, ctx.cleanup);
-    if (kind === "sluice-xdp") await setOffloads(switches[kind], "off");
+    if (kind.endsWith("-xdp")) await setOffloads(switches[kind], "off");
     await until(() => answers(switches[kind]), `a ping through ${kind}`);
   }
 

@@ -48,6 +48,8 @@ const kinds = {
   },
   /** Packet sockets with nothing between them. */
   sockets: { setUp: [], forwarder: ["node", join(HERE, "forward-frames.mjs"), "p1", "p2"] },
+  /** AF_XDP sockets with nothing between them. */
+  "sockets-xdp": { setUp: [], forwarder: ["node", join(HERE, "forward-frames.mjs"), "p1", "p2", "xdp"] },
 };
 
 /** Starts a switch of `kind` with its two hosts and a flow each way. Everything is undone by `cleanup`. */
