@@ -329,6 +329,13 @@ const removal: Case[] = [
     },
   },
   {
+    section: "ovs-actions(7), controller",
+    name: "controller(pause) is refused rather than passed over",
+    ovs: "pauses packets until NXT_RESUME",
+    run: async (sw) =>
+      expect(await sw.verdict(flowMod("udp,actions=controller(pause),output:2"))).toBe("OFPBAC_BAD_ARGUMENT"),
+  },
+  {
     section: "§6.4",
     name: "a modification does not prolong the life of a flow with hard_timeout",
     ovs: "starts the time again",

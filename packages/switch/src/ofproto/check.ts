@@ -221,6 +221,10 @@ function checkAction(
     case "NXAST_CLONE":
       checkActions(known && new Map(known), (action.actions ?? []) as readonly Action[], context, packetOut);
       return;
+    case "NXAST_CONTROLLER2":
+      if (action.properties?.some((property) => "type" in property && property.type === "NXAC2PT_PAUSE"))
+        throw refuse("OFPBAC_BAD_ARGUMENT", "controller(pause): packets do not wait for NXT_RESUME");
+      return;
     case "NXAST_CONJUNCTION":
       if (action.n_clauses < 2 || action.n_clauses > 64 || action.clause >= action.n_clauses)
         throw refuse("NXBAC_BAD_CONJUNCTION", `clause ${action.clause + 1} of ${action.n_clauses}`);
