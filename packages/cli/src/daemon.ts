@@ -43,17 +43,25 @@ export function daemonLog(
       throw new CliError(`--log-file: ${(error as Error).message}`);
     }
   }
-  logCrashes(logs);
-  process.on("exit", () => logs.reportDropped());
+  logEnd(logs);
   return logs;
 }
 
-/** A bug that ends the daemon is in its log, with where it is, and not only on a terminal that nobody watches. */
-function logCrashes(logs: LogRegistry): void {
-  process.on("uncaughtException", (error: unknown) => {
-    logs.module("daemon").emer(error instanceof Error ? (error.stack ?? error.message) : String(error));
-    process.exit(1);
-  });
+/** The log of the daemon that this process is; where it is one after the other, of the last. */
+let ownLog: LogRegistry | undefined;
+
+/** A bug that ends the daemon is in its log, with where it is, and not only on a terminal that nobody watches; so are the
+ *  lines that were left out until then. */
+function logEnd(logs: LogRegistry): void {
+  if (ownLog === undefined) {
+    process.on("uncaughtException", (error: unknown) => {
+      const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+      ownLog?.module("daemon").emer(text);
+      process.exit(1);
+    });
+    process.on("exit", () => ownLog?.reportDropped());
+  }
+  ownLog = logs;
 }
 
 /** In the environment of processes that `detach` and `monitor` started; the latter's has why it is not the first. */
