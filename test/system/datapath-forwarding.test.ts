@@ -422,6 +422,23 @@ describeWith(needs, "the user-space datapath on real devices", () => {
     },
   );
 
+  test.each([56, 1000])("the first packet of %i bytes through a port that was down is sent", async (size) => {
+    await addHosts(false);
+    const forwarder = await start(VETHS, CROSS);
+    expect(await topology.ping("a", "10.9.0.2")).toBe(true);
+    await topology.check("sw", ["ip", "link", "set", "p2", "down"]);
+    await forwarder.says("port", ({ odpPort, link }) => odpPort === 2 && link === false);
+    await topology.check("sw", ["ip", "link", "set", "p2", "up"]);
+    await until(
+      () => forwarder.all("port").at(-1)?.link === true,
+      "the port to be up again",
+      20_000,
+      () => JSON.stringify(forwarder.said),
+    );
+    const pings = await topology.check("a", ["ping", "-c", "1", "-W", "5", "-s", `${size}`, "10.9.0.2"]);
+    expect(pings).toContain("1 received");
+  });
+
   test("packets go on while the control plane's thread stands still, and none is lost", async () => {
     await addHosts(false);
     const forwarder = await start(VETHS, CROSS);

@@ -291,6 +291,7 @@ export class AfPacketNetdev implements PolledNetdev {
   flush(): void {
     if (this.#sends !== undefined && this.#sends.pending > 0) this.#sends.flush(this.stats);
     let done = 0;
+    let wasDown = false;
     while (done < this.#pending) {
       const sent = this.#libc.sendmmsg(
         this.fd,
@@ -309,6 +310,11 @@ export class AfPacketNetdev implements PolledNetdev {
       }
       const errno = this.#libc.errno();
       if (errno === EINTR) continue;
+      if (errno === ENETDOWN && !wasDown) {
+        // That the device was down is told by the next call, when it may be up again.
+        wasDown = true;
+        continue;
+      }
       if (
         errno === EAGAIN ||
         errno === ENOBUFS ||

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { Libc } from "./libc.js";
+import { ENETDOWN, ENOBUFS, type Libc } from "./libc.js";
 import { NetdevCounters } from "./netdev.js";
 import { GSO_TCPV4, GSO_UDP_L4, HEADROOM, NEEDS_CSUM, Packet, VNET_HDR_SIZE } from "./packet.js";
 import { SendRing } from "./send-ring.js";
@@ -12,12 +12,14 @@ const SENDING = 2;
 const WRONG_FORMAT = 4;
 
 /** A ring beside a kernel that takes frames as packet(7) says: from where it stopped, in order, for as long as it has
- *  room, and no longer than `longest`. With `keeps` it is not done with those that it has taken. */
+ *  room, and no longer than `longest`. With `keeps` it is not done with those that it has taken; with `wasDown` it tells
+ *  that first. */
 function open() {
   const memory = new DataView(new ArrayBuffer(PLACE * PLACES));
-  const kernel = { room: Infinity, keeps: false, longest: 1514, calls: 0, isOpen: true };
+  const kernel = { room: Infinity, keeps: false, longest: 1514, calls: 0, wasDown: false, isOpen: true };
   const taken: { header: Uint8Array; frame: Uint8Array }[] = [];
   let head = 0;
+  let errno = 0;
   const libc: Partial<Libc> = {
     socket: () => 7,
     setsockopt: () => 0,
@@ -26,6 +28,10 @@ function open() {
     view: () => memory.buffer as ArrayBuffer,
     sendto: () => {
       kernel.calls++;
+      errno = kernel.wasDown ? ENETDOWN : ENOBUFS;
+      const { wasDown } = kernel;
+      kernel.wasDown = false;
+      if (wasDown) return -1;
       for (;;) {
         const at = (head % PLACES) * PLACE;
         if (memory.getUint32(at, true) !== SEND_REQUEST) return 0;
@@ -39,6 +45,7 @@ function open() {
         head++;
       }
     },
+    errno: () => errno,
     unmap: () => undefined,
     close: () => {
       kernel.isOpen = false;
@@ -115,6 +122,15 @@ test("what the kernel has no room for is dropped and counted, and the next frame
   expect(stats.tx_packets).toBe(taken.length);
   expect(stats.tx_dropped).toBe(50 * 5 - taken.length);
   expect(stats.tx_bytes).toBe(taken.reduce((sum, { frame }) => sum + frame.length, 0));
+});
+
+test("what is sent first when the device is up again leaves", () => {
+  const { ring, kernel, taken, stats } = open();
+  kernel.wasDown = true;
+  ring.put(packetOf(60));
+  ring.flush(stats);
+  expect(taken).toHaveLength(1);
+  expect(stats).toMatchObject({ tx_packets: 1, tx_bytes: 60, tx_dropped: 0 });
 });
 
 test("a frame that the device does not take is an error of its own, and the ring goes on", () => {

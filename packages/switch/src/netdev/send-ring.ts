@@ -1,6 +1,6 @@
 // Hot path: `put`, `flush`. Nothing is allocated, nothing throws.
 
-import type { Libc } from "./libc.js";
+import { ENETDOWN, type Libc } from "./libc.js";
 import type { NetdevCounters } from "./netdev.js";
 import { GSO_NONE, NEEDS_CSUM, type Packet, VNET_HDR_SIZE } from "./packet.js";
 
@@ -114,7 +114,8 @@ export class SendRing {
   /** Sends what waits, and counts it. What there is no room for, or nobody to take it, is gone. */
   flush(stats: NetdevCounters): void {
     const words = this.#words;
-    this.#libc.sendto(this.#fd, 0, 0, MSG_DONTWAIT, 0, 0);
+    // That the device was down is told by the next call, when it may be up again.
+    if (this.#send() < 0 && this.#libc.errno() === ENETDOWN) this.#send();
     // The kernel takes them in order, and goes on where it stopped; so do we.
     for (; this.pending > 0; this.pending--) {
       const at = ((this.#at - 1) & (PLACES - 1)) * PLACE_WORDS;
@@ -130,6 +131,10 @@ export class SendRing {
     stats.tx_bytes += this.#pendingBytes;
     this.pending = 0;
     this.#pendingBytes = 0;
+  }
+
+  #send(): number {
+    return this.#libc.sendto(this.#fd, 0, 0, MSG_DONTWAIT, 0, 0);
   }
 
   close(): void {
