@@ -340,10 +340,11 @@ const removal: Case[] = [
     name: "a modification does not prolong the life of a flow with hard_timeout",
     ovs: "starts the time again",
     run: async (sw) => {
-      await sw.flows("hard_timeout=10,udp,actions=output:2");
+      await sw.flows("send_flow_rem,hard_timeout=10,udp,actions=output:2");
       await sw.bench.advance(6000);
       await sw.ok(flowMod("udp,actions=output:3", "modify"));
       await sw.bench.advance(6000);
+      expect(await sw.unasked("OFPT_FLOW_REMOVED", 1)).toMatchObject([{ reason: "OFPRR_HARD_TIMEOUT" }]);
       expect(await sw.ports(1, f.udp4())).toEqual([]);
     },
   },
