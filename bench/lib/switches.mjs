@@ -10,7 +10,8 @@ const HERE = dirname(fileURLToPath(import.meta.url));
 const SLUICE = join(HERE, "../../packages/cli/bin/sluice.js");
 const BARE_BRIDGE = join(HERE, "bare-bridge.mjs");
 const SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema";
-export const MAC = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02" };
+/** `nobody`: whom a host throws frames away for, before its stack looks for whom they are and how to answer. */
+export const MAC = { left: "02:00:00:00:00:01", right: "02:00:00:00:00:02", nobody: "02:00:00:00:00:fe" };
 export const IP = { left: "10.0.0.1", right: "10.0.0.2" };
 
 /** The kinds of switch: how the database server and the daemon are started, what is set before ports are added. What is
