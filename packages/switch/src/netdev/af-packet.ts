@@ -12,6 +12,16 @@ import {
   TP_STATUS_VLAN_VALID,
 } from "./packet-ring.js";
 import {
+  bindPacketSocket,
+  MSG_DONTWAIT,
+  openPacketSocket,
+  PACKET_VNET_HDR,
+  SO_SNDBUFFORCE,
+  SOL_PACKET,
+  SOL_SOCKET,
+  setOption,
+} from "./packet-socket.js";
+import {
   BURST,
   CONTROL_SIZE,
   MMSG_WORDS,
@@ -25,23 +35,16 @@ import {
 } from "./rx-ring.js";
 import { SendRing } from "./send-ring.js";
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3 | 0x800 | 0x80000; // SOCK_NONBLOCK, SOCK_CLOEXEC
 const ETH_P_ALL = 3;
-const SOL_SOCKET = 1;
-const SO_SNDBUFFORCE = 32;
 const SO_RCVBUFFORCE = 33;
-const SOL_PACKET = 263;
 const PACKET_ADD_MEMBERSHIP = 1;
 const PACKET_MR_PROMISC = 1;
 const PACKET_STATISTICS = 6;
 const PACKET_AUXDATA = 8;
-const PACKET_VNET_HDR = 15;
 const PACKET_FANOUT = 18;
 const PACKET_FANOUT_HASH = 0;
 const PACKET_FANOUT_FLAG_UNIQUEID = 0x2000;
 const PACKET_IGNORE_OUTGOING = 23;
-const MSG_DONTWAIT = 0x40;
 const MSG_TRUNC = 0x20;
 
 /** tpacket_auxdata, after the 16 bytes of cmsghdr. */
@@ -124,42 +127,27 @@ export class AfPacketNetdev implements PolledNetdev {
 
   #open(): number {
     const libc = this.#libc;
-    const fd = libc.socket(AF_PACKET, SOCK_RAW, 0);
+    const fd = openPacketSocket(libc);
     if (fd < 0) throw deviceError(this.name, "cannot be opened", libc.errno(), "CAP_NET_RAW");
-    const one = Uint32Array.of(1);
-    const setOption = (level: number, option: number, value: Uint32Array, what: string): void => {
-      const bytes = new Uint8Array(value.buffer);
-      if (libc.setsockopt(fd, level, option, bytes, bytes.length) === 0) return;
+    const check = (isDone: boolean, what: string): void => {
+      if (isDone) return;
       const errno = libc.errno();
       libc.close(fd);
-      throw deviceError(this.name, `cannot set ${what}`, errno, "CAP_NET_RAW");
+      throw deviceError(this.name, what, errno, "CAP_NET_RAW");
     };
+    const set = (option: number, what: string, ...words: number[]): void =>
+      check(setOption(libc, fd, SOL_PACKET, option, ...words), `cannot set ${what}`);
     // Options come before the bind: it starts the flow of packets.
-    setOption(SOL_PACKET, PACKET_VNET_HDR, one, "PACKET_VNET_HDR");
-    setOption(SOL_PACKET, PACKET_AUXDATA, one, "PACKET_AUXDATA");
-    setOption(SOL_PACKET, PACKET_IGNORE_OUTGOING, one, "PACKET_IGNORE_OUTGOING");
+    set(PACKET_VNET_HDR, "PACKET_VNET_HDR", 1);
+    set(PACKET_AUXDATA, "PACKET_AUXDATA", 1);
+    set(PACKET_IGNORE_OUTGOING, "PACKET_IGNORE_OUTGOING", 1);
     this.#frames = PacketRing.open(libc, fd);
-    const size = new Uint8Array(Uint32Array.of(SOCKET_BUFFER).buffer);
     // Without CAP_NET_ADMIN the buffers stay as they are: slower, not wrong.
-    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, size, 4);
-    libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, size, 4);
-    // struct sockaddr_ll: family, protocol in network order, ifindex.
-    const address = new DataView(new ArrayBuffer(20));
-    address.setUint16(0, AF_PACKET, true);
-    address.setUint16(2, ETH_P_ALL, false);
-    address.setInt32(4, this.ifindex, true);
-    if (libc.bind(fd, new Uint8Array(address.buffer), 20) < 0) {
-      const errno = libc.errno();
-      libc.close(fd);
-      throw deviceError(this.name, "cannot be bound to", errno, "CAP_NET_RAW");
-    }
+    setOption(libc, fd, SOL_SOCKET, SO_RCVBUFFORCE, SOCKET_BUFFER);
+    setOption(libc, fd, SOL_SOCKET, SO_SNDBUFFORCE, SOCKET_BUFFER);
+    check(bindPacketSocket(libc, fd, ETH_P_ALL, this.ifindex), "cannot be bound to");
     // struct packet_mreq: ifindex, type, length, address. It ends with the socket.
-    setOption(
-      SOL_PACKET,
-      PACKET_ADD_MEMBERSHIP,
-      Uint32Array.of(this.ifindex, PACKET_MR_PROMISC, 0, 0),
-      "promiscuous mode",
-    );
+    set(PACKET_ADD_MEMBERSHIP, "promiscuous mode", this.ifindex, PACKET_MR_PROMISC, 0, 0);
     return fd;
   }
 

@@ -2,13 +2,11 @@
 
 import type { Libc } from "./libc.js";
 import { type Packet, readVnetHeader, VNET_HDR_SIZE } from "./packet.js";
+import { PACKET_VERSION, SOL_PACKET, setOption, TPACKET_V2 } from "./packet-socket.js";
 
-const SOL_PACKET = 263;
 const PACKET_RX_RING = 5;
 const PACKET_COPY_THRESH = 7;
-const PACKET_VERSION = 10;
 const PACKET_RESERVE = 12;
-const TPACKET_V2 = 1;
 
 /** A frame's status (tpacket2_hdr.tp_status): ours; longer than its place, and queued whole beside; its VLAN tag told. */
 export const TP_STATUS_USER = 1;
@@ -45,10 +43,8 @@ export class PacketRing {
 
   /** Of a socket with PACKET_VNET_HDR that is not bound yet; undefined where there is no memory for it. */
   static open(libc: Libc, fd: number): PacketRing | undefined {
-    const set = (option: number, ...words: number[]): boolean => {
-      const value = new Uint8Array(Uint32Array.from(words).buffer);
-      return libc.setsockopt(fd, SOL_PACKET, option, value, value.length) === 0;
-    };
+    const set = (option: number, ...words: number[]): boolean =>
+      setOption(libc, fd, SOL_PACKET, option, ...words);
     const size = PLACES * PLACE;
     if (
       !set(PACKET_VERSION, TPACKET_V2) ||

@@ -3,17 +3,20 @@
 import { ENETDOWN, type Libc } from "./libc.js";
 import type { NetdevCounters } from "./netdev.js";
 import { GSO_NONE, NEEDS_CSUM, type Packet, VNET_HDR_SIZE } from "./packet.js";
+import {
+  bindPacketSocket,
+  MSG_DONTWAIT,
+  openPacketSocket,
+  PACKET_VERSION,
+  PACKET_VNET_HDR,
+  SO_SNDBUFFORCE,
+  SOL_PACKET,
+  SOL_SOCKET,
+  setOption,
+  TPACKET_V2,
+} from "./packet-socket.js";
 
-const AF_PACKET = 17;
-const SOCK_RAW = 3 | 0x800 | 0x80000; // SOCK_NONBLOCK, SOCK_CLOEXEC
-const SOL_SOCKET = 1;
-const SO_SNDBUFFORCE = 32;
-const SOL_PACKET = 263;
-const PACKET_VERSION = 10;
 const PACKET_TX_RING = 13;
-const PACKET_VNET_HDR = 15;
-const TPACKET_V2 = 1;
-const MSG_DONTWAIT = 0x40;
 
 /** A place's status (tpacket2_hdr.tp_status): free; to be sent; and what the kernel will not send. */
 const TP_STATUS_AVAILABLE = 0;
@@ -48,23 +51,15 @@ export class SendRing {
 
   /** Of a device; undefined where there is no memory for it, or no such ring. */
   static open(libc: Libc, ifindex: number): SendRing | undefined {
-    const fd = libc.socket(AF_PACKET, SOCK_RAW, 0);
+    const fd = openPacketSocket(libc);
     if (fd < 0) return undefined;
-    const set = (level: number, option: number, ...words: number[]): boolean => {
-      const value = new Uint8Array(Uint32Array.from(words).buffer);
-      return libc.setsockopt(fd, level, option, value, value.length) === 0;
-    };
-    set(SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER);
-    // struct sockaddr_ll: family, protocol (none: it receives nothing), ifindex.
-    const to = new DataView(new ArrayBuffer(20));
-    to.setUint16(0, AF_PACKET, true);
-    to.setInt32(4, ifindex, true);
+    setOption(libc, fd, SOL_SOCKET, SO_SNDBUFFORCE, SEND_BUFFER);
     if (
-      set(SOL_PACKET, PACKET_VNET_HDR, 1) &&
-      set(SOL_PACKET, PACKET_VERSION, TPACKET_V2) &&
+      setOption(libc, fd, SOL_PACKET, PACKET_VNET_HDR, 1) &&
+      setOption(libc, fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2) &&
       // struct tpacket_req: the size and number of blocks, and of frames.
-      set(SOL_PACKET, PACKET_TX_RING, SIZE, 1, PLACE, PLACES) &&
-      libc.bind(fd, new Uint8Array(to.buffer), 20) === 0
+      setOption(libc, fd, SOL_PACKET, PACKET_TX_RING, SIZE, 1, PLACE, PLACES) &&
+      bindPacketSocket(libc, fd, 0, ifindex)
     ) {
       const address = libc.mapShared(fd, SIZE, 0);
       if (address !== undefined) return new SendRing(libc, fd, address);
