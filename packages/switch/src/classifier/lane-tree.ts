@@ -1,4 +1,5 @@
 // Hot path: `distinguish`. Typed arrays only, nothing is allocated.
+import { grown } from "../flow/grown.js";
 
 const NONE = -1;
 const FIRST_NODES = 8;
@@ -180,8 +181,8 @@ export class LaneTree {
   #countFirst(leaf: number, member: number): void {
     const fresh = this.#freeCounts.pop() ?? this.#lists++;
     if (fresh === this.#counts.length) {
-      this.#counts = grown(this.#counts, new Uint32Array(2 * fresh));
-      this.#links = grown(this.#links, new Int32Array(2 * fresh));
+      this.#counts = grown(this.#counts, 2 * fresh);
+      this.#links = grown(this.#links, 2 * fresh);
     }
     this.#counts[fresh] = 1;
     this.#links[fresh] = (this.#firsts[leaf]! << MEMBER_BITS) | member;
@@ -207,8 +208,8 @@ export class LaneTree {
   #newLeaf(value: number, member: number): number {
     const leaf = this.#freeLeaves.pop() ?? this.#leaves++;
     if (leaf === this.#values.length) {
-      this.#values = grown(this.#values, new Uint32Array(2 * leaf));
-      this.#firsts = grown(this.#firsts, new Int32Array(2 * leaf));
+      this.#values = grown(this.#values, 2 * leaf);
+      this.#firsts = grown(this.#firsts, 2 * leaf);
     }
     this.#values[leaf] = value;
     this.#firsts[leaf] = NONE;
@@ -220,8 +221,8 @@ export class LaneTree {
   #newNode(bit: number): number {
     const node = this.#freeNodes.pop() ?? this.#nodes++;
     if (node === this.#bits.length) {
-      this.#bits = grown(this.#bits, new Uint8Array(2 * node));
-      this.#ways = grown(this.#ways, new Int32Array(8 * node));
+      this.#bits = grown(this.#bits, 2 * node);
+      this.#ways = grown(this.#ways, 8 * node);
     }
     this.#bits[node] = bit;
     return node;
@@ -234,8 +235,3 @@ const linkOf = (node: number, value: number, bit: number): number =>
 
 /** The number of the lowest bit that is set. */
 const lowest = (word: number): number => 31 - Math.clz32(word & -word);
-
-function grown<T extends Uint8Array | Uint32Array | Int32Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
-}

@@ -1,4 +1,5 @@
 // Hot path. `find` and `same` run per lookup: typed arrays only, nothing is allocated.
+import { grown } from "../flow/grown.js";
 import type { Conjunction } from "./conjunction.js";
 import { HashCounts } from "./hash-counts.js";
 import type { LaneValues } from "./lane-values.js";
@@ -380,18 +381,10 @@ export class Subtable<R extends Classified> {
     const fresh = this.#rules.length;
     if (fresh === this.#next.length) {
       const size = fresh * 2;
-      const keys = new Uint32Array(size * this.width);
-      keys.set(this.#keys);
-      this.#keys = keys;
-      const hashes = new Uint32Array(size);
-      hashes.set(this.#hashes);
-      this.#hashes = hashes;
-      const ranks = new Int32Array(size);
-      ranks.set(this.#ranks);
-      this.#ranks = ranks;
-      const next = new Int32Array(size);
-      next.set(this.#next);
-      this.#next = next;
+      this.#keys = grown(this.#keys, size * this.width);
+      this.#hashes = grown(this.#hashes, size);
+      this.#ranks = grown(this.#ranks, size);
+      this.#next = grown(this.#next, size);
     }
     this.#rules.push(undefined);
     return fresh;

@@ -1,4 +1,5 @@
 import { FLOW_LANES, type FlowKey, type FlowMask } from "../flow/flow-key.js";
+import { grown } from "../flow/grown.js";
 import { equalKeys, hashLanes, hashStep } from "../flow/mask.js";
 import type { TableLookup } from "./xlate/context.js";
 import type { XTable } from "./xlate/world.js";
@@ -283,10 +284,4 @@ function significant(bits: FlowMask): number[] {
   const lanes: number[] = [];
   for (let lane = 0; lane < FLOW_LANES; lane++) if (bits[lane] !== 0) lanes.push(lane);
   return lanes;
-}
-
-function grown(from: Int32Array, size: number): Int32Array<ArrayBuffer> {
-  const to = new Int32Array(size);
-  to.set(from);
-  return to;
 }

@@ -1,5 +1,6 @@
 // Hot path: per new flow nothing is allocated but where there are more than ever before.
 import { type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
+import { grown } from "../flow/grown.js";
 import { KeyStore } from "../flow/key-store.js";
 import { NO_LOOKUP } from "./lookup-index.js";
 import type { PooledMask } from "./mask-pool.js";
@@ -172,25 +173,20 @@ export class MegaflowTable {
 
   #grow(): void {
     const size = 2 * this.ids.length;
-    this.ids = grown(this.ids, new Float64Array(size));
-    this.births = grown(this.births, new Float64Array(size));
-    this.inPorts = grown(this.inPorts, new Uint32Array(size));
-    this.lookups = grown(this.lookups, new Int32Array(size));
-    this.passes = grown(this.passes, new Int32Array(size));
-    this.createdMs = grown(this.createdMs, new Float64Array(size));
-    this.usedMs = grown(this.usedMs, new Float64Array(size));
-    this.packets = grown(this.packets, new Float64Array(size));
-    this.bytes = grown(this.bytes, new Float64Array(size));
-    this.tcpFlags = grown(this.tcpFlags, new Uint16Array(size));
-    this.#turns = grown(this.#turns, new Float64Array(size));
-    this.#hashes = grown(this.#hashes, new Int32Array(size));
-    this.#nexts = grown(this.#nexts, new Int32Array(size));
+    this.ids = grown(this.ids, size);
+    this.births = grown(this.births, size);
+    this.inPorts = grown(this.inPorts, size);
+    this.lookups = grown(this.lookups, size);
+    this.passes = grown(this.passes, size);
+    this.createdMs = grown(this.createdMs, size);
+    this.usedMs = grown(this.usedMs, size);
+    this.packets = grown(this.packets, size);
+    this.bytes = grown(this.bytes, size);
+    this.tcpFlags = grown(this.tcpFlags, size);
+    this.#turns = grown(this.#turns, size);
+    this.#hashes = grown(this.#hashes, size);
+    this.#nexts = grown(this.#nexts, size);
     this.#buckets = new Int32Array(size).fill(NONE);
     for (let slot = 0; slot < this.end; slot++) if (this.ids[slot] !== 0) this.#link(slot);
   }
-}
-
-function grown<T extends Float64Array | Int32Array | Uint32Array | Uint16Array>(from: T, to: T): T {
-  to.set(from);
-  return to;
 }

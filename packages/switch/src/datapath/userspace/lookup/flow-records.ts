@@ -1,6 +1,7 @@
 // Hot path: `matches`. Nothing is allocated, nothing throws.
 
 import { DP_LANES, type FlowKey, type FlowMask } from "../../../flow/flow-key.js";
+import { grown } from "../../../flow/grown.js";
 import { LANES_IPV4 } from "../../../flow/lanes.js";
 
 /** A flow's record is two lines of the processor's cache. The first is what is counted, as doubles, then words: */
@@ -49,21 +50,15 @@ export class FlowRecords {
   }
 
   grow(): void {
-    const old = this.words;
     this.slots *= 2;
-    this.words = new Int32Array(this.slots * WORDS);
-    this.words.set(old);
+    this.words = grown(this.words, this.slots * WORDS);
     this.counts = new Float64Array(this.words.buffer);
     if (this.#wide.length > 0) this.#growWide();
   }
 
   setMask(number: number, mask: FlowMask): void {
     const at = number * MASK_WORDS;
-    if (at === this.#masks.length) {
-      const larger = new Int32Array(2 * at);
-      larger.set(this.#masks);
-      this.#masks = larger;
-    }
+    if (at === this.#masks.length) this.#masks = grown(this.#masks, 2 * at);
     let isWide = 0;
     for (let lane = 0; lane < DP_LANES; lane++) {
       this.#masks[at + lane] = mask[lane]!;
@@ -141,8 +136,6 @@ export class FlowRecords {
   }
 
   #growWide(): void {
-    const larger = new Int32Array(this.slots * WIDE_WORDS);
-    larger.set(this.#wide);
-    this.#wide = larger;
+    this.#wide = grown(this.#wide, this.slots * WIDE_WORDS);
   }
 }

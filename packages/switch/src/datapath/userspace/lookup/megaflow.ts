@@ -1,6 +1,7 @@
 // Hot path: `lookup` and `count`. Nothing is allocated, nothing throws.
 
 import type { FlowKey, FlowMask } from "../../../flow/flow-key.js";
+import { grown } from "../../../flow/grown.js";
 import type { Op } from "../actions/ops.js";
 import { NO_PROGRAM, type Programs } from "../actions/programs.js";
 import type { PackedCounts } from "./counts.js";
@@ -205,10 +206,4 @@ export class Megaflows {
     this.#touched = grown(this.#touched, this.#records.slots);
     this.#packing = grown(this.#packing, this.#records.slots);
   }
-}
-
-function grown(list: Int32Array, size: number): Int32Array {
-  const larger = new Int32Array(size);
-  larger.set(list);
-  return larger;
 }
