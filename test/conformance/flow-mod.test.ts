@@ -112,7 +112,7 @@ const adding: Case[] = [
         "check_overlap,priority=5,ip,nw_dst=10.0.0.0/8",
         "OFPFMFC_OVERLAP",
       ],
-      ["the same flow", "priority=5,udp", "check_overlap,priority=5,udp", "OFPFMFC_OVERLAP"],
+      ["the same flow, which it replaces", "priority=5,udp", "check_overlap,priority=5,udp", "accepted"],
       ["a flow that no packet can match too", "priority=5,udp", "check_overlap,priority=5,tcp", "accepted"],
       ["a flow of another priority", "priority=5,ip", "check_overlap,priority=6,udp", "accepted"],
       ["a flow of another table", "priority=5,ip", "check_overlap,table=1,priority=5,udp", "accepted"],
@@ -121,13 +121,21 @@ const adding: Case[] = [
     ([name, first, second, code]): Case => ({
       section: "§6.4",
       name: `CHECK_OVERLAP beside ${name}: ${code}`,
-      ...(name === "the same flow" ? { ovs: "replaces the same flow without a look for overlaps" } : {}),
       run: async (sw) => {
         await sw.flows(`${first},actions=output:2`);
         expect(await sw.verdict(flowMod(`${second},actions=output:3`))).toBe(code);
       },
     }),
   ),
+  {
+    section: "§6.4",
+    name: "a flow replaced with CHECK_OVERLAP does not look for other flows that overlap",
+    run: async (sw) => {
+      await sw.flows("priority=5,udp,actions=output:2", "priority=5,in_port=1,udp,actions=output:2");
+      expect(await sw.verdict(flowMod("check_overlap,priority=5,udp,actions=output:3"))).toBe("accepted");
+      expect(await sw.ports(2, f.udp4())).toEqual([3]);
+    },
+  },
 ];
 
 const modifying: Case[] = [

@@ -82,6 +82,20 @@ const tables: Case[] = [
     out: { 2: f.udp4() },
   },
   {
+    section: "OVS",
+    name: "in table 254, the switch's own, nothing is done with a packet: its action set is carried out",
+    flows: ["actions=resubmit(,254),write_actions(output:2),goto_table:254"],
+    in: [1, f.udp4()],
+    out: { 2: f.udp4() },
+  },
+  {
+    section: "OVS",
+    name: "a packet that goes on after resubmit to table 254",
+    flows: ["actions=resubmit(,254),output:2"],
+    in: [1, f.udp4()],
+    out: { 2: f.udp4() },
+  },
+  {
     section: "§5.1",
     name: "a packet may pass through every table",
     flows: [

@@ -11,7 +11,7 @@ import { isIp, isMpls } from "./xlate/header-actions.js";
 import { LEARN_FLAGS } from "./xlate/learn.js";
 import { N_ALGORITHMS, N_HASH_FIELDS } from "./xlate/multipath.js";
 import { canExecute } from "./xlate/pipeline.js";
-import { OFPG, OFPP, OFPTT, wide } from "./xlate/reserved.js";
+import { OFPP, wide } from "./xlate/reserved.js";
 
 /** Whether instructions and actions may be installed: what is refused here has the error that 1.3.5 §7.4.4 asks
  *  for, and translation need not check it again. */
@@ -21,8 +21,6 @@ export interface CheckContext {
   hasMeter(meter_id: number): boolean;
   /** Whether the flow is a learned one: a fin_timeout that comes with it is for whatever it matches. */
   readonly isLearned?: boolean;
-  /** Tables that goto may name: 0 to this one less 1. */
-  readonly tables: number;
 }
 
 /** What is known of the packet where an action stands: exact values of the fields that are prerequisites. */
@@ -95,7 +93,7 @@ function checkInstruction(
 ): void {
   switch (instruction.type) {
     case "OFPIT_GOTO_TABLE":
-      if (instruction.table_id <= table_id || instruction.table_id >= context.tables)
+      if (instruction.table_id <= table_id)
         throw refuse("OFPBIC_BAD_TABLE_ID", `goto_table:${instruction.table_id} in table ${table_id}`);
       return;
     case "OFPIT_METER":
@@ -103,7 +101,7 @@ function checkInstruction(
         throw refuse("OFPMMFC_INVALID_METER", `there is no meter ${instruction.meter_id}`);
       return;
     case "OFPIT_APPLY_ACTIONS":
-      checkActions(known, instruction.actions ?? [], context, false);
+      checkActions(known, instruction.actions ?? [], context);
       return;
     // In the order of execution: a push may stand behind what needs it. What takes headers away does nothing where
     // there is none; in an action set it waits for what the packet will be by the end.
@@ -111,7 +109,7 @@ function checkInstruction(
       if (instruction.actions?.some(({ type }) => type === "NXAST_CONJUNCTION"))
         throw refuse("OFPBAC_BAD_TYPE", "conjunction has no place in an action set");
       for (const action of inOrder(instruction.actions ?? []))
-        checkAction(IF_THERE.has(action.type) ? undefined : known, action, context, false);
+        checkAction(IF_THERE.has(action.type) ? undefined : known, action, context);
       return;
     case "OFPIT_EXPERIMENTER":
       throw refuse("OFPBIC_BAD_EXPERIMENTER", `experimenter 0x${instruction.experimenter.toString(16)}`);
@@ -138,37 +136,25 @@ export function checkActionList(
   actions: readonly Action[],
   context: CheckContext,
   match: Match | "unknown",
-  packetOut: boolean,
 ): void {
-  checkActions(match === "unknown" ? undefined : knownOf(match), actions, context, packetOut);
+  checkActions(match === "unknown" ? undefined : knownOf(match), actions, context);
 }
 
-function checkActions(
-  known: Known | undefined,
-  actions: readonly Action[],
-  context: CheckContext,
-  packetOut: boolean,
-): void {
-  for (const action of actions) checkAction(known, action, context, packetOut);
+function checkActions(known: Known | undefined, actions: readonly Action[], context: CheckContext): void {
+  for (const action of actions) checkAction(known, action, context);
 }
 
 function inconsistent(action: Action, needs: string): Error {
   return refuse("OFPBAC_MATCH_INCONSISTENT", `${action.type} needs a match on ${needs}`);
 }
 
-function checkAction(
-  known: Known | undefined,
-  action: Action,
-  context: CheckContext,
-  packetOut: boolean,
-): void {
+function checkAction(known: Known | undefined, action: Action, context: CheckContext): void {
   switch (action.type) {
     case "OFPAT_OUTPUT":
-      if (!isOutputPort(action.port, packetOut))
-        throw refuse("OFPBAC_BAD_OUT_PORT", `port ${action.port >>> 0}`);
+      if (!isOutputPort(action.port)) throw refuse("OFPBAC_BAD_OUT_PORT", `port ${action.port >>> 0}`);
       return;
     case "OFPAT_GROUP":
-      if (action.group_id > OFPG.MAX || !context.hasGroup(action.group_id))
+      if (!context.hasGroup(action.group_id))
         throw refuse("OFPBAC_BAD_OUT_GROUP", `there is no group ${action.group_id}`);
       return;
     case "OFPAT_SET_FIELD":
@@ -219,7 +205,7 @@ function checkAction(
         throw refuse("OFPBAC_BAD_OUT_GROUP", `there is no group ${action.group_id}`);
       return;
     case "NXAST_CLONE":
-      checkActions(known && new Map(known), (action.actions ?? []) as readonly Action[], context, packetOut);
+      checkActions(known && new Map(known), (action.actions ?? []) as readonly Action[], context);
       return;
     case "NXAST_CONTROLLER2":
       if (action.properties?.some((property) => "type" in property && property.type === "NXAC2PT_PAUSE"))
@@ -254,10 +240,6 @@ function checkAction(
       if (action.probability === 0) throw refuse("OFPBAC_BAD_ARGUMENT", "sample with a probability of 0");
       if (action.type === "NXAST_SAMPLE3" && (action.direction ?? 0) > 2)
         throw refuse("OFPBAC_BAD_ARGUMENT", `sample in direction ${action.direction}`);
-      return;
-    case "NXAST_RESUBMIT_TABLE":
-      if (action.table !== OFPTT.ALL && action.table >= context.tables)
-        throw refuse("OFPBAC_BAD_ARGUMENT", `resubmit to table ${action.table}`);
       return;
     case "NXAST_FIN_TIMEOUT":
       if (known && known.get("ip_proto") !== TCP && !context.isLearned)
@@ -344,7 +326,7 @@ function checkBundle(action: Action & { type: "NXAST_BUNDLE" | "NXAST_BUNDLE_LOA
   if (action.algorithm > 1 || action.member_type !== IN_PORT_HEADER)
     throw refuse("OFPBAC_BAD_ARGUMENT", `${action.type} with algorithm ${action.algorithm}`);
   for (const member of action.members ?? [])
-    if (!isOutputPort(wide(member), false) || wide(member) === OFPP.CONTROLLER)
+    if (!isOutputPort(wide(member)) || wide(member) === OFPP.CONTROLLER)
       throw refuse("OFPBAC_BAD_OUT_PORT", `${action.type}: port ${member}`);
   if (action.type === "NXAST_BUNDLE_LOAD" && (action.ofs_nbits & 63) + 1 < 16)
     throw refuse("OFPBAC_BAD_ARGUMENT", "bundle_load into less than 16 bits");
@@ -360,11 +342,10 @@ function checkBits(action: Action, { field, offset, n_bits }: Bits): void {
 const badEthertype = (action: { type: string; ethertype: number }): Error =>
   refuse("OFPBAC_BAD_ARGUMENT", `${action.type} with ethertype 0x${action.ethertype.toString(16)}`);
 
-/** 0, ANY, numbers between MAX and the reserved ones, and TABLE outside of a packet-out are never valid. */
-function isOutputPort(port: number, packetOut: boolean): boolean {
-  if (port === OFPP.TABLE) return packetOut;
-  return port >= 1 && port !== OFPP.ANY && (port < OFPP.MAX || port >= OFPP.IN_PORT);
-}
+/** ANY and numbers between MAX and the reserved ones are never valid. TABLE is, as in Open vSwitch, outside of a
+ *  packet-out too. */
+const isOutputPort = (port: number): boolean =>
+  port !== OFPP.ANY && (port < OFPP.MAX || port >= OFPP.IN_PORT);
 
 function checkSetField(known: Known | undefined, action: Action & { type: "OFPAT_SET_FIELD" }): void {
   const entries = Object.entries(action.field).filter(([, value]) => value !== undefined);

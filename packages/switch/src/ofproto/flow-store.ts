@@ -115,11 +115,10 @@ export class FlowStore {
       table.limits.checkMatch(formatKey(key, mask), isTableMiss);
       table.limits.checkInstructions(instructions, isTableMiss);
     }
-    if ((flags & OFPFF.CHECK_OVERLAP) !== 0) {
-      const other = table.rules.overlap(key, mask, priority);
-      if (other) throw refuse("OFPFMFC_OVERLAP", `a flow of priority ${priority} overlaps`);
-    }
     const old = table.rules.find(key, mask, priority);
+    // What is only replaced overlaps no more than it did.
+    if (!old && (flags & OFPFF.CHECK_OVERLAP) !== 0 && table.rules.overlap(key, mask, priority))
+      throw refuse("OFPFMFC_OVERLAP", `a flow of priority ${priority} overlaps`);
     if (!old && table.rules.size >= table.limit) {
       const victim = table.eviction?.victim();
       if (!victim) throw refuse("OFPFMFC_TABLE_FULL", `table ${table.table_id} holds ${table.limit} flows`);
@@ -274,6 +273,9 @@ export class FlowStore {
 
   /** Removes what is selected. */
   delete(message: FlowMod, strict: boolean, owner: unknown, transaction: Transaction): void {
+    // Of the flows there, which the switch keeps to itself, one is covered for certain.
+    if (!strict && message.table_id === OFPTT.MAX && isEmpty(message.match ?? {}))
+      throw refuse("OFPBRC_EPERM", "table 254 is the switch's own");
     if (!strict) for (const table of this.#wholeTables(message, transaction)) this.#clear(table);
     const selected = this.select(selectionOf(message, strict, true));
     this.#hooks.rulesChange(selected.length);
@@ -340,8 +342,6 @@ export class FlowStore {
       selection.table_id === OFPTT.ALL
         ? this.tables
         : this.tables.slice(selection.table_id, selection.table_id + 1);
-    if (tables.length === 0)
-      throw refuse("OFPFMFC_BAD_TABLE_ID", `table ${selection.table_id}; tables are 0 to ${N_TABLES - 1}`);
     const rules: Rule[] = [];
     for (const table of tables) {
       if (table.rules.size === 0) continue;
@@ -402,6 +402,7 @@ export class FlowStore {
   }
 
   #table(message: FlowMod): OfTable {
+    if (message.table_id === OFPTT.MAX) throw refuse("OFPBRC_EPERM", "table 254 is the switch's own");
     const table = this.tables[message.table_id ?? 0];
     if (!table || table.isRemoved)
       throw refuse("OFPFMFC_BAD_TABLE_ID", `table ${message.table_id}; tables are 0 to ${N_TABLES - 1}`);

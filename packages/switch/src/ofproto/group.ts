@@ -74,29 +74,3 @@ export function checkGroup(message: GroupMod): void {
       throw refuse("OFPGMFC_WATCH_UNSUPPORTED", "buckets of all and indirect groups watch nothing");
   }
 }
-
-/** The groups that a group's buckets send to or watch. */
-export function* chained(buckets: readonly Bucket[]): IterableIterator<number> {
-  for (const bucket of buckets) {
-    for (const action of bucket.actions ?? []) if (action.type === "OFPAT_GROUP") yield action.group_id;
-    if (bucket.watch_group !== undefined && bucket.watch_group !== OFPG_ANY) yield bucket.watch_group;
-  }
-}
-
-/** Whether giving `group_id` these buckets would make a packet come back to it. */
-export function wouldLoop(
-  groups: ReadonlyMap<number, Group>,
-  group_id: number,
-  buckets: readonly Bucket[],
-): boolean {
-  const seen = new Set<number>();
-  const pending = [...chained(buckets)];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    if (next === group_id) return true;
-    if (seen.has(next)) continue;
-    seen.add(next);
-    const group = groups.get(next);
-    if (group) pending.push(...chained(group.buckets));
-  }
-  return false;
-}

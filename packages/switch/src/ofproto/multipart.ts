@@ -1,5 +1,5 @@
 import type { Clock } from "@sluice/runtime";
-import { OfpError, refuse } from "./error.js";
+import { refuse } from "./error.js";
 import { FlowStatsWriter } from "./flow-stats.js";
 import type { FlowSelection } from "./flow-store.js";
 import type { Group } from "./group.js";
@@ -190,8 +190,8 @@ const ANSWERS: Answers = {
   OFPMP_GROUP_FEATURES: () => ({
     type: "OFPMP_GROUP_FEATURES",
     types: 0xf,
-    // SELECT_WEIGHT, SELECT_LIVENESS, CHAINING, CHAINING_CHECKS.
-    capabilities: 0xf,
+    // SELECT_WEIGHT, SELECT_LIVENESS, CHAINING.
+    capabilities: 0x7,
     max_groups: { all: MAX_GROUPS, select: MAX_GROUPS, indirect: MAX_GROUPS, ff: MAX_GROUPS },
     actions: { all: GROUP_ACTIONS, select: GROUP_ACTIONS, indirect: GROUP_ACTIONS, ff: GROUP_ACTIONS },
   }),
@@ -253,21 +253,13 @@ function select(bridge: Ofproto, body: RequestOf<"OFPMP_FLOW"> | RequestOf<"OFPM
     out_port: body.out_port ?? OFPP.ANY,
     out_group: body.out_group ?? OFPG.ANY,
   };
-  try {
-    return bridge.flows.select(selection);
-  } catch (error) {
-    // A table that does not exist is a bad request here, not a failed flow_mod (1.3.5 §7.4.4).
-    if (error instanceof OfpError && error.error_code === "OFPFMFC_BAD_TABLE_ID")
-      throw refuse("OFPBRC_BAD_TABLE_ID", `table ${selection.table_id}`);
-    throw error;
-  }
+  return bridge.flows.select(selection);
 }
 
 function portsOf(bridge: Ofproto, port_no: number): OfPort[] {
   if (port_no === OFPP.ANY) return [...bridge.portMap.values()].sort((a, b) => a.ofport - b.ofport);
   const port = bridge.portMap.get(port_no);
-  if (!port) throw refuse("OFPBRC_BAD_PORT", `there is no port ${port_no}`);
-  return [port];
+  return port ? [port] : [];
 }
 
 async function portStats(bridge: Ofproto, port: OfPort, now: number) {

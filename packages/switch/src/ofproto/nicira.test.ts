@@ -135,7 +135,6 @@ test("controller sends with an id and a reason of its own", async () => {
 test.each<[string, Action, string]>([
   ["a field that the switch does not have", load("nonesuch", 1n), "OFPBAC_BAD_SET_TYPE"],
   ["bits beyond a field", load("vlan_pcp", 1n, 4), "OFPBAC_BAD_SET_LEN"],
-  ["a table that does not exist", resubmit(254), "OFPBAC_BAD_ARGUMENT"],
   ["conntrack", { type: "NXAST_CT_CLEAR" }, "OFPBAC_BAD_EXP_TYPE"],
 ])("%s is refused", async (_, action, code) => {
   const bench = await TestBench.open(1);

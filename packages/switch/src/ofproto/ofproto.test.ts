@@ -324,9 +324,7 @@ describe("§6.4 flow_mod", () => {
     expect(add({ match: { ipv4_src: "1.2.3.4" } })).toBe("OFPBMC_BAD_PREREQ");
     expect(add({ match: { eth_type: 0x0800, tcp_src: 5 } })).toBe("OFPBMC_BAD_PREREQ");
     expect(add({ match: { vlan_pcp: 5 } })).toBe("OFPBMC_BAD_PREREQ");
-    expect(add(apply(output(0) as never))).toBe("OFPBAC_BAD_OUT_PORT");
     expect(add(apply(output(OFPP.ANY) as never))).toBe("OFPBAC_BAD_OUT_PORT");
-    expect(add(apply(output(OFPP.TABLE) as never))).toBe("OFPBAC_BAD_OUT_PORT");
     expect(add(apply({ type: "OFPAT_GROUP", group_id: 1 } as never))).toBe("OFPBAC_BAD_OUT_GROUP");
     expect(add(apply({ type: "OFPAT_PUSH_VLAN", ethertype: 0x800 } as never))).toBe("OFPBAC_BAD_ARGUMENT");
     expect(add(apply({ type: "OFPAT_DEC_NW_TTL" } as never))).toBe("OFPBAC_MATCH_INCONSISTENT");

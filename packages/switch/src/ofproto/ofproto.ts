@@ -129,7 +129,6 @@ export class Ofproto implements BackedBridge {
     this.#check = {
       hasGroup: (group_id) => this.groups.has(group_id),
       hasMeter: (meter_id) => this.meters.has(meter_id),
-      tables: N_TABLES,
     };
     this.#flows = new FlowStore(options.clock, {
       ...this.#check,
@@ -288,6 +287,7 @@ export class Ofproto implements BackedBridge {
   tableMod(message: TableMod): void {
     const config = message.config ?? 0;
     const table = this.tables[message.table_id];
+    if (message.table_id === OFPTT.MAX) throw refuse("OFPTMFC_EPERM", "table 254 is the switch's own");
     if (message.table_id !== OFPTT.ALL && (!table || table.isRemoved))
       throw refuse("OFPTMFC_BAD_TABLE", `table ${message.table_id}`);
     if ((config & ~3) !== 0) throw refuse("OFPTMFC_BAD_CONFIG", `table config 0x${config.toString(16)}`);
@@ -302,9 +302,9 @@ export class Ofproto implements BackedBridge {
 
   #checkPacketOut(message: PacketOut): void {
     const { in_port } = message;
-    if (in_port === 0 || (in_port >= OFPP.MAX && in_port < OFPP.CONTROLLER))
+    if (in_port >= OFPP.MAX && in_port < OFPP.CONTROLLER)
       throw refuse("OFPBRC_BAD_PORT", `in_port 0x${in_port.toString(16)}`);
-    checkActionList(message.actions ?? [], this.#check, "unknown", true);
+    checkActionList(message.actions ?? [], this.#check, "unknown");
     if ((message.data?.length ?? 0) < ETHERNET_HEADER)
       throw refuse("OFPBRC_BAD_LEN", `a frame of ${message.data?.length ?? 0} bytes`);
   }

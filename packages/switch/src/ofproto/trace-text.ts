@@ -126,6 +126,9 @@ function* lines(event: TraceEvent, level: Level): Generator<string> {
     case "note":
       yield event.text === NO_MATCH ? `${indent}drop` : `${indent} -> ${event.text}`;
       return;
+    case "warning":
+      yield `${indent} >> ${event.text}`;
+      return;
     case "drop":
       yield event.text === NO_MATCH ? `${indent}drop` : `${indent}>>>> ${event.text} <<<<`;
   }

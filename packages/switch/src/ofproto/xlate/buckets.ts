@@ -3,7 +3,6 @@ import { OFPPC, OFPPS, type XBridge } from "./world.js";
 
 const OFPP_ANY = 0xffff_ffff;
 const OFPG_ANY = 0xffff_ffff;
-const MAX_WATCH_DEPTH = 32;
 
 /** Which buckets of a group a packet goes through (1.3.5 §5.6.1). */
 export function chooseBuckets(bridge: XBridge, group: Group, hash: () => number): readonly GroupBucket[] {
@@ -41,12 +40,20 @@ function selectBucket(bridge: XBridge, group: Group, hash: () => number): GroupB
 }
 
 /** Whether what the bucket watches is alive; one that watches nothing is. */
-export function isLive(bridge: XBridge, bucket: GroupBucket, depth = 0): boolean {
+export function isLive(bridge: XBridge, bucket: GroupBucket): boolean {
   if (!bucket.watches) return true;
   if (bucket.watch_port !== OFPP_ANY && isPortLive(bridge, bucket.watch_port)) return true;
-  if (bucket.watch_group !== OFPG_ANY && depth < MAX_WATCH_DEPTH) {
-    const group = bridge.groups.get(bucket.watch_group);
-    if (group?.buckets.some((member) => isLive(bridge, member, depth + 1))) return true;
+  return bucket.watch_group !== OFPG_ANY && isGroupLive(bridge, bucket.watch_group);
+}
+
+/** Whether something alive is watched, by however many groups; groups may watch each other in a circle. */
+function isGroupLive(bridge: XBridge, group_id: number): boolean {
+  const seen = new Set([group_id]);
+  for (const id of seen) {
+    for (const { watches, watch_port, watch_group } of bridge.groups.get(id)?.buckets ?? []) {
+      if (!watches || (watch_port !== OFPP_ANY && isPortLive(bridge, watch_port))) return true;
+      if (watch_group !== OFPG_ANY) seen.add(watch_group);
+    }
   }
   return false;
 }

@@ -64,6 +64,7 @@ export interface TraceEvent {
     | "action_set"
     | "bucket"
     | "note"
+    | "warning"
     | "drop"
     | "freeze"
     | "thaw";
@@ -115,8 +116,6 @@ export interface Context {
   isUnsettled: boolean;
   /** Why the translation failed as a whole. */
   error: XlateError | undefined;
-  /** A packet-out may submit to the tables (OFPP_TABLE), a flow may not. */
-  readonly packetOut: boolean;
   readonly record: Recorder | undefined;
 }
 

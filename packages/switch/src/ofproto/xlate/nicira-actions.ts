@@ -190,7 +190,7 @@ export const niciraActions: Handlers = {
     headerActions.OFPAT_POP_MPLS!(ctx, { type: "OFPAT_POP_MPLS", ethertype }, engine),
 };
 
-function resubmit(ctx: Context, in_port: number, table: number, engine: Engine): void {
+export function resubmit(ctx: Context, in_port: number, table: number, engine: Engine): void {
   const { table_id, cookie, tableMiss, rule } = ctx;
   const target = table === SAME_TABLE ? table_id : table;
   const isBack = target <= table_id;

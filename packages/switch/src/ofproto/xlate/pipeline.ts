@@ -31,9 +31,9 @@ import type { Frozen } from "./contexts.js";
 import { enterPipeline, look, pinPipeline, pipelineOf, restorePipeline } from "./field.js";
 import { flowHash } from "./flow-hash.js";
 import { type Hooks, headerActions, see, setField, setQueue } from "./header-actions.js";
-import { type Engine, niciraActions } from "./nicira-actions.js";
+import { type Engine, niciraActions, resubmit } from "./nicira-actions.js";
 import { decideNormal } from "./normal.js";
-import { OFPC_FRAG, OFPP } from "./reserved.js";
+import { OFPC_FRAG, OFPP, OFPTT } from "./reserved.js";
 import type { Step } from "./steps.js";
 import { OFPPC, type XBridge, type XPort, type XTable } from "./world.js";
 
@@ -138,7 +138,6 @@ export function translate(input: XlateInput): XlateResult {
     expired: false,
     isUnsettled: false,
     error: undefined,
-    packetOut: typeof start === "object" && "actions" in start,
     record: input.record,
   };
   enterPipeline(ctx.key, in_port);
@@ -236,8 +235,11 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true, in_port =
     return;
   }
   const table = ctx.bridge.tables[table_id];
-  if (!table) return;
   ctx.table_id = table_id;
+  if (!table) {
+    beyondTables(ctx, table_id);
+    return;
+  }
   ctx.sinks.push(table.looked);
   const conjoined: Conjoined<Rule>[] = [];
   writeField(ctx.key, IN_PORT, in_port);
@@ -260,6 +262,13 @@ function lookupTable(ctx: Context, table_id: number, missDrops = true, in_port =
   ctx.rule = rule;
   ctx.tableMiss = rule.isTableMiss;
   run(ctx, rule.instructions);
+}
+
+/** Table 254 is Open vSwitch's own: each packet finds a flow there that does nothing with it. There is no table 255. */
+function beyondTables(ctx: Context, table_id: number): void {
+  note(ctx, "table", `table ${table_id}`);
+  note(ctx, "drop", "no match");
+  if (table_id !== OFPTT.MAX) ctx.actionSet = [];
 }
 
 /** A flow that fulfilled a conjunction was looked up a second time, with the conjunction's id in it. */
@@ -401,9 +410,7 @@ const reservedPorts: Readonly<
     if (ctx.inPort) sendTo(ctx, ctx.inPort);
     else note(ctx, "note", "there is no input port to send back to");
   },
-  [OFPP.TABLE](ctx) {
-    if (ctx.packetOut) lookupTable(ctx, 0);
-  },
+  [OFPP.TABLE]: (ctx) => resubmit(ctx, OFPP.IN_PORT, 0, engine),
   [OFPP.NORMAL]: (ctx) => normal(ctx),
   [OFPP.FLOOD]: (ctx) => flood(ctx, OFPPC.NO_FLOOD),
   [OFPP.ALL]: (ctx) => flood(ctx, 0),
@@ -479,7 +486,7 @@ const OFPM_CONTROLLER = 0xffff_fffe;
 function throughGroup(ctx: Context, group_id: number): void {
   const group = ctx.bridge.groups.get(group_id);
   if (!group) {
-    note(ctx, "note", `there is no group ${group_id}`);
+    note(ctx, "warning", `output to nonexistent group ${group_id}`);
     return;
   }
   ctx.sinks.push(group);
