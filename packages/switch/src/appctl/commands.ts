@@ -8,20 +8,22 @@ import {
 } from "@sluice/runtime";
 import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
-import { bridgesByDatapath, datapathDetails, datapathNames, datapaths } from "./datapaths.js";
+import { bridgesByDatapath, datapaths } from "./datapaths.js";
+import { dpctlCommands, dumpArgs } from "./dpctl.js";
 import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
-import {
-  type DumpOptions,
-  delMegaflow,
-  dumpBridgeMegaflows,
-  dumpDatapathFlows,
-  getMegaflow,
-} from "./megaflows.js";
+import { dumpBridgeMegaflows } from "./megaflows.js";
 import { memory } from "./memory.js";
 import { pmdRxqShow, pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
 import { qosShow, qosTypes } from "./qos.js";
-import { purge, setFlowLimit, upcallShow, waitForRevalidation } from "./slow-path.js";
+import {
+  pauseRevalidation,
+  purge,
+  setFlowLimit,
+  setMegaflows,
+  upcallShow,
+  waitForRevalidation,
+} from "./slow-path.js";
 import { isOdpFlow, type TraceOptions, traceFlow, traceOdpFlow, tracePacketOut } from "./trace.js";
 
 /** What the commands look at. */
@@ -43,30 +45,6 @@ function bridgeOf(bridges: Bridges, name: string): Bridge {
 
 const chosen = (bridges: Bridges, name: string | undefined): Bridge[] =>
   name === undefined ? [...bridges.running.values()] : [bridgeOf(bridges, name)];
-
-/** Arguments of a dump of datapath flows; -m gives ports their names. `pmd=` is taken and changes nothing: every thread
- *  has every flow. */
-function dumpArgs(args: readonly string[]): DumpOptions {
-  const options = args.filter((arg) => arg.startsWith("-"));
-  const settings = new Map(
-    args.flatMap((arg) => {
-      const [, key, value] = /^(filter|type|pmd)=(.*)$/.exec(arg) ?? [];
-      return key === undefined ? [] : [[key, value!] as const];
-    }),
-  );
-  const [datapath, ...others] = args.filter((arg) => !/^(-|filter=|type=|pmd=)/.test(arg));
-  const known = ["-m", "--more", "--names", "--no-names"];
-  const strange = [...options.filter((option) => !known.includes(option)), ...others][0];
-  if (strange !== undefined) throw new Error(`${strange}: unknown argument; allowed are ${known.join(", ")}`);
-  const more = options.includes("-m") || options.includes("--more");
-  return {
-    names: options.includes("--names") || (more && !options.includes("--no-names")),
-    more,
-    datapath,
-    filter: settings.get("filter"),
-    types: settings.get("type"),
-  };
-}
 
 /** The options of a trace, wherever they stand, and its arguments. -generate is taken and changes nothing: a flow is
  *  traced as it is. */
@@ -165,32 +143,6 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
       return dumpBridgeMegaflows(bridges, bridgeOf(bridges, options.datapath ?? ""), clock.now(), options);
     },
   },
-  "dpctl/dump-dps": { run: () => datapathNames(bridges) },
-  "dpctl/dump-flows": {
-    usage: "[-m] [--names | --no-names] [dp] [filter=..] [type=..] [pmd=..]",
-    args: [0, 7],
-    run: (args) => dumpDatapathFlows(bridges, clock.now(), dumpArgs(args)),
-  },
-  "dpctl/get-flow": {
-    usage: "[-m] [--names | --no-names] [dp] ufid",
-    args: [1, 4],
-    run: (args) => getMegaflow(bridges, clock.now(), args.at(-1)!, dumpArgs(args.slice(0, -1))),
-  },
-  "dpctl/del-flow": {
-    usage: "[dp] ufid",
-    args: [1, 2],
-    run: (args) => delMegaflow(bridges, args.length > 1 ? args[0] : undefined, args.at(-1)!),
-  },
-  "dpctl/del-flows": { usage: "[dp]", args: [0, 1], run: ([datapath]) => purge(bridges, datapath) },
-  "dpctl/show": {
-    usage: "[-s] [dp]",
-    args: [0, 2],
-    run: (args) =>
-      datapathDetails(bridges, {
-        statistics: args.some((arg) => arg === "-s" || arg === "--statistics"),
-        name: args.find((arg) => !arg.startsWith("-")),
-      }),
-  },
   "dpif-netdev/pmd-stats-show": {
     usage: "[-pmd core] [dp]",
     args: [0, 3],
@@ -212,6 +164,10 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
     args: [1, 1],
     run: ([limit]) => setFlowLimit(bridges, limit!),
   },
+  "upcall/disable-megaflows": { run: () => setMegaflows(bridges, false) },
+  "upcall/enable-megaflows": { run: () => setMegaflows(bridges, true) },
+  "revalidator/pause": { run: () => pauseRevalidation(bridges, true) },
+  "revalidator/resume": { run: () => pauseRevalidation(bridges, false) },
   "revalidator/wait": { run: () => waitForRevalidation(bridges) },
   "revalidator/purge": { run: () => purge(bridges) },
   "qos/show": { usage: "interface", args: [1, 1], run: ([name]) => qosShow(bridges, name!) },
@@ -223,5 +179,6 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
 export const switchCommands = (inspected: Inspected): readonly ControlCommands[] => [
   logCommands(inspected.logs),
   coverageCommands(inspected.coverage),
+  dpctlCommands(inspected.bridges, inspected.clock),
   ownCommands(inspected),
 ];

@@ -3,14 +3,36 @@ import { datapathsNamed, nameOf } from "./datapaths.js";
 
 /** What is asked of the slow path: its megaflows, how many there may be, and whether they are true by now. */
 
-/** upcall/show: the megaflows of each datapath. */
+/** upcall/show: the megaflows of each datapath, and how a round over them goes. The main thread is the one that has
+ *  rounds. */
 export function upcallShow(bridges: Bridges): string {
   return [...bridges.backers()]
     .map((backer) => {
       const { size, limit } = backer.megaflows;
-      return `${nameOf(backer)}:\n  flows         : (current ${size}) (limit ${limit})\n  ufid enabled : true\n`;
+      const { average, most, durationMs } = backer.rounds;
+      const flows = `(current ${size}) (avg ${Math.round(average)}) (max ${most}) (limit ${limit})`;
+      return (
+        `${nameOf(backer)}:\n  flows         : ${flows}\n` +
+        `  dump duration : ${Math.round(durationMs)}ms\n  ufid enabled : true\n\n  0: (keys ${size})\n`
+      );
     })
     .join("\n");
+}
+
+/** upcall/disable-megaflows and enable-megaflows: whether a megaflow is of all packets that the same becomes of, or of
+ *  those alone that are like the one it was made for in every field. Those that there are go. */
+export function setMegaflows(bridges: Bridges, areWide: boolean): string {
+  for (const { megaflows } of bridges.backers()) {
+    megaflows.areWide = areWide;
+    megaflows.flush();
+  }
+  return `megaflows ${areWide ? "enabled" : "disabled"}\n`;
+}
+
+/** revalidator/pause and resume. */
+export function pauseRevalidation(bridges: Bridges, isPaused: boolean): undefined {
+  for (const backer of bridges.backers()) backer.isPaused = isPaused;
+  return undefined;
 }
 
 /** upcall/set-flow-limit: until flow-limit is configured anew. */

@@ -7,16 +7,39 @@ type Value = number | bigint | string;
 /** A match by field name, as keyToMatch of flow/match.ts gives it. */
 export type OdpMatch = Readonly<Record<string, Value | { readonly value: Value; readonly mask: Value }>>;
 
-const hex = (value: Value): string => (typeof value === "string" ? value : `0x${value.toString(16)}`);
+/** As printf's %#x writes it: 0 without its 0x. */
+const hex = (value: Value): string =>
+  typeof value === "string" ? value : Number(value) === 0 ? "0" : `0x${value.toString(16)}`;
+
+/** How a value is written, with its mask where it has one. */
+type Form = (value: Value, mask?: Value) => string;
+const masked =
+  (form: (value: Value) => string): Form =>
+  (value, mask) =>
+    mask === undefined ? form(value) : `${form(value)}/${hex(mask)}`;
+const inDecimal = masked(String);
+const inHex = masked(hex);
+
+export const FRAGMENTS: Readonly<Record<string, string>> = { 0: "no", 1: "first", 3: "later" };
+const fragment = masked((value) => FRAGMENTS[String(value)] ?? hex(value));
+
+export const TCP_FLAGS: readonly string[] = ["fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"];
+/** Flags by name: those that are set, or where there is a mask those that it asks for, each with what it has to be. */
+const tcpFlags: Form = (value, mask) => {
+  const [set, asked] = [Number(value), Number(mask ?? value)];
+  if (asked === 0 || asked >>> TCP_FLAGS.length !== 0) return inHex(value, mask);
+  const names = TCP_FLAGS.map((flag, i) => ({ flag, isSet: ((set >>> i) & 1) === 1 }));
+  const wanted = names.filter((_, i) => ((asked >>> i) & 1) === 1);
+  return mask === undefined
+    ? wanted.map(({ flag }) => flag).join("|")
+    : wanted.map(({ flag, isSet }) => `${isSet ? "+" : "-"}${flag}`).join("");
+};
 
 /** How a header is written: its word, and by match field the word and form of each of its members. */
 export interface Header {
   readonly word: string;
-  readonly members: Readonly<Record<string, readonly [word: string, form?: (value: Value) => string]>>;
+  readonly members: Readonly<Record<string, readonly [word: string, form?: Form]>>;
 }
-
-export const FRAGMENTS: Readonly<Record<string, string>> = { 0: "no", 1: "first", 3: "later" };
-const fragment = (value: Value): string => FRAGMENTS[String(value)] ?? hex(value);
 
 /** Headers in the order in which they are written; `tos` stands for ip_dscp and ip_ecn together. */
 const ETHERNET: Header = { word: "eth", members: { eth_src: ["src"], eth_dst: ["dst"] } };
@@ -27,7 +50,7 @@ const UPPER: readonly Header[] = [
       ipv4_src: ["src"],
       ipv4_dst: ["dst"],
       ip_proto: ["proto"],
-      tos: ["tos", hex],
+      tos: ["tos", inHex],
       nw_ttl: ["ttl"],
       nw_frag: ["frag", fragment],
     },
@@ -37,9 +60,9 @@ const UPPER: readonly Header[] = [
     members: {
       ipv6_src: ["src"],
       ipv6_dst: ["dst"],
-      ipv6_flabel: ["label", hex],
+      ipv6_flabel: ["label", inHex],
       ip_proto: ["proto"],
-      tos: ["tclass", hex],
+      tos: ["tclass", inHex],
       nw_ttl: ["hlimit"],
       nw_frag: ["frag", fragment],
     },
@@ -59,7 +82,7 @@ const UPPER: readonly Header[] = [
     members: { mpls_label: ["label"], mpls_tc: ["tc"], mpls_ttl: ["ttl"], mpls_bos: ["bos"] },
   },
   { word: "tcp", members: { tcp_src: ["src"], tcp_dst: ["dst"] } },
-  { word: "tcp_flags", members: { tcp_flags: ["", hex] } },
+  { word: "tcp_flags", members: { tcp_flags: ["", tcpFlags] } },
   { word: "udp", members: { udp_src: ["src"], udp_dst: ["dst"] } },
   { word: "sctp", members: { sctp_src: ["src"], sctp_dst: ["dst"] } },
   { word: "icmp", members: { icmpv4_type: ["type"], icmpv4_code: ["code"] } },
@@ -79,10 +102,10 @@ export const HEADERS: readonly Header[] = [
 
 function headerText({ word, members }: Header, match: OdpMatch): string[] {
   const parts: string[] = [];
-  for (const [name, [member, form = String]] of Object.entries(members)) {
+  for (const [name, [member, form = inDecimal]] of Object.entries(members)) {
     const given = match[name];
     if (given === undefined) continue;
-    const text = isMasked(given) ? `${form(given.value)}/${hex(given.mask)}` : form(given);
+    const text = isMasked(given) ? form(given.value, given.mask) : form(given);
     parts.push(member === "" ? text : `${member}=${text}`);
   }
   return parts.length === 0 ? [] : [`${word}(${parts.join(",")})`];
@@ -95,10 +118,10 @@ const numberOf = (given: OdpMatch[string] | undefined): number =>
 const maskOf = (given: OdpMatch[string] | undefined, all: number): number =>
   given === undefined ? 0 : isMasked(given) ? Number(given.mask) : all;
 
-/** The byte that holds DSCP and ECN, when something of it matters. */
+/** The byte that holds DSCP and ECN, when something of it is told. */
 function tosOf({ ip_dscp, ip_ecn }: OdpMatch): OdpMatch {
+  if (ip_dscp === undefined && ip_ecn === undefined) return {};
   const mask = (maskOf(ip_dscp, 0x3f) << 2) | maskOf(ip_ecn, 3);
-  if (mask === 0) return {};
   const value = (numberOf(ip_dscp) << 2) | numberOf(ip_ecn);
   return { tos: mask === 0xff ? value : { value, mask } };
 }
@@ -109,6 +132,15 @@ const ETHERNET_TYPES: Readonly<Record<string, string>> = { ipv4: "2048", ipv6: "
 const isOf = (word: string, eth_type: string): boolean => (ETHERNET_TYPES[word] ?? eth_type) === eth_type;
 
 const VLAN_PRESENT = 0x1000;
+const VLAN_ALL = 0x1fff;
+
+function tagText(vid: OdpMatch[string] | undefined, pcp: OdpMatch[string] | undefined): string {
+  const part = (word: string, given: OdpMatch[string] | undefined, all: number): string => {
+    const mask = maskOf(given, all) & all;
+    return `${word}=${numberOf(given) & all}${mask === all ? "" : `/${hex(mask)}`}`;
+  };
+  return `vlan(${[part("vid", vid, 0xfff), ...(pcp === undefined ? [] : [part("pcp", pcp, 7)])].join(",")})`;
+}
 
 /** A datapath flow's match: `recirc_id(0),in_port(2),eth(src=…),eth_type(0x0800),ipv4(dst=…)`. */
 export function formatOdpMatch(given: OdpMatch, portName: PortName = String): string {
@@ -124,14 +156,15 @@ export function formatOdpMatch(given: OdpMatch, portName: PortName = String): st
     ...(pbb_isid === undefined ? [] : [`pbb(isid=${hex(numberOf(pbb_isid))})`]),
     ...upper,
   ];
-  const isTagged = (numberOf(vlan_vid) & VLAN_PRESENT) !== 0;
-  const tag = `vlan(vid=${numberOf(vlan_vid) & 0xfff}${vlan_pcp === undefined ? "" : `,pcp=${numberOf(vlan_pcp)}`})`;
+  const isTagged = (numberOf(vlan_vid) & maskOf(vlan_vid, VLAN_ALL) & VLAN_PRESENT) !== 0;
   const parts = [
-    `recirc_id(${hex(numberOf(recirc_id)).replace(/^0x0$/, "0")})`,
+    `recirc_id(${hex(numberOf(recirc_id))})`,
     `in_port(${portName(numberOf(in_port))})`,
     "packet_type(ns=0,id=0)",
     ...headerText(ETHERNET, match),
-    ...(isTagged ? ["eth_type(0x8100)", tag, `encap(${payload.join(",")})`] : payload),
+    ...(isTagged
+      ? ["eth_type(0x8100)", tagText(vlan_vid, vlan_pcp), `encap(${payload.join(",")})`]
+      : payload),
   ];
   return parts.join(",");
 }

@@ -335,3 +335,20 @@ export function keyToMatch(
   }
   return match;
 }
+
+/** All fields that a packet of `key` has, each with its mask unless that is whole: what keyToMatch leaves out as well. */
+export function keyToWholeMatch(
+  key: FlowKey,
+  mask: FlowMask,
+): Record<string, NonNullable<FlowMatch[string]>> {
+  const match: Record<string, NonNullable<FlowMatch[string]>> = {};
+  for (const name of namesFor(sortOf(key, WHOLE))) {
+    const field = flowFields[name]!;
+    const isExact = getFieldBig(mask, field) === (1n << BigInt(field.bits)) - 1n;
+    const value = fieldValue(key, field);
+    match[name] = isExact ? value : { value, mask: fieldValue(mask, field) };
+  }
+  return match;
+}
+
+const WHOLE: FlowMask = newFlowKey().fill(0xffff_ffff);

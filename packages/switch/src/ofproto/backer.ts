@@ -2,6 +2,7 @@ import type { Clock, Timer } from "@sluice/runtime";
 import type { OdpAction } from "../dpif/actions.js";
 import {
   DATAGRAM,
+  type DpFlow,
   type Dpif,
   type DpPort,
   type DpPortEvent,
@@ -86,9 +87,12 @@ export class DpBacker {
   /** Clock ms before which no slice of revalidation begins, unless a barrier waits. */
   #restUntil = 0;
   #isMaintaining = false;
+  #isPaused = false;
   #nextMeter = 1;
   readonly #freeMeters: number[] = [];
   maxIdle: number;
+  /** The rounds of statistics and expiry: megaflows of each on average and at most, and ms that the last one took. */
+  readonly rounds = { average: 0, most: 0, durationMs: 0 };
   readonly counters = { upcalls: 0, upcallsUnknownPort: 0, packetIns: 0, packetInsStale: 0, xlateErrors: 0 };
   /** What became of fragments, where they are put together. */
   readonly fragmentCounters = this.#reassembler.counters;
@@ -216,8 +220,29 @@ export class DpBacker {
     this.#schedule();
   }
 
+  /** While it is paused no megaflow expires or is translated again, but where somebody waits for a change: those put in
+   *  by hand stay until then. */
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  set isPaused(isPaused: boolean) {
+    this.#isPaused = isPaused;
+    if (isPaused) this.#revalidation?.cancel();
+    if (isPaused) this.#revalidation = undefined;
+    else if (this.megaflows.isStale) this.#schedule();
+  }
+
+  /** Puts a megaflow in as somebody wants it; what OpenFlow would do with its packets says for whom they count. Gives
+   *  its id; 0: there is no room. */
+  putByHand(flow: Omit<DpFlow, "id">, mayStay: boolean): number {
+    const in_port = this.#ports.get(flow.key[LANE_IN_PORT]!)?.ofport ?? 0;
+    const result = this.translateKey(flow.key);
+    return this.megaflows.putByHand(flow, in_port, result, mayStay, this.#clock.now());
+  }
+
   #schedule(): void {
-    if (this.megaflows.size === 0 || this.#revalidation) return;
+    if (this.megaflows.size === 0 || this.#revalidation || this.#isPaused) return;
     this.#revalidation = this.#clock.setTimeout(
       this.#revalidate,
       Math.max(0, this.#restUntil - this.#clock.now()),
@@ -407,16 +432,24 @@ export class DpBacker {
   async #maintain(): Promise<void> {
     if (this.#isMaintaining) return;
     this.#isMaintaining = true;
+    const begun = this.#clock.now();
+    const { size } = this.megaflows;
+    this.rounds.average = (this.rounds.average + size) / 2;
+    this.rounds.most = Math.max(this.rounds.most, size);
     try {
       await this.syncStats();
       this.#reassembler.expire(this.#clock.now());
-      for (const _ of this.megaflows.sweep(this.#clock.now(), this.maxIdle))
-        await (this.dpif.caughtUp() ?? othersTurn());
+      if (!this.#isPaused) {
+        for (const _ of this.megaflows.sweep(this.#clock.now(), this.maxIdle))
+          await (this.dpif.caughtUp() ?? othersTurn());
+        if (this.megaflows.isStale) this.#schedule();
+      }
       for (const bridge of this.#bridges) bridge.age();
     } catch (error) {
       this.#log.warn(`statistics: ${(error as Error).message}`);
     } finally {
       this.#isMaintaining = false;
+      this.rounds.durationMs = this.#clock.now() - begun;
     }
   }
 

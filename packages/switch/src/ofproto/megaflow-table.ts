@@ -15,6 +15,8 @@ const FIRST_SLOTS = 256;
 /** A megaflow as it is when it is asked for. */
 export interface Megaflow {
   readonly id: number;
+  /** The first id that it had. */
+  readonly birth: number;
   /** The packet that it was made for, whole: it is translated again when something changes. */
   readonly key: FlowKey;
   readonly mask: FlowMask;
@@ -154,6 +156,7 @@ export class MegaflowTable {
   get(slot: number): Megaflow {
     return {
       id: this.ids[slot]!,
+      birth: this.births[slot]!,
       key: this.keys.read(slot, newFlowKey()),
       mask: this.masks[slot]!.bits,
       outcome: this.outcomes[slot]!,

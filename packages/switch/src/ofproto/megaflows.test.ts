@@ -128,7 +128,7 @@ test("megaflows that get other actions keep their places: no packet comes up aga
   const { megaflows } = bench.backer;
   const toPort = (port: number) => {
     for (let source = 1; source <= 8; source++)
-      bench.flow({ eth_src: `00:00:00:00:00:0${source}` }, [output(port)], { priority: 10 });
+      bench.flow({ eth_src: `00:00:00:00:00:0${source}` }, [output(port)], { priority: 0xa000 });
   };
   toPort(2);
   const send = async () => {
@@ -185,3 +185,115 @@ test("ports that go together have each megaflow looked at once, and others have 
 });
 
 const hex = (byte: number): string => byte.toString(16).padStart(2, "0");
+
+/** A flow of what came in by p1, to go out by p2, by hand. */
+async function byHand(mayStay: boolean) {
+  const bench = await TestBench.over(modelRig, 3);
+  bench.flow({ in_port: 1 }, [output(3)]);
+  await bench.receive("p1", frame(1, 2));
+  const { backer, rig } = bench;
+  const [own] = [...backer.megaflows];
+  backer.megaflows.flush();
+  await backer.syncStats();
+  rig.sent.length = 0;
+  const put = (): number =>
+    backer.putByHand({ key: own!.key, mask: own!.mask, actions: [{ type: "output", port: 2 }] }, mayStay);
+  /** Sends so many packets, whether or not every change is in force; where they went. */
+  const send = async (count: number): Promise<string[]> => {
+    rig.sent.length = 0;
+    for (let i = 0; i < count; i++) rig.receive("p1", frame(1, 2));
+    return rig.sent.map(({ port }) => port);
+  };
+  const counted = async (): Promise<number> => {
+    const [entry] = await bench.dump();
+    return Number(entry!.packet_count);
+  };
+  return { bench, put, send, counted, megaflows: backer.megaflows };
+}
+
+test("a megaflow put in by hand lasts until the next round, and counts for whom OpenFlow would count", async () => {
+  const { bench, put, send, counted, megaflows } = await byHand(true);
+  const before = await counted();
+  const id = put();
+  expect(await send(3)).toEqual(["p2", "p2", "p2"]);
+  expect(await counted()).toBe(before + 3);
+  await bench.warp(ROUND_MS);
+  await bench.backer.barrier();
+  expect(await send(2)).toEqual(["p3", "p3"]);
+  expect(await counted()).toBe(before + 5);
+  // It is the same one, with its counts, by another number.
+  expect(megaflows.byId(id)).toMatchObject({ birth: id, packets: 5 });
+});
+
+test("a megaflow put in by hand that looks at too little goes at the next round; its counts do not", async () => {
+  const { bench, put, send, counted, megaflows } = await byHand(false);
+  const before = await counted();
+  const id = put();
+  await send(4);
+  await bench.warp(ROUND_MS);
+  expect(megaflows.byId(id)).toBeUndefined();
+  expect(await send(1)).toEqual(["p3"]);
+  expect(await counted()).toBe(before + 5);
+});
+
+test("actions given by hand last until the megaflow is next translated", async () => {
+  const { bench, send, counted, megaflows } = await byHand(true);
+  const before = await counted();
+  await send(1);
+  const [own] = [...megaflows];
+  megaflows.setActions(own!.id, [{ type: "output", port: 2 }]);
+  await bench.warp(3 * ROUND_MS);
+  expect(await send(2)).toEqual(["p2", "p2"]);
+  bench.flow({ in_port: 2 }, [output(3)]);
+  bench.backer.changed();
+  await bench.backer.barrier();
+  expect(await send(1)).toEqual(["p3"]);
+  expect(await counted()).toBe(before + 4);
+});
+
+test("while revalidation is paused nothing expires, and what was put in by hand stays; counts go on", async () => {
+  const { bench, put, send, counted, megaflows } = await byHand(false);
+  const before = await counted();
+  bench.backer.isPaused = true;
+  put();
+  await bench.warp(40 * ROUND_MS);
+  expect(await send(2)).toEqual(["p2", "p2"]);
+  expect(await counted()).toBe(before + 2);
+  expect(megaflows.size).toBe(1);
+  bench.backer.isPaused = false;
+  await bench.warp(2 * ROUND_MS);
+  expect(await send(1)).toEqual(["p3"]);
+});
+
+test("a change that came while revalidation was paused is in force after it, and for who waits at once", async () => {
+  const { bench, send } = await byHand(true);
+  await send(1);
+  bench.backer.isPaused = true;
+  bench.flow({ in_port: 1 }, [output(2)], { priority: 0x9000 });
+  await bench.warp(ROUND_MS);
+  expect(await send(1)).toEqual(["p3"]);
+  bench.backer.isPaused = false;
+  await bench.warp(ROUND_MS);
+  expect(await send(1)).toEqual(["p2"]);
+  bench.backer.isPaused = true;
+  bench.flow({ in_port: 1 }, [output(3)], { priority: 0xa000 });
+  await bench.backer.barrier();
+  expect(await send(1)).toEqual(["p3"]);
+});
+
+test("without megaflows each flow has its own, and no other packet meets it", async () => {
+  const bench = await TestBench.over(modelRig, 3);
+  bench.flow({ in_port: 1 }, [output(3)]);
+  const { megaflows, counters } = bench.backer;
+  megaflows.areWide = false;
+  for (const source of [1, 2, 3, 1, 2, 3]) await bench.receive("p1", frame(source, 9));
+  expect(megaflows.size).toBe(3);
+  expect(counters.upcalls).toBe(3);
+  // They are kept true like all.
+  bench.flow({ in_port: 1 }, [output(2)], { priority: 0x9000 });
+  await bench.backer.barrier();
+  bench.rig.sent.length = 0;
+  await bench.receive("p1", frame(1, 9));
+  expect(bench.rig.sent.map(({ port }) => port)).toEqual(["p2"]);
+  expect(megaflows.size).toBe(3);
+});

@@ -1,8 +1,8 @@
 import type { OdpAction } from "../dpif/actions.js";
-import type { Dpif, FlowStatsBatch, FlowStatsDelta } from "../dpif/dpif.js";
-import { DP_LANES, type FlowKey, newFlowKey } from "../flow/flow-key.js";
+import type { DpFlow, Dpif, FlowStatsBatch, FlowStatsDelta } from "../dpif/dpif.js";
+import { DP_LANES, type FlowKey, type FlowMask, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
-import { coversMask } from "../flow/mask.js";
+import { coversMask, equalMasked } from "../flow/mask.js";
 import { LookupIndex, type TableChange } from "./lookup-index.js";
 import { MaskPool, type PooledMask } from "./mask-pool.js";
 import { type Megaflow, MegaflowTable, NONE } from "./megaflow-table.js";
@@ -19,6 +19,10 @@ export interface MegaflowHooks {
   unref(actions: readonly OdpAction[]): void;
   apply(effects: readonly Effect[], usedMs: number): void;
 }
+
+const NO_OUTCOME: Outcome = { actions: [], sinks: [], effects: [], lookups: [], macLookups: [] };
+/** All that the datapath knows of a packet. */
+const EXACT: FlowMask = newFlowKey().fill(0xffff_ffff, 0, DP_LANES);
 
 /** # Megaflows
  *
@@ -44,7 +48,7 @@ export class Megaflows implements Iterable<Megaflow> {
   readonly #retired: Map<number, Outcome>[] = [new Map()];
   readonly #masks = new MaskPool();
   /** The outcome that came last: many have the same, and share it; or its actions. */
-  #recent: Outcome = { actions: [], sinks: [], effects: [], lookups: [], macLookups: [] };
+  #recent: Outcome = NO_OUTCOME;
   /** Slots, as those below. */
   readonly #byMac = new Map<string, Set<number>>();
   readonly #stale = new Set<number>();
@@ -62,6 +66,10 @@ export class Megaflows implements Iterable<Megaflow> {
   #passes = 0;
   /** Installations asked for since the last sweep. */
   #demand = 0;
+  /** Put in by hand since the last sweep, and whether each may stay where it is true. */
+  readonly #byHand = new Map<number, boolean>();
+  /** Whether a megaflow is of packets like the one that it was made for, or of those with the same headers alone. */
+  areWide = true;
   limit: number;
   readonly counters = { installed: 0, overLimit: 0, revalidated: 0, changed: 0, expired: 0, evicted: 0 };
 
@@ -87,7 +95,7 @@ export class Megaflows implements Iterable<Megaflow> {
 
   /** Caches a translation made just now. */
   install(key: FlowKey, in_port: number, result: XlateResult, nowMs: number): void {
-    const mask = this.#masks.of(result.mask);
+    const mask = this.#masks.of(this.areWide ? result.mask : EXACT);
     const hash = mask.hashOf(key);
     const same = this.#table.find(key, mask, hash);
     if (same !== NONE) {
@@ -101,6 +109,59 @@ export class Megaflows implements Iterable<Megaflow> {
     }
     this.#put(key, in_port, mask, hash, this.#shared(result), nowMs);
     this.counters.installed++;
+  }
+
+  /** Puts one in as somebody wants it, with `result`, what is translated of its key, to say for whom it counts. The next
+   *  sweep has it translated as all are; or takes it out, unless it may stay. 0: there is no room. */
+  putByHand(
+    { key, mask, actions }: Omit<DpFlow, "id">,
+    in_port: number,
+    result: XlateResult | undefined,
+    mayStay: boolean,
+    nowMs: number,
+  ): number {
+    if (this.#table.size >= this.limit || !this.#table.hasRoom) return 0;
+    const outcome = result ? outcomeOf(result, NO_OUTCOME, NO_OUTCOME) : NO_OUTCOME;
+    const pooled = this.#masks.of(mask);
+    const slot = this.#put(key, in_port, pooled, pooled.hashOf(key), { ...outcome, actions }, nowMs);
+    const id = this.#table.ids[slot]!;
+    this.#byHand.set(id, mayStay);
+    return id;
+  }
+
+  /** Gives one other actions, until it is next translated. */
+  setActions(id: number, actions: readonly OdpAction[]): void {
+    const slot = this.#table.slotOf(id);
+    if (slot === NONE) return;
+    const mayStay = this.#byHand.get(id);
+    this.#become(slot, { ...this.#table.outcomes[slot]!, actions });
+    if (mayStay === undefined) return;
+    this.#byHand.delete(id);
+    this.#byHand.set(this.#table.ids[slot]!, mayStay);
+  }
+
+  /** Begins its counts anew: those of the rules go on. */
+  clearCounts(id: number): void {
+    const slot = this.#table.slotOf(id);
+    if (slot === NONE) return;
+    this.#table.packets[slot] = 0;
+    this.#table.bytes[slot] = 0;
+    this.#table.tcpFlags[slot] = 0;
+  }
+
+  /** Those that a packet of this flow could meet. */
+  *metBy(key: FlowKey): IterableIterator<Megaflow> {
+    const table = this.#table;
+    for (let slot = 0; slot < table.end; slot++) {
+      if (table.ids[slot] === 0) continue;
+      if (equalMasked(table.keys.read(slot, this.#key), key, table.masks[slot]!.bits)) yield table.get(slot);
+    }
+  }
+
+  /** The one that has this id or had it before: other actions give it another. */
+  byId(id: number): Megaflow | undefined {
+    const slot = this.#table.ownerOf(id);
+    return slot === NONE || id > this.#table.ids[slot]! ? undefined : this.#table.get(slot);
   }
 
   /** Anything may have changed. */
@@ -194,6 +255,7 @@ export class Megaflows implements Iterable<Megaflow> {
     const demand = this.#demand;
     this.#demand = 0;
     const table = this.#table;
+    this.#doubtHandMade();
     const ages = SORTS.map(() => new Uint32Array(AGES));
     const ageOf = (slot: number): number =>
       Math.min(Math.max(Math.floor(((nowMs - table.usedMs[slot]!) * AGES) / maxIdle), 0), AGES - 1);
@@ -233,14 +295,27 @@ export class Megaflows implements Iterable<Megaflow> {
     }
   }
 
+  /** Nobody vouches for those that were put in by hand. */
+  #doubtHandMade(): void {
+    for (const [id, mayStay] of this.#byHand) {
+      const slot = this.#table.slotOf(id);
+      if (slot === NONE) continue;
+      if (mayStay) this.#stale.add(slot);
+      else this.#remove(slot);
+    }
+    this.#byHand.clear();
+  }
+
   /** Takes one out, whose packets bring it back; whether it was there. */
   delete(id: number): boolean {
+    this.#byHand.delete(id);
     const slot = this.#table.slotOf(id);
     if (slot !== NONE) this.#remove(slot);
     return slot !== NONE;
   }
 
   flush(): void {
+    this.#byHand.clear();
     for (let slot = 0; slot < this.#table.end; slot++) if (this.#table.ids[slot] !== 0) this.#remove(slot);
   }
 
@@ -304,13 +379,14 @@ export class Megaflows implements Iterable<Megaflow> {
     hash: number,
     outcome: Outcome,
     nowMs: number,
-  ): void {
+  ): number {
     this.#masks.acquire(pooled);
     const slot = this.#table.add(key, pooled, hash, outcome, in_port, this.#passes, nowMs);
     this.#indexLookups(slot);
     this.#indexMacs(slot);
     this.#hooks.ref(outcome.actions);
     this.#dpif.flowPut({ id: this.#table.ids[slot]!, key, mask: pooled.bits, actions: outcome.actions });
+    return slot;
   }
 
   #remove(slot: number): void {
