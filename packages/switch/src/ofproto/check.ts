@@ -375,25 +375,25 @@ function knownOf(match: Match | KeyedMatch): Known {
     knowKey(known, match);
     return known;
   }
-  for (const name of ["eth_type", "ip_proto", "icmpv6_type", "vlan_vid", "in_port"] as const) {
+  for (const name of ["eth_type", "ip_proto", "icmpv6_type", "in_port"] as const) {
     const value = match[name];
     if (typeof value === "number") known.set(name, value);
-    else if (name === "vlan_vid" && typeof value === "object" && (Number(value.value) & 0x1000) !== 0)
-      known.set(name, ANY_VLAN);
   }
+  const { vlan_vid } = match;
+  const vid = Number(typeof vlan_vid === "object" ? vlan_vid.value : (vlan_vid ?? 0));
+  known.set("vlan_vid", vid & ANY_VLAN);
   return known;
 }
 
-const KEYED = ["eth_type", "ip_proto", "icmpv6_type", "vlan_vid", "in_port"].map(flowField);
+const KEYED = ["eth_type", "ip_proto", "icmpv6_type", "in_port"].map(flowField);
+const VLAN_VID = flowField("vlan_vid");
 
 /** The same of a key. Fields that share a place with others are there only where their own prerequisites are. */
 function knowKey(known: Known, { key, mask }: KeyedMatch): void {
   for (const field of KEYED) {
     const needed = oxmField(field.name)!.prerequisites;
     if (!Object.entries(needed).every(([name, values]) => values.includes(known.get(name) ?? -1))) continue;
-    const state = fieldMaskState(mask, field);
-    if (state === "all") known.set(field.name, getField(key, field));
-    else if (field.name === "vlan_vid" && (getField(key, field) & ANY_VLAN) !== 0)
-      known.set(field.name, ANY_VLAN);
+    if (fieldMaskState(mask, field) === "all") known.set(field.name, getField(key, field));
   }
+  known.set("vlan_vid", getField(key, VLAN_VID) & ANY_VLAN);
 }

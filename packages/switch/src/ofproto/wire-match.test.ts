@@ -129,7 +129,8 @@ describe("a match from the wire is what decoding and parsing make of it, errors 
         const read = outcome(() => decodeKeyed(message)) as { match?: unknown };
         if (read.match instanceof KeyedMatch) keyed++;
       }),
-      { numRuns: 4000 },
+      // vlan_vid 1 under a mask of ones, without OFPVID_PRESENT: no packet has it.
+      { numRuns: 4000, examples: [[Buffer.from([0x80, 0, 13, 4, 0, 1, 0x1f, 0xff])]] },
     );
     expect(keyed).toBeGreaterThan(400);
   });
