@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -59,6 +59,7 @@ describeWith(needs, "segments that are merged on their way", () => {
     const text = await net.check("sw", ["ethtool", "-k", device]);
     return new RegExp(`^${feature}: on`, "m").test(text);
   }
+  const records = (): string[] => readdirSync(sut.rundir).filter((name) => name.endsWith(".features"));
   const merges = (device: string) => does(device, "generic-receive-offload");
   const leavesUnfinished = (device: string) => does(device, "tx-checksumming");
 
@@ -165,6 +166,36 @@ describeWith(needs, "segments that are merged on their way", () => {
       async () => !(await merges("p1")) && (await leavesUnfinished("p1")) && (await leavesUnfinished("p2")),
       "devices as they were",
     );
+    await until(async () => records().length === 0, "nothing on record");
+    await sut.vsctl("add-port", "br0", "p1", "--", "set", "interface", "p1", "ofport_request=1");
+  });
+
+  test("a switch that is killed leaves them changed, and the next puts them back; not those of another device of the name", async () => {
+    await sendUntil(() => merges("p1"), "segments to be merged once more");
+    expect(records()).toHaveLength(1);
+    await sut.crash();
+    expect(await Promise.all([merges("p1"), ...["p1", "p2", "p3"].map(leavesUnfinished)])).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ]);
+    await net.check("sw", ["ip", "link", "del", "p3"]);
+    await net.check("sw", ["ip", "link", "add", "p3", "type", "veth", "peer", "name", "far3"]);
+    await net.check("sw", ["ethtool", "-K", "p3", "tx", "off"]);
+    sut.startAgain();
+    await until(async () => records().length === 0, "the record to have served", 30_000);
+    expect(await Promise.all([merges("p1"), ...["p1", "p2", "p3"].map(leavesUnfinished)])).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(sut.daemons[1]!.output).toMatch(/p1: gro off again, as it was before/);
+    // It goes on as the first did.
+    await sut.ofctl("add-flow", "br0", "in_port=1,actions=output:2,output:3");
+    await sut.ofctl("add-flow", "br0", "in_port=2,actions=output:1");
+    await sendUntil(() => merges("p1"), "segments to be merged by the second");
   });
 });
 

@@ -3,6 +3,7 @@ import type { DatabaseTarget } from "./database.js";
 import { createUserspaceDpif } from "./datapath/userspace/dpif.js";
 import type { Dpif } from "./dpif/dpif.js";
 import { DummyHub } from "./netdev/dummy.js";
+import { FeatureRecord } from "./netdev/feature-record.js";
 import { Vswitchd } from "./vswitchd.js";
 
 /** The one file that names concrete datapaths and devices. */
@@ -18,7 +19,8 @@ export interface CreateVswitchdOptions {
   dpifHost?: "inline" | "worker";
   /** The other ends of dummy ports. */
   dummies?: DummyHub;
-  /** Directory of BRIDGE.mgmt and BRIDGE.snoop; none: no sockets for local tools. */
+  /** Directory of BRIDGE.mgmt and BRIDGE.snoop, and of the record of what is changed at devices; none: no sockets for
+   *  local tools, and devices are left as they are. */
   rundir?: string;
   /** Path of the control socket; none: no control socket. */
   unixctl?: string;
@@ -39,14 +41,23 @@ export function createVswitchd(options: CreateVswitchdOptions): Vswitchd {
     dpifHost = "worker",
     dummies = new DummyHub(),
   } = options;
+  const dpifLog = logs.module("dpif_netdev");
+  const features = options.rundir === undefined ? undefined : new FeatureRecord(options.rundir, dpifLog);
   const openDatapath = async (type: string): Promise<Dpif> => {
     if (type !== "netdev") throw new Error(`there is no datapath "${type}" (there are netdev and system)`);
-    return createUserspaceDpif({ clock, log: logs.module("dpif_netdev"), host: dpifHost, dummies });
+    return createUserspaceDpif({
+      clock,
+      log: dpifLog,
+      host: dpifHost,
+      dummies,
+      ...(features === undefined ? {} : { features }),
+    });
   };
   return new Vswitchd({
     clock,
     logs,
     database: options.database,
+    recoverDevices: () => features?.recover(),
     openDatapath,
     resolveDatapath: (type) =>
       type === "" || type === "system" ? { type: "netdev", note: NO_KERNEL_DATAPATH } : { type },

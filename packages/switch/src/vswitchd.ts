@@ -15,6 +15,8 @@ export interface VswitchdOptions {
   logs: LogRegistry;
   /** Where the Open_vSwitch database is. */
   database: DatabaseTarget;
+  /** Puts back what a switch that was killed left changed at devices. */
+  recoverDevices: () => void;
   /** Makes the datapath that serves a datapath_type. Rejects with one line. */
   openDatapath: (datapathType: string) => Promise<Dpif>;
   /** The datapath that a datapath_type leads to, and why where it is another: "system" without a kernel datapath. */
@@ -94,6 +96,7 @@ export class Vswitchd {
   /** Opens the control socket and begins to follow the database, which may come later. Rejects with one line. */
   async start(): Promise<void> {
     if (this.#options.unixctl !== undefined) await this.control.listen(this.#options.unixctl);
+    this.#options.recoverDevices();
     this.database.start();
     this.#coverage.start();
   }

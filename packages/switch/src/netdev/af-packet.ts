@@ -1,6 +1,7 @@
 // Hot path: `receive`, `send`, `flush`. Nothing is allocated, nothing throws.
 
-import { Device } from "./device.js";
+import { Device, type Feature } from "./device.js";
+import type { FoundFeature } from "./feature-record.js";
 import { deviceError, EAGAIN, EINTR, ENETDOWN, ENOBUFS, ENODEV, ENXIO, type Libc } from "./libc.js";
 import { NetdevCounters, type NetdevStatus, type PolledNetdev } from "./netdev.js";
 import { GSO_NONE, HEADROOM, Packet, readVnetHeader, VNET_HDR_SIZE, writeVnetHeader } from "./packet.js";
@@ -94,11 +95,20 @@ export class AfPacketNetdev implements PolledNetdev {
   /** What short frames are sent by, where there is memory for it. */
   readonly #sends: SendRing | undefined;
   /** What the device was found to do, where it does otherwise now. */
-  readonly #found = new Map<"tx" | "gro", boolean>();
+  readonly #found = new Map<Feature, boolean>();
+  readonly #isOnRecord: (found: FoundFeature) => boolean;
 
-  /** Throws an Error of one line: no such device, a missing privilege. */
-  constructor(libc: Libc, ring: RxRing, name: string, fanout?: number | "new") {
+  /** `isOnRecord`: whether what the device was found to do has been kept, and may so be changed; where it is left out the
+   *  device is left as it is. Throws an Error of one line: no such device, a missing privilege. */
+  constructor(
+    libc: Libc,
+    ring: RxRing,
+    name: string,
+    fanout?: number | "new",
+    isOnRecord: (found: FoundFeature) => boolean = () => false,
+  ) {
     this.name = name;
+    this.#isOnRecord = isOnRecord;
     this.#libc = libc;
     this.#ring = ring;
     this.#device = new Device(libc, name);
@@ -334,6 +344,15 @@ export class AfPacketNetdev implements PolledNetdev {
     if (got === 0) this.stats.rx_dropped += stats[1]!;
   }
 
+  /** Whether what it would have to change to merge, or to finish, is on record. */
+  mayMerge(): boolean {
+    return this.#mayTurn("gro", true);
+  }
+
+  mayFinish(): boolean {
+    return this.#mayTurn("tx", false);
+  }
+
   /** Has the kernel merge the TCP segments that come in (GRO), or leaves it as it was found. False: it cannot be. */
   merge(on: boolean): boolean {
     return on ? this.#turn("gro", true) : this.#restore("gro");
@@ -345,18 +364,27 @@ export class AfPacketNetdev implements PolledNetdev {
     return on ? this.#turn("tx", false) : this.#restore("tx");
   }
 
-  #turn(feature: "tx" | "gro", on: boolean): boolean {
+  #mayTurn(feature: Feature, on: boolean): boolean {
+    const found = this.#found.get(feature) ?? this.#device.does(feature);
+    if (found === on) return true;
+    return this.#isOnRecord({ device: this.name, ifindex: this.ifindex, feature, found });
+  }
+
+  #turn(feature: Feature, on: boolean): boolean {
     if (this.#found.has(feature)) return true;
     const found = this.#device.does(feature);
     if (found === on) return true;
+    if (!this.#mayTurn(feature, on) || !this.#device.is(this.ifindex)) return false;
     if (!this.#device.turn(feature, on)) return false;
     this.#found.set(feature, found);
     return true;
   }
 
-  #restore(feature: "tx" | "gro"): boolean {
+  /** Another device may have the name by now, which is left alone. */
+  #restore(feature: Feature): boolean {
     const found = this.#found.get(feature);
-    if (found !== undefined && this.#device.turn(feature, found)) this.#found.delete(feature);
+    if (found === undefined || !this.#device.is(this.ifindex)) return true;
+    if (this.#device.turn(feature, found)) this.#found.delete(feature);
     return true;
   }
 

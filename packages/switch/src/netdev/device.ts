@@ -4,8 +4,8 @@ import type { NetdevStatus } from "./netdev.js";
 
 /** What can be asked of and told to any Linux network device, by ioctl (netdevice(7)). */
 
-const AF_INET = 2;
-const SOCK_DGRAM_CLOEXEC = 2 | 0x80000;
+export const AF_INET = 2;
+export const SOCK_DGRAM_CLOEXEC = 2 | 0x80000;
 const IFNAMSIZ = 16;
 /** struct ifreq: the name, then 24 bytes of union. */
 const IFREQ_SIZE = 40;
@@ -24,6 +24,8 @@ const ETHTOOL_GDRVINFO = 3;
  *  (ETHTOOL_GTXCSUM, _STXCSUM, _GGRO, _SGRO): "tx" to finish checksums, and to cut up what needs that too; "gro" to merge
  *  segments that come in. */
 const FEATURES = { tx: [0x16, 0x17], gro: [0x2b, 0x2c] } as const;
+export type Feature = keyof typeof FEATURES;
+export const isFeature = (name: unknown): name is Feature => typeof name === "string" && name in FEATURES;
 const ARPHRD_ETHER = 1;
 const ARPHRD_LOOPBACK = 772;
 
@@ -94,6 +96,11 @@ export class Device {
     return index;
   }
 
+  /** Whether the device of this name is the one with that number. */
+  is(ifindex: number): boolean {
+    return this.#tryGet(SIOCGIFINDEX)?.getInt32(IFNAMSIZ, true) === ifindex;
+  }
+
   set(change: { up?: boolean; mac?: string; mtu?: number }): void {
     if (change.mac !== undefined) {
       const request = this.#request();
@@ -123,13 +130,13 @@ export class Device {
   }
 
   /** Whether it does that for its users. */
-  does(feature: keyof typeof FEATURES): boolean {
+  does(feature: Feature): boolean {
     const value = Uint32Array.of(FEATURES[feature][0], 0);
     return this.#ethtool(new Uint8Array(value.buffer)) && value[1] === 1;
   }
 
   /** Has it do so, or not. False where that cannot be. */
-  turn(feature: keyof typeof FEATURES, on: boolean): boolean {
+  turn(feature: Feature, on: boolean): boolean {
     const value = Uint32Array.of(FEATURES[feature][1], on ? 1 : 0);
     return this.#ethtool(new Uint8Array(value.buffer)) && this.does(feature) === on;
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "@sluice/runtime";
 import type { DummyHub } from "../../netdev/dummy.js";
+import type { FeatureRecord } from "../../netdev/feature-record.js";
 
 /** The least of a log that the datapath needs; runtime's Log is one. */
 export interface DatapathLog {
@@ -15,6 +16,8 @@ export interface UserspaceDpifOptions {
   host: "inline" | "worker";
   /** Where the other ends of dummy ports are found; one of its own when left out. */
   dummies?: DummyHub;
+  /** Where it is kept what is changed at devices; none: nothing is. */
+  features?: FeatureRecord;
   /** Megaflows at most: 2^20 by default. */
   maxFlows?: number;
 }

@@ -2,6 +2,7 @@ import type { DpPortSpec } from "../../../dpif/dpif.js";
 import { AfPacketNetdev } from "../../../netdev/af-packet.js";
 import { AfXdpNetdev } from "../../../netdev/af-xdp.js";
 import { DummyNetdev } from "../../../netdev/dummy.js";
+import type { FoundFeature } from "../../../netdev/feature-record.js";
 import type { Libc } from "../../../netdev/libc.js";
 import type { Netdev } from "../../../netdev/netdev.js";
 import type { Packet } from "../../../netdev/packet.js";
@@ -24,14 +25,21 @@ export interface Opening {
 export class Devices {
   readonly #libc: Libc;
   readonly #transmit: (name: string, packet: Packet) => void;
+  readonly #isOnRecord: (found: FoundFeature) => boolean;
   readonly #ring: RxRing;
   /** Made with the first port that asks for AF_XDP. */
   #arena: XdpArena | undefined;
 
-  /** `transmit`: what becomes of a packet that leaves by a dummy port. */
-  constructor(libc: Libc, transmit: (name: string, packet: Packet) => void) {
+  /** `transmit`: what becomes of a packet that leaves by a dummy port. `isOnRecord`: whether what a device was found to do
+   *  has been kept. */
+  constructor(
+    libc: Libc,
+    transmit: (name: string, packet: Packet) => void,
+    isOnRecord: (found: FoundFeature) => boolean,
+  ) {
     this.#libc = libc;
     this.#transmit = transmit;
+    this.#isOnRecord = isOnRecord;
     this.#ring = new RxRing(libc);
   }
 
@@ -52,7 +60,7 @@ export class Devices {
     fanout: number | "new" | undefined,
   ): AfPacketNetdev | AfXdpNetdev {
     const mode = options["xdp-mode"] ?? (type === "afxdp" ? "best-effort" : undefined);
-    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name, fanout);
+    if (mode === undefined) return new AfPacketNetdev(this.#libc, this.#ring, name, fanout, this.#isOnRecord);
     if (fanout !== undefined)
       throw new Error(`${name}: AF_XDP needs a datapath of one thread (pmd-cpu-mask)`);
     this.#arena ??= new XdpArena(this.#libc);

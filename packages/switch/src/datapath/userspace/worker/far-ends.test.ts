@@ -9,6 +9,14 @@ function end(can = true) {
     stats: { rx_bytes: 0 },
     merges: false,
     finishes: false,
+    /** Whether what it would change is on record. */
+    isKept: true,
+    mayMerge(): boolean {
+      return this.isKept === true;
+    },
+    mayFinish(): boolean {
+      return this.isKept === true;
+    },
     merge(on: boolean) {
       this.merges = on;
       return true;
@@ -122,4 +130,19 @@ test("nothing is merged where some port takes no super-frames, or the kernel can
   bulk(c);
   other.period();
   expect(c.merges).toBe(false);
+});
+
+test("nothing is changed before all of it is on record", () => {
+  const [a, b, c] = [end(), end(), end()];
+  const { period } = ends(a, b, c);
+  b.isKept = false;
+  bulk(a);
+  period();
+  expect([a, b, c].map(({ finishes }) => finishes)).toEqual([false, false, false]);
+  expect(a.merges).toBe(false);
+  b.isKept = true;
+  bulk(a);
+  period();
+  expect([a, b, c].map(({ finishes }) => finishes)).toEqual([true, true, true]);
+  expect(a.merges).toBe(true);
 });

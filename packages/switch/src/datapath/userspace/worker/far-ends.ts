@@ -3,6 +3,9 @@ export interface PairEnd {
   unfinished: number;
   finished: number;
   readonly stats: { readonly rx_bytes: number };
+  /** Whether it may be had to: what it is found to do has been kept. Whoever is asked has it kept. */
+  mayMerge(): boolean;
+  mayFinish(): boolean;
   merge(on: boolean): boolean;
   finish(on: boolean): boolean;
 }
@@ -54,9 +57,11 @@ export class FarEnds {
       merging ||= known.merges;
       if (!known.merges) end.merge(false);
     }
-    const mayBegin = merging && ends.every((end) => end.finish(this.#mustFinish(end)));
+    // All are asked, so that what is to be changed of all is kept at once.
+    const mayFinish = merging && ends.map((end) => !this.#mustFinish(end) || end.mayFinish()).every(Boolean);
+    const mayBegin = mayFinish && ends.every((end) => end.finish(this.#mustFinish(end)));
     if (!mayBegin) for (const end of ends) end.finish(false);
-    for (const end of ends) end.merge(mayBegin && this.#known.get(end)!.merges);
+    for (const end of ends) end.merge(mayBegin && this.#known.get(end)!.merges && end.mayMerge());
   }
 
   #mustFinish(end: PairEnd): boolean {

@@ -11,7 +11,8 @@ import { TapNetdev } from "../../../netdev/tap.js";
 import type { Datapath } from "../datapath.js";
 import { Devices } from "./devices.js";
 import { FarEnds } from "./far-ends.js";
-import type { AddedPort, Command, Report, WorkerData } from "./messages.js";
+import { FeatureNotes } from "./feature-notes.js";
+import type { AddedPort, Command, FeatureNote, Report, WorkerData } from "./messages.js";
 
 const POLLIN = 1;
 
@@ -38,6 +39,8 @@ export interface LoopPortsHost {
   transmit(name: string, packet: Packet): void;
   /** A device is not what it was. */
   portChanged(event: DpPortEvent): void;
+  /** What is to be on record of devices. */
+  featuresNoted(note: FeatureNote): void;
 }
 
 /** The ports of one thread of the datapath: their devices, opened and closed, watched for what becomes of them, and the
@@ -54,6 +57,7 @@ export class LoopPorts {
   readonly #ports = new Map<number, LoopPort>();
   readonly #dummyPacket = new Packet();
   readonly #farEnds = new FarEnds();
+  readonly #features = new FeatureNotes();
   /** Of those polled, ends of pairs; none where others have sockets of theirs, too. */
   #pairs: AfPacketNetdev[] = [];
   /** Whether all ports take super-frames. */
@@ -72,7 +76,11 @@ export class LoopPorts {
     this.#data = data;
     this.#datapath = datapath;
     this.#host = host;
-    this.#devices = new Devices(libc, (name, packet) => host.transmit(name, packet));
+    this.#devices = new Devices(
+      libc,
+      (name, packet) => host.transmit(name, packet),
+      (found) => this.#features.isKept(found),
+    );
     this.#links = new LinkWatch(libc);
     this.#pollfdsAddress = libc.addressOf(this.#pollfds.buffer);
     this.#rebuild();
@@ -251,7 +259,15 @@ export class LoopPorts {
 
   /** Once a turn, at clock ms `now`. */
   lookAtFarEnds(now: number): void {
-    if (this.#farEnds.isDue(now)) this.#farEnds.look(now, this.#pairs, this.#takesOffload);
+    if (!this.#farEnds.isDue(now)) return;
+    this.#farEnds.look(now, this.#pairs, this.#takesOffload);
+    const note = this.#features.settle();
+    if (note) this.#host.featuresNoted(note);
+  }
+
+  featuresKept(number: number): void {
+    this.#features.kept(number);
+    this.#farEnds.lookSoon();
   }
 
   /** What each has counted, to be told of before it goes. */

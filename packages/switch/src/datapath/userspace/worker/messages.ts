@@ -6,6 +6,7 @@ import type {
   NetdevStats,
   QueuesConfig,
 } from "../../../dpif/dpif.js";
+import type { FoundFeature } from "../../../netdev/feature-record.js";
 import type { NetdevStatus } from "../../../netdev/netdev.js";
 
 /** What the dpif tells its worker, but for flows and packets of the slow path, which are many and go as records of a ring
@@ -38,6 +39,8 @@ export type Command =
   | { op: "queuesSet"; odpPort: number; config: null }
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
+  /** What FeatureNotes told of up to that number is on record. */
+  | { op: "featuresKept"; number: number }
   /** For tests of the restart: the worker fails as if by a bug. */
   | { op: "crash" }
   /** For tests: the worker stands still until word 0 of `until` is not 0. */
@@ -58,8 +61,16 @@ export interface Report {
   counted: { odpPort: number; stats: NetdevStats }[];
   replies: Reply[];
   errors: string[];
+  /** What is to be on record of devices from now on. */
+  features: FeatureNote | undefined;
   /** Frames that left by dummy ports. */
   transmitted: { name: string; frame: Uint8Array }[];
+}
+
+/** All that a thread has changed at devices, or is about to, as they were found; counted from 1. */
+export interface FeatureNote {
+  readonly number: number;
+  readonly features: readonly FoundFeature[];
 }
 
 /** Posted when there are upcalls in the ring, and the dpif waits for such. */

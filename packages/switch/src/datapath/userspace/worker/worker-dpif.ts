@@ -248,6 +248,7 @@ export class WorkerDpif implements Dpif {
     await this.syncStats();
     for (const [odpPort, known] of this.#ports) known.counted = [await this.portStats(odpPort)];
     await Promise.all(this.#threads.map((thread) => thread.stop("leave")));
+    await this.#options.features?.putBack();
     this.#cores = wanted;
     this.#threads = this.#startAll();
     for (const known of this.#ports.values()) {
@@ -265,6 +266,7 @@ export class WorkerDpif implements Dpif {
     if (this.#first.isDown)
       for (const { fd } of this.#ports.values()) if (fd !== undefined) this.#libc.close(fd);
     await Promise.all(this.#threads.map((thread) => thread.stop("destroy")));
+    await this.#options.features?.putBack();
     this.events.removeAllListeners();
   }
 
@@ -301,7 +303,10 @@ export class WorkerDpif implements Dpif {
           onReport: (report) => this.#take(report, index),
           onUpcall: (upcall) => this.events.emit("upcall", upcall),
           caughtUp: () => this.caughtUp(),
+          keepFeatures: async (features) => this.#options.features?.keep(features) ?? false,
           onFailed: (error) => {
+            // Only a datapath of one thread changes any.
+            void this.#options.features?.putBack();
             // What was in force is so no more before the thread is back and has learnt it again.
             this.#isBarrierDue = true;
             this.events.emit("error", error);

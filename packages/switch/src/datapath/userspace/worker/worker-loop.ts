@@ -18,6 +18,7 @@ import { LoopPorts, type LoopPortsHost, WAKE_UP } from "./loop-ports.js";
 import {
   CAUGHT_UP,
   type Command,
+  type FeatureNote,
   MAX_PENDING,
   MAX_PENDING_PER_PORT,
   pendingIndex,
@@ -177,6 +178,11 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
     this.#hasReport = true;
   }
 
+  featuresNoted(note: FeatureNote): void {
+    this.#report.features = note;
+    this.#hasReport = true;
+  }
+
   // What commands ask of it.
 
   programText(program: number, text: string): void {
@@ -270,12 +276,12 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
     this.#takeCommands();
     this.#datapath.serveQueues();
     this.#sweepStats(begun);
+    this.#ports.lookAtFarEnds(begun);
     this.#postReport();
     if (this.#home?.isDue(begun)) this.#home.settle(begun, this.#ports.received());
     if (this.#haste.isDue(begun)) this.#haste.settle(begun, this.#busyMs, this.#home?.isKept === true);
     this.#pace.add(this.#packets, this.#bytes, this.#commandCount);
     if (this.#pace.isDue(begun)) this.#pace.settle(begun);
-    this.#ports.lookAtFarEnds(begun);
     this.#collections.turn(begun);
     this.#turnEnded = this.#clock.now();
     this.#busyMs += this.#turnEnded - begun;
@@ -360,6 +366,9 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
         return;
       case "dummyLink":
         this.#ports.dummyLink(command.odpPort, command.link);
+        return;
+      case "featuresKept":
+        this.#ports.featuresKept(command.number);
         return;
       case "crash":
         throw CRASH;
@@ -506,5 +515,6 @@ const newReport = (): Report => ({
   counted: [],
   replies: [],
   errors: [],
+  features: undefined,
   transmitted: [],
 });

@@ -4,6 +4,7 @@ import { setFlagsFromString } from "node:v8";
 import { Worker } from "node:worker_threads";
 import type { Clock, Timer } from "@sluice/runtime";
 import type { Upcall } from "../../../dpif/dpif.js";
+import type { FoundFeature } from "../../../netdev/feature-record.js";
 import type { Libc } from "../../../netdev/libc.js";
 import type { DatapathLog } from "../options.js";
 import { Backlog, backlogMemory } from "./backlog.js";
@@ -12,6 +13,7 @@ import {
   CAUGHT_UP,
   COMMAND_RING_WORDS,
   type Command,
+  type FeatureNote,
   PENDING_WORDS,
   pendingIndex,
   pendingOf,
@@ -57,6 +59,8 @@ export interface WorkerThreadOptions {
   onUpcall(upcall: Upcall): void;
   /** As `Dpif.caughtUp`: upcalls wait for it, since their answers are commands. */
   caughtUp(): Promise<void> | undefined;
+  /** Has this, and no more, on record of devices. Resolves with whether it is. */
+  keepFeatures(features: readonly FoundFeature[]): Promise<boolean>;
   onFailed(error: Error): void;
   /** A new one stands in for it and knows nothing; `unanswered` are commands that it will be told again after this. */
   onRestarted(thread: WorkerThread, unanswered: readonly Command[]): void;
@@ -229,6 +233,7 @@ export class WorkerThread {
       if (isDue) {
         reports.shift();
         for (const reply of report.replies) this.#answer(reply);
+        if (report.features) void this.#keep(run, report.features);
         this.#options.onReport(report);
         continue;
       }
@@ -255,6 +260,14 @@ export class WorkerThread {
       Atomics.sub(pending, pendingIndex(upcall.odpPort), room);
       this.#options.onUpcall(upcall);
     }
+  }
+
+  /** What one says that ends is of no account: its devices are put back by whoever ends it. */
+  async #keep(run: Run, { number, features }: FeatureNote): Promise<void> {
+    const isCurrent = (): boolean => run === this.#run && !this.#isDown && !this.#isStopped;
+    if (!isCurrent()) return;
+    const isKept = await this.#options.keepFeatures(features);
+    if (isKept && isCurrent()) this.tell({ op: "featuresKept", number });
   }
 
   #failed(run: Run, error: unknown): void {
