@@ -3,7 +3,7 @@ import { SHAPING } from "../bridge/qos.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 
 function ownerOf(bridges: Bridges, name: string): Bridge {
-  const owner = [...bridges.running.values()].find((bridge) => bridge.runningPorts.has(name));
+  const owner = [...bridges.running.values()].find((bridge) => bridge.ports.has(name));
   if (!owner) throw new Error("no such interface");
   return owner;
 }
@@ -11,7 +11,7 @@ function ownerOf(bridges: Bridges, name: string): Bridge {
 /** qos/show: what an interface's queues are configured to, and what they have sent. Queue 0 is the default one. */
 export async function qosShow(bridges: Bridges, name: string): Promise<string> {
   const bridge = ownerOf(bridges, name);
-  const { desired, ofport } = bridge.runningPorts.get(name)!;
+  const { desired, ofport } = bridge.ports.get(name)!;
   const { qos } = desired;
   if (!qos) return `QoS not configured on ${name}\n`;
   const sent = new Map((await bridge.ofproto.queueStatistics(ofport)).map((one) => [one.queue_id, one]));

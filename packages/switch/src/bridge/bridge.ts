@@ -4,7 +4,7 @@ import type { DpBacker } from "../ofproto/backer.js";
 import { Ofproto } from "../ofproto/ofproto.js";
 import type { PortInfo } from "../ofproto/types.js";
 import type { DesiredBridge, DesiredPort } from "./desired.js";
-import type { BridgeSetting, PortChange, RunningBridge } from "./diff.js";
+import type { BridgeSetting, Placed, PortChange, RunningBridge } from "./diff.js";
 
 export interface BridgeContext {
   clock: Clock;
@@ -19,9 +19,8 @@ export interface BridgeContext {
 }
 
 /** A port that is up. */
-export interface RunningPort {
+export interface RunningPort extends Placed {
   desired: DesiredPort;
-  readonly ofport: number;
   /** Why it is not the kind of port that was asked for. */
   readonly fallback: string | undefined;
 }
@@ -81,12 +80,8 @@ export class Bridge implements RunningBridge {
     }
   }
 
-  /** Ports that are up, as the difference wants to see them. */
-  get ports(): ReadonlyMap<string, DesiredPort> {
-    return new Map([...this.#running].map(([name, { desired }]) => [name, desired]));
-  }
-
-  get runningPorts(): ReadonlyMap<string, RunningPort> {
+  /** Ports that are up. */
+  get ports(): ReadonlyMap<string, RunningPort> {
     return this.#running;
   }
 
@@ -169,6 +164,8 @@ export class Bridge implements RunningBridge {
     if (!running) return;
     if ("qos" in change) this.ofproto.setQueues(running.ofport, change.qos?.queues, change.qos?.maxRate);
     running.desired = port;
+    // Another row describes the same port.
+    if (Object.keys(change).length === 0) return;
     try {
       await this.ofproto.updatePort(running.ofport, change);
       this.#errors.delete(port.name);

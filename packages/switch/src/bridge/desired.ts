@@ -134,7 +134,13 @@ export const DATAPATH_TYPES: readonly string[] = ["netdev", "system"];
 /** Auxiliary connections of a kind that a controller may have. */
 const MAX_AUXILIARIES = 16;
 
-const NO_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
+const NO_VLAN: VlanConfig = {
+  vlan_mode: "trunk",
+  tag: 0,
+  trunks: [],
+  protected: false,
+  priorityTags: false,
+};
 
 /** Reads the configuration rows as the state that the switch should be in. Never fails: what makes no sense is
  *  left out with a complaint, or becomes an error of its port. */

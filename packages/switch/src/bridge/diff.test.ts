@@ -1,18 +1,28 @@
+import { OFPP } from "@sluice/openflow-codec";
+import type { OvsRow } from "@sluice/ovsdb";
 import { describe, expect, test } from "vitest";
-import { desiredSwitch } from "./desired.js";
+import { type DesiredBridge, desiredSwitch } from "./desired.js";
 import { diff, type RunningBridge, type Step } from "./diff.js";
 import { config } from "./rows.testkit.js";
 
 type Sketch = Parameters<typeof config>[0];
 
-/** What runs once everything in the sketch was set up. */
+/** What runs once everything in the sketch was set up: ports have the number that they ask for, or that of their name. */
 const run = (sketch: Sketch): Map<string, RunningBridge> =>
-  new Map(
-    [...desiredSwitch(config(sketch)).bridges].map(([name, desired]) => [
+  new Map([...desiredSwitch(config(sketch)).bridges].map(([name, desired]) => [name, running(desired)]));
+
+const running = (desired: DesiredBridge): RunningBridge => ({
+  desired,
+  ports: new Map(
+    [...desired.ports].map(([name, port]) => [
       name,
-      { desired, ports: desired.ports },
+      {
+        desired: port,
+        ofport: name === desired.name ? OFPP.LOCAL : (port.ofportRequest ?? Number(name.slice(1))),
+      },
     ]),
-  );
+  ),
+});
 
 const brief = (step: Step): string => {
   const bridge = typeof step.bridge === "string" ? step.bridge : step.bridge.name;
@@ -83,6 +93,50 @@ describe("the difference between what runs and what is desired", () => {
     ]);
   });
 
+  test("a port that has the number it asks for stays; so does one that asks for none any more, or in vain", () => {
+    const of = (p1: number | undefined, p2?: number): Sketch => ({
+      br0: { ports: { p1: { ofport_request: p1 }, p2: { ofport_request: p2 } } },
+    });
+    expect(steps(of(undefined), of(1))).toEqual([]);
+    expect(steps(of(7), of(undefined))).toEqual([]);
+    expect(steps(of(undefined, 2), of(2, 2))).toEqual([]);
+    expect(
+      steps({ br0: { ports: { br0: {} } } }, { br0: { ports: { br0: { ofport_request: 5 } } } }),
+    ).toEqual([]);
+    // Who has a number without having asked for it makes room.
+    expect(steps(of(undefined), of(2))).toEqual([
+      "removePorts br0 p1,p2",
+      "addPort br0 p1",
+      "addPort br0 p2",
+    ]);
+    expect(steps(of(1, 2), of(2, 1))).toEqual(["removePorts br0 p1,p2", "addPort br0 p1", "addPort br0 p2"]);
+  });
+
+  test("what a port does not heed, and a row in the place of another, leave it in place", () => {
+    const of = (row: Partial<OvsRow<"Interface">>): Sketch => ({
+      br0: { ports: { p1: { interface: row } } },
+    });
+    const anything: Partial<OvsRow<"Interface">> = {
+      external_ids: new Map([["iface-id", "x"]]),
+      other_config: new Map([["y", "1"]]),
+      options: new Map([["n_rxq", "2"]]),
+      lldp: new Map([["enable", "true"]]),
+      ingress_policing_rate: 1000,
+      cfm_mpid: 1,
+    };
+    expect(steps(of({}), of(anything))).toEqual([]);
+    expect(steps(of({ type: "" }), of({ type: "system" }))).toEqual([]);
+    const before = run(of({}));
+    const rows = config(of({}));
+    const [row] = rows.interfaces.values();
+    const next = desiredSwitch({
+      ...rows,
+      ports: new Map([["p-p1", { ...rows.ports.get("p-p1")!, interfaces: ["another"] }]]),
+      interfaces: new Map([["another", row!]]),
+    });
+    expect(diff(before, next).map(brief)).toEqual(["updatePort br0 p1 "]);
+  });
+
   test("a bridge that moves to another datapath is set up anew", () => {
     expect(steps({ br0: {} }, { br0: { datapath_type: "system" } }).slice(0, 2)).toEqual([
       "removeBridge br0",
@@ -96,9 +150,8 @@ describe("the difference between what runs and what is desired", () => {
   });
 
   test("a port that failed is tried again", () => {
-    const running = run({ br0: { ports: { p1: {} } } });
-    const { desired } = running.get("br0")!;
-    const failed = new Map([["br0", { desired, ports: new Map([["br0", desired.ports.get("br0")!]]) }]]);
+    const { desired, ports } = run({ br0: { ports: { p1: {} } } }).get("br0")!;
+    const failed = new Map([["br0", { desired, ports: new Map([["br0", ports.get("br0")!]]) }]]);
     expect(diff(failed, desiredSwitch(config({ br0: { ports: { p1: {} } } }))).map(brief)).toEqual([
       "addPort br0 p1",
     ]);

@@ -1,10 +1,17 @@
+import { OFPP } from "@sluice/openflow-codec";
 import type { DesiredBridge, DesiredPort, DesiredSwitch } from "./desired.js";
+
+/** A port that is up: what was asked for, and its OpenFlow number. */
+export interface Placed {
+  readonly desired: DesiredPort;
+  readonly ofport: number;
+}
 
 /** What runs now, as far as it decides what to change. */
 export interface RunningBridge {
   readonly desired: DesiredBridge;
   /** Ports that are up; one that failed is not here, and so is tried again. */
-  readonly ports: ReadonlyMap<string, DesiredPort>;
+  readonly ports: ReadonlyMap<string, Placed>;
 }
 
 /** Settings of a bridge that change while it lives. */
@@ -76,25 +83,44 @@ const isReplaced = (old: DesiredBridge, next: DesiredBridge | undefined): boolea
 
 function diffPorts(
   bridge: string,
-  running: ReadonlyMap<string, DesiredPort>,
+  running: ReadonlyMap<string, Placed>,
   desired: DesiredBridge,
   gone: Step[],
   steps: Step[],
 ): void {
-  const removed = [...running].filter(([name, old]) => {
-    const next = desired.ports.get(name);
-    return !next || isOther(old, next);
-  });
-  if (removed.length > 0) gone.push({ op: "removePorts", bridge, ports: removed.map(([name]) => name) });
+  const removed = removedPorts(running, desired);
+  if (removed.size > 0) gone.push({ op: "removePorts", bridge, ports: [...removed] });
   const inOrder = [...desired.ports.values()].sort((a, b) => precedence(desired, a, b));
   for (const port of inOrder) {
-    const old = running.get(port.name);
-    if (!old || isOther(old, port)) steps.push({ op: "addPort", bridge, port });
+    const old = running.get(port.name)?.desired;
+    if (!old || removed.has(port.name)) steps.push({ op: "addPort", bridge, port });
     else {
       const change = changes(old, port);
-      if (Object.keys(change).length > 0) steps.push({ op: "updatePort", bridge, port, change });
+      if (Object.keys(change).length > 0 || old.uuid !== port.uuid)
+        steps.push({ op: "updatePort", bridge, port, change });
     }
   }
+}
+
+/** Ports that go, for good or to be set up again: those that nobody wants or that become another kind, and those that ask
+ *  for a number which they can have. Who has it without having asked for it gives it up; who has asked for it keeps it. */
+function removedPorts(running: ReadonlyMap<string, Placed>, desired: DesiredBridge): Set<string> {
+  const removed = new Set<string>();
+  const holders = new Map<number, string>();
+  for (const [name, { desired: old, ofport }] of running) {
+    const next = desired.ports.get(name);
+    if (!next || isOther(old, next)) removed.add(name);
+    else holders.set(ofport, name);
+  }
+  for (const [ofport, name] of [...holders]) {
+    const wanted = desired.ports.get(name)!.ofportRequest;
+    if (wanted === undefined || wanted === ofport || ofport === OFPP.LOCAL) continue;
+    const holder = holders.get(wanted);
+    if (holder !== undefined && desired.ports.get(holder)!.ofportRequest === wanted) continue;
+    removed.add(name);
+    if (holder !== undefined) removed.add(holder);
+  }
+  return removed;
 }
 
 /** The local port first; then those that ask for a number, before others take it; then by name, so that numbers
@@ -105,16 +131,10 @@ function precedence(bridge: DesiredBridge, a: DesiredPort, b: DesiredPort): numb
   return rank(a) - rank(b) || a.name.localeCompare(b.name, "en", { numeric: true });
 }
 
-/** Whether a port has to be taken down and set up again to become the next one. */
-function isOther(old: DesiredPort, next: DesiredPort): boolean {
-  return (
-    old.uuid !== next.uuid ||
-    old.type !== next.type ||
-    old.error !== next.error ||
-    old.ofportRequest !== next.ofportRequest ||
-    old.options["xdp-mode"] !== next.options["xdp-mode"]
-  );
-}
+/** Whether a port has to be taken down and set up again to become the next one. A row that takes another's place under the
+ *  same name describes the same port. */
+const isOther = (old: DesiredPort, next: DesiredPort): boolean =>
+  old.type !== next.type || old.error !== next.error || old.options["xdp-mode"] !== next.options["xdp-mode"];
 
 function changes(old: DesiredPort, next: DesiredPort): PortChange {
   return {

@@ -7,7 +7,7 @@ interface PortSketch {
   tag?: number;
   trunks?: number[];
   vlan_mode?: "trunk" | "access" | "native-tagged" | "native-untagged";
-  ofport_request?: number;
+  ofport_request?: number | undefined;
   mac?: string;
   mtu_request?: number;
   /** Other columns of the Interface row. */

@@ -98,7 +98,7 @@ export function bridgeUpdates(bridge: Bridge, datapath: DatapathInfo): RowUpdate
   }
   for (const [name, { uuid, unsupported }] of bridge.desired.ports) {
     if (uuid === undefined) continue;
-    const port = bridge.runningPorts.get(name);
+    const port = bridge.ports.get(name);
     const info = port && bridge.portInfo(name);
     const error = bridge.errors.get(name);
     if (port && info) {
@@ -129,11 +129,11 @@ export const failedBridgeUpdates = ({ desired, why }: FailedBridge): RowUpdate[]
 /** Updates of the counters of one bridge's interfaces. */
 export async function statisticsUpdates(bridge: Bridge): Promise<RowUpdate[]> {
   const updates: RowUpdate[] = [];
-  for (const [name, { ofport, desired }] of bridge.runningPorts) {
+  for (const [name, { ofport, desired }] of bridge.ports) {
     const { uuid } = desired;
     if (uuid === undefined) continue;
     const statistics = await bridge.ofproto.portStatistics(ofport).catch(() => undefined);
-    if (statistics === undefined || !bridge.runningPorts.has(name)) continue;
+    if (statistics === undefined || !bridge.ports.has(name)) continue;
     updates.push({ table: "Interface", uuid, columns: { statistics: new Map(Object.entries(statistics)) } });
   }
   return updates;

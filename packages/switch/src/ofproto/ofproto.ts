@@ -400,7 +400,7 @@ export class Ofproto implements BackedBridge {
   /** Those that are there. Together, since whatever is cached has to be looked through once. */
   async removePorts(ofports: readonly number[]): Promise<void> {
     const ports = ofports.map((ofport) => this.portMap.get(ofport)).filter((port) => port !== undefined);
-    for (const { ofport } of ports) this.#ports.byNumber.delete(ofport);
+    for (const { ofport } of ports) this.#ports.release(ofport);
     this.macLearning.flush(({ port }) => this.portMap.get(port.ofport) !== port);
     for (const port of ports) this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
     if (ports.length > 0) await this.#backer.release(ports);

@@ -8,16 +8,34 @@ const LAST_GIVEN = 0xfeff;
 export class PortTable {
   readonly byNumber = new Map<number, OfPort>();
   #last = 0;
+  /** Numbers given back, the longest ago first. */
+  readonly #returned = new Set<number>();
 
-  /** A free number: `wanted` when it may be had, else the next one; a number given back is not given again until
-   *  all others have been. */
+  /** A free number: `wanted` when it may be had, else the next one; a number given back is not given again, unless it is
+   *  asked for, until all others have been: controllers may still think of who had it. */
   allocate(wanted: number | undefined): number | undefined {
-    if (wanted !== undefined && wanted >= 1 && wanted < OFPP.MAX && !this.byNumber.has(wanted)) return wanted;
-    for (let tries = 0; tries < LAST_GIVEN; tries++) {
-      this.#last = this.#last >= LAST_GIVEN ? 1 : this.#last + 1;
-      if (!this.byNumber.has(this.#last)) return this.#last;
+    const number = wanted !== undefined && this.#isFree(wanted) ? wanted : this.#next();
+    if (number !== undefined) this.#returned.delete(number);
+    return number;
+  }
+
+  /** Gives a port's number back. */
+  release(ofport: number): void {
+    this.byNumber.delete(ofport);
+    if (ofport <= LAST_GIVEN) this.#returned.add(ofport);
+  }
+
+  #isFree(number: number): boolean {
+    return number >= 1 && number < OFPP.MAX && !this.byNumber.has(number);
+  }
+
+  #next(): number | undefined {
+    while (this.#last < LAST_GIVEN) {
+      this.#last++;
+      if (!this.byNumber.has(this.#last) && !this.#returned.has(this.#last)) return this.#last;
     }
-    return undefined;
+    const [longest] = this.#returned;
+    return longest;
   }
 
   named(name: string): OfPort | undefined {
