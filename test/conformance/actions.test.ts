@@ -113,7 +113,7 @@ const vlan: Case[] = [
     ],
     in: [1, vlanOn({ tpid: 0x88a8, vid: 5 }, { vid: 6, pcp: 1 })()],
     out: { 2: vlanOn({ vid: 6, pcp: 1 })() },
-    ovs: "looks behind one tag only unless other_config:vlan-limit says more",
+    vlanLimit: 2,
   },
   {
     section: "§5.12",
@@ -126,7 +126,28 @@ const vlan: Case[] = [
     ],
     in: [1, vlanOn({ tpid: 0x88a8, vid: 5 }, { vid: 6, pcp: 1 })()],
     out: { 2: f.udp4() },
-    ovs: "looks behind one tag only unless other_config:vlan-limit says more",
+    vlanLimit: 2,
+  },
+  {
+    section: "vlan-limit",
+    name: "a tag that is not looked at is payload: pop_vlan leaves its EtherType, which the next table matches",
+    flows: [
+      "dl_vlan=5,actions=pop_vlan,goto_table:1",
+      "table=1,priority=2,dl_type=0x8100,vlan_vid=0,actions=output:2",
+      "table=1,priority=1,actions=output:3",
+    ],
+    in: [1, vlanOn({ tpid: 0x88a8, vid: 5 }, { vid: 6, pcp: 1 })()],
+    out: { 2: vlanOn({ vid: 6, pcp: 1 })() },
+  },
+  {
+    section: "vlan-limit",
+    name: "tags that are pushed are seen all the same, and the IP header behind them is changed",
+    flows: [
+      "dl_vlan=5,actions=push_vlan:0x88a8,set_field:0x1009->vlan_vid,goto_table:1",
+      "table=1,dl_vlan=9,udp,actions=set_field:9.9.9.9->ip_src,output:2",
+    ],
+    in: [1, vlanOn({ vid: 5 })()],
+    out: { 2: vlanOn({ tpid: 0x88a8, vid: 9 }, { vid: 5 })({ ip: { src: "9.9.9.9" } }) },
   },
   {
     section: "§5.12",

@@ -17,6 +17,8 @@ interface Row {
   before?: readonly string[];
   /** The frames bring their own tags. */
   ownTags?: true;
+  /** Open_vSwitch other_config:vlan-limit. */
+  vlanLimit?: number;
   ovs?: string;
   open?: string;
 }
@@ -115,7 +117,22 @@ const ethernetRows: Row[] = [
     hit: always(f.udp4({ eth: f.tagged({ tpid: 0x88a8, vid: 5 }, { vid: 6 }) })),
     miss: always(f.udp6({ eth: f.tagged({ tpid: 0x88a8, vid: 5 }, { vid: 6 }) })),
     ownTags: true,
-    ovs: "looks behind one tag only unless other_config:vlan-limit says more",
+    vlanLimit: 2,
+  },
+  {
+    field: "eth_type",
+    flow: "dl_type=0x8100",
+    hit: always(f.udp4({ eth: f.tagged({ tpid: 0x88a8, vid: 5 }, { vid: 6 }) })),
+    miss: always(f.udp4({ eth: f.tagged({ tpid: 0x88a8, vid: 5 }) })),
+    ownTags: true,
+  },
+  {
+    field: "eth_type",
+    flow: "dl_type=0x0800",
+    hit: always(f.udp4({ eth: f.tagged({ vid: 5 }, { vid: 6 }) })),
+    miss: always(f.udp4({ eth: f.tagged({ vid: 5 }, { vid: 6 }, { vid: 7 }) })),
+    ownTags: true,
+    vlanLimit: 0,
   },
 ];
 
@@ -342,6 +359,7 @@ function cases(row: Row): Case[] {
       section: "§7.2.3.7",
       name: `${field}: ${flow} takes one frame and leaves another${tags.length > 0 ? ", tagged" : ""}`,
       ...(row.ovs ? { ovs: row.ovs } : {}),
+      ...(row.vlanLimit === undefined ? {} : { vlanLimit: row.vlanLimit }),
       ...(row.open ? { open: row.open } : {}),
       run: async (sw) => {
         await sw.flows(

@@ -23,6 +23,8 @@ export interface Bench {
   carrier(port: number, isUp: boolean): Promise<void>;
   addPort(port: number): Promise<void>;
   removePort(port: number): Promise<void>;
+  /** Limits the VLAN tags that matches see (Open_vSwitch other_config:vlan-limit), until `reset`. */
+  vlanLimit(limit: number): Promise<void>;
   /** Back to the beginning: no flows, groups, meters, connections; ports as they were. */
   reset(): Promise<void>;
   close(): Promise<void>;

@@ -13,6 +13,8 @@ interface CaseHead {
   readonly name: string;
   /** Why Open vSwitch 3.1 does something else. The case then must fail on it, so that the reason stays true. */
   readonly ovs?: string;
+  /** Open_vSwitch other_config:vlan-limit. */
+  readonly vlanLimit?: number;
   /** What our switch does wrong as yet. The case then must fail on it. */
   readonly open?: string;
 }
@@ -70,6 +72,7 @@ function runOn(start: () => Promise<Bench>, cases: readonly Case[], excuse: "ovs
     const name = `${one.section}: ${one.name}${why === undefined ? "" : ` [differs: ${why}]`}`;
     const body = async (): Promise<void> => {
       await bench.reset();
+      if (one.vlanLimit !== undefined) await bench.vlanLimit(one.vlanLimit);
       const session = new Session(bench, await bench.connect());
       if ("run" in one) await one.run(session);
       else await runPacket(session, one);

@@ -18,6 +18,7 @@ export class OvsBench implements Bench {
   readonly #clients: OfClient[] = [];
   readonly #unplugged = new Set<number>();
   readonly #missing = new Set<number>();
+  #isLimited = false;
   #admin!: OfClient;
   #control!: string;
 
@@ -129,7 +130,14 @@ export class OvsBench implements Bench {
     await this.#ovs.vsctl("del-port", BRIDGE, nameOf(port));
   }
 
+  async vlanLimit(limit: number): Promise<void> {
+    this.#isLimited = true;
+    await this.#ovs.vsctl("set", "Open_vSwitch", ".", `other_config:vlan-limit=${limit}`);
+  }
+
   async reset(): Promise<void> {
+    if (this.#isLimited) await this.#ovs.vsctl("remove", "Open_vSwitch", ".", "other_config", "vlan-limit");
+    this.#isLimited = false;
     for (const client of this.#clients.splice(0)) client.close();
     for (const port of [...this.#missing]) await this.addPort(port);
     for (const port of [...this.#unplugged]) await this.carrier(port, true);

@@ -86,7 +86,12 @@ export class SluiceBench implements Bench {
     await this.#running.ofproto.removePort(port);
   }
 
+  async vlanLimit(limit: number): Promise<void> {
+    this.#running.backer.configure({ vlanLimit: limit });
+  }
+
   async reset(): Promise<void> {
+    this.#rig?.backer.configure({});
     await this.#rig?.close();
     for (const port of ALL) this.#dummies.port(nameOf(port)).link = true;
     this.#rig = await Rig.make(this.#rundir, this.#clock, this.#dpif, this.#dummies);
@@ -113,7 +118,7 @@ class Rig {
   readonly ofproto: Ofproto;
   readonly #dpif: Dpif;
   readonly #dummies: DummyHub;
-  readonly #backer: DpBacker;
+  readonly backer: DpBacker;
   readonly #connmgr: ConnMgr;
   readonly clients: OfClient[] = [];
 
@@ -121,8 +126,8 @@ class Rig {
     this.#dpif = dpif;
     this.#dummies = dummies;
     const log = nullLog;
-    this.#backer = new DpBacker({ dpif, clock, log });
-    this.ofproto = new Ofproto({ name: BRIDGE, datapathId: 0x1234n, backer: this.#backer, clock, log });
+    this.backer = new DpBacker({ dpif, clock, log });
+    this.ofproto = new Ofproto({ name: BRIDGE, datapathId: 0x1234n, backer: this.backer, clock, log });
     this.#connmgr = new ConnMgr({ ofproto: this.ofproto, clock, log });
   }
 
@@ -144,7 +149,7 @@ class Rig {
     for (const client of this.clients) client.close();
     await this.#connmgr.close();
     await this.ofproto.destroy();
-    this.#backer.close();
+    this.backer.close();
     this.#dpif.flowFlush();
     await this.#dpif.barrier();
   }

@@ -2,8 +2,16 @@ import type { OvsRow } from "@sluice/ovsdb";
 import type { TlsOptions } from "@sluice/runtime";
 import type { ControllerConfig } from "../connmgr/controller.js";
 import { DEFAULT_LIMITS } from "../connmgr/packet-in-queue.js";
+import { DEFAULT_VLAN_LIMIT } from "../dpif/dpif.js";
 import { parseSubfield } from "../ofproto/eviction.js";
-import type { FailMode, FlowTableConfig, MacTableConfig, QueueSpec, VlanConfig } from "../ofproto/types.js";
+import type {
+  FailMode,
+  FlowTableConfig,
+  MacTableConfig,
+  PriorityTags,
+  QueueSpec,
+  VlanConfig,
+} from "../ofproto/types.js";
 import { dpidOfMac, macOfUuid, parseDpid, parseMac } from "./identity.js";
 import { cores, number } from "./other-config.js";
 import { desiredQos } from "./qos.js";
@@ -33,7 +41,7 @@ export interface ConfigRows {
   ports: Rows<
     Pick<
       OvsRow<"Port">,
-      "name" | "interfaces" | "tag" | "trunks" | "vlan_mode" | "protected" | "qos" | "other_config"
+      "name" | "interfaces" | "tag" | "trunks" | "cvlans" | "vlan_mode" | "protected" | "qos" | "other_config"
     >
   >;
   interfaces: Rows<
@@ -66,6 +74,8 @@ export interface DesiredSwitch {
   readonly cores: readonly number[];
   /** Whether somebody restores flows first: no controllers, no new packets until it is over. */
   readonly flowRestoreWait: boolean;
+  /** How many VLAN tags matches see. */
+  readonly vlanLimit: number;
   /** ms between writes of statistics; undefined: the default. */
   readonly statisticsMs: number | undefined;
   readonly bridges: ReadonlyMap<string, DesiredBridge>;
@@ -131,6 +141,10 @@ export interface PortQos {
 export const INTERFACE_TYPES: readonly string[] = ["afxdp", "dummy", "internal", "patch", "system", "tap"];
 export const DATAPATH_TYPES: readonly string[] = ["netdev", "system"];
 
+/** EtherTypes of VLAN tags. */
+const ETH_VLAN = 0x8100;
+const ETH_QINQ = 0x88a8;
+
 /** Auxiliary connections of a kind that a controller may have. */
 const MAX_AUXILIARIES = 16;
 
@@ -138,8 +152,10 @@ const NO_VLAN: VlanConfig = {
   vlan_mode: "trunk",
   tag: 0,
   trunks: [],
+  cvlans: [],
+  qinqEthertype: ETH_QINQ,
   protected: false,
-  priorityTags: false,
+  priorityTags: "never",
 };
 
 /** Reads the configuration rows as the state that the switch should be in. Never fails: what makes no sense is
@@ -157,11 +173,16 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
     maxIdle: number(rows.root.other_config, "max-idle", 500, 3_600_000),
     cores: cores(rows.root.other_config.get("pmd-cpu-mask"), (text) => void complaints.push(text)),
     flowRestoreWait: rows.root.other_config.get("flow-restore-wait") === "true",
+    vlanLimit: desiredVlanLimit(rows.root.other_config),
     statisticsMs: number(rows.root.other_config, "stats-update-interval", 5_000, 86_400_000),
     bridges,
     complaints,
   };
 }
+
+/** 1 unless something else is asked for; 0: no other limit than there is. */
+const desiredVlanLimit = (other_config: ReadonlyMap<string, string>): number =>
+  number(other_config, "vlan-limit", 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_VLAN_LIMIT;
 
 /** What of a row is not supported; complains of it. */
 function unsupported(
@@ -316,21 +337,31 @@ const isDeviceName = (name: string): boolean => /^[^\s/:]{1,15}$/.test(name) && 
 function desiredVlan(port: {
   tag: number | undefined;
   trunks: readonly number[];
+  cvlans: readonly number[];
   vlan_mode: string | undefined;
   protected: boolean;
   other_config: ReadonlyMap<string, string>;
 }): VlanConfig {
   const vlan_mode = (port.vlan_mode ??
     (port.tag === undefined ? "trunk" : "access")) as VlanConfig["vlan_mode"];
-  const priorityTags = port.other_config.get("priority-tags");
+  const priority = port.other_config.get("priority-tags") ?? "never";
   return {
     vlan_mode,
     tag: vlan_mode === "trunk" ? 0 : (port.tag ?? 0),
-    trunks: vlan_mode === "access" ? [] : port.trunks,
+    trunks: vlan_mode === "access" || vlan_mode === "dot1q-tunnel" ? [] : port.trunks,
+    cvlans: vlan_mode === "dot1q-tunnel" ? port.cvlans : [],
+    qinqEthertype: port.other_config.get("qinq-ethtype") === "802.1q" ? ETH_VLAN : ETH_QINQ,
     protected: port.protected,
-    priorityTags: priorityTags === "true" || priorityTags === "always" || priorityTags === "if-nonzero",
+    priorityTags: PRIORITY_TAGS[priority] ?? "never",
   };
 }
+
+/** "true" is what older versions called "if-nonzero" (ovs-vswitchd.conf.db, priority-tags). */
+const PRIORITY_TAGS: Readonly<Record<string, PriorityTags>> = {
+  always: "always",
+  "if-nonzero": "if-nonzero",
+  true: "if-nonzero",
+};
 
 function desiredController(
   uuid: string,

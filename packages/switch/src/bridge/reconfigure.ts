@@ -1,5 +1,5 @@
 import type { Timer } from "@sluice/runtime";
-import type { DpPortEvent } from "../dpif/dpif.js";
+import { DEFAULT_VLAN_LIMIT, type DpPortEvent } from "../dpif/dpif.js";
 import type { DpBacker } from "../ofproto/backer.js";
 import { Bridge, type BridgeContext } from "./bridge.js";
 import type { DesiredBridge, DesiredSwitch } from "./desired.js";
@@ -35,6 +35,7 @@ export class Bridges {
     maxIdle: undefined,
     cores: [],
     flowRestoreWait: false,
+    vlanLimit: DEFAULT_VLAN_LIMIT,
     statisticsMs: undefined,
     complaints: [],
   };
@@ -115,12 +116,13 @@ export class Bridges {
     for (const name of this.#failed.keys()) {
       if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
     }
-    const { flowLimit, maxIdle, cores } = this.#desired;
+    const { flowLimit, maxIdle, vlanLimit, cores } = this.#desired;
     for (const bridge of this.#bridges.values()) await bridge.connmgr.hold(this.#isWaiting);
     for (const backer of this.backers()) {
       backer.isWaiting = this.#isWaiting;
       await backer.dpif.threadsSet(cores);
       backer.configure({
+        vlanLimit,
         ...(flowLimit === undefined ? {} : { flowLimit }),
         ...(maxIdle === undefined ? {} : { maxIdle }),
       });

@@ -11,12 +11,7 @@ type Unsupported = { readonly [T in TableName<OpenVSwitch>]?: readonly Setting<T
 /** What the schema lets one ask for, and this switch does not do. Whoever asks is told so: in the log, in the row's
  *  status:unsupported where the table has a status, by `sluice vsctl`; docs/supported.md lists it. */
 export const UNSUPPORTED = {
-  Open_vSwitch: [
-    "other_config:dpdk-init",
-    "other_config:enable-statistics",
-    "other_config:hw-offload",
-    "other_config:vlan-limit",
-  ],
+  Open_vSwitch: ["other_config:dpdk-init", "other_config:enable-statistics", "other_config:hw-offload"],
   Bridge: [
     "auto_attach",
     "ipfix",
@@ -27,7 +22,7 @@ export const UNSUPPORTED = {
     "sflow",
     "stp_enable",
   ],
-  Port: ["bond_mode", "cvlans", "lacp", "vlan_mode=dot1q-tunnel"],
+  Port: ["bond_mode", "lacp"],
   Interface: [
     "bfd:enable",
     "cfm_mpid",

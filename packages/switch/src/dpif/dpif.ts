@@ -58,11 +58,17 @@ export interface Dpif {
   counters(): Promise<Readonly<Record<string, number>>>;
   /** The same of each of its threads, with what its time went to, in names that end with _ns. */
   threadCounters(): Promise<readonly Readonly<Record<string, number>>[]>;
+  /** How many VLAN tags of a packet its key tells of from now on, 1 or 2: those behind are payload, and eth_type is that of
+   *  a tag. DEFAULT_VLAN_LIMIT until then. */
+  tagsSet(tags: number): void;
   /** Has a thread for each of these processor cores, or (none) one that keeps to no core; where the datapath has
    *  no threads of its own it means nothing. */
   threadsSet(cores: readonly number[]): Promise<void>;
   destroy(): Promise<void>;
 }
+
+/** Tags that a key tells of where nobody has said more (Open_vSwitch other_config:vlan-limit). */
+export const DEFAULT_VLAN_LIMIT = 1;
 
 export interface DpifEvents {
   upcall: (upcall: Upcall) => void;

@@ -62,13 +62,25 @@ export class Layers {
   l3End = 0;
 }
 
+/** VLAN tags that a key can tell of. */
+export const MAX_TAGS = 2;
+
 /** As `extractFrom`, for who has no view of the bytes. */
-export function extract(b: Uint8Array, start: number, end: number, key: FlowKey, layers: Layers): number {
-  return extractFrom(new DataView(b.buffer, b.byteOffset, b.byteLength), start, end, key, layers);
+export function extract(
+  b: Uint8Array,
+  start: number,
+  end: number,
+  key: FlowKey,
+  layers: Layers,
+  tags = MAX_TAGS,
+): number {
+  const view = new DataView(b.buffer, b.byteOffset, b.byteLength);
+  return extractFrom(view, start, end, key, layers, LANES_IPV6, tags);
 }
 
 /** Fills the packet's lanes of `key` (LANE_ETH up to DP_LANES) from the frame in [start, end) of `b`, and `layers`.
- *  Gives how many lanes are in use: those from there to DP_LANES are 0. `used`: how many the key had in use. */
+ *  Gives how many lanes are in use: those from there to DP_LANES are 0. `used`: how many the key had in use. `tags`: how
+ *  many VLAN tags are told of, 1 or 2; what is behind is payload, and eth_type that of a tag (vlan-limit). */
 export function extractFrom(
   b: DataView,
   start: number,
@@ -76,6 +88,7 @@ export function extractFrom(
   key: FlowKey,
   layers: Layers,
   used = LANES_IPV6,
+  tags = MAX_TAGS,
 ): number {
   for (let i = LANE_ETH; i < used; i++) key[i] = 0;
   layers.payload = end;
@@ -96,7 +109,7 @@ export function extractFrom(
     key[LANE_TPIDS] = type << 16;
     at += 4;
     type = b.getUint16(at);
-    if (isVlan(type) && end - at >= 6) {
+    if (tags > 1 && isVlan(type) && end - at >= 6) {
       key[LANE_TPIDS]! |= type;
       key[LANE_TCI2_FLAGS] = (b.getUint16(at + 2) | 0x1000) << 16;
       at += 4;
@@ -140,7 +153,7 @@ export function extractFrom(
   return LANES_MPLS;
 }
 
-const isVlan = (type: number): boolean => type === ETH_VLAN || type === ETH_QINQ;
+export const isVlan = (type: number): boolean => type === ETH_VLAN || type === ETH_QINQ;
 
 function extractIpv4(b: DataView, l3: number, end: number, key: FlowKey, layers: Layers): void {
   const size = end - l3;

@@ -2,6 +2,7 @@ import type { Clock, Timer } from "@sluice/runtime";
 import type { OdpAction } from "../dpif/actions.js";
 import {
   DATAGRAM,
+  DEFAULT_VLAN_LIMIT,
   type DpFlow,
   type Dpif,
   type DpPort,
@@ -10,7 +11,7 @@ import {
   type Offload,
   type Upcall,
 } from "../dpif/dpif.js";
-import { extract, Layers } from "../flow/extract.js";
+import { extract, Layers, MAX_TAGS } from "../flow/extract.js";
 import { type FlowKey, newFlowKey } from "../flow/flow-key.js";
 import { LANE_IN_PORT, LANE_RECIRC_ID } from "../flow/lanes.js";
 import type { TableChange } from "./lookup-index.js";
@@ -87,6 +88,8 @@ export class DpBacker {
   /** Clock ms before which no slice of revalidation begins, unless a barrier waits. */
   #restUntil = 0;
   #isMaintaining = false;
+  /** VLAN tags that keys tell of. */
+  #tags = DEFAULT_VLAN_LIMIT;
   #isPaused = false;
   #nextMeter = 1;
   readonly #freeMeters: number[] = [];
@@ -138,9 +141,16 @@ export class DpBacker {
   isWaiting = false;
 
   /** Open_vSwitch other_config flow-limit and max-idle (ms). */
-  configure(config: { flowLimit?: number; maxIdle?: number }): void {
+  /** `vlanLimit`: VLAN tags that matches see; 0: as many as there can be (other_config:vlan-limit). */
+  configure(config: { flowLimit?: number; maxIdle?: number; vlanLimit?: number }): void {
     this.megaflows.limit = config.flowLimit ?? FLOW_LIMIT;
     this.maxIdle = config.maxIdle ?? MAX_IDLE_MS;
+    const { vlanLimit = DEFAULT_VLAN_LIMIT } = config;
+    const tags = vlanLimit === 0 ? MAX_TAGS : Math.min(vlanLimit, MAX_TAGS);
+    if (tags === this.#tags) return;
+    // What is cached stays true: its masks say what of a key it depended on.
+    this.#tags = tags;
+    this.dpif.tagsSet(tags);
   }
 
   attach(bridge: BackedBridge): void {
@@ -314,7 +324,7 @@ export class DpBacker {
   /** The flow of a packet, as the datapath would extract it. */
   keyOf(packet: Uint8Array, odpPort: number): FlowKey {
     const key = newFlowKey();
-    extract(packet, 0, packet.length, key, this.#layers);
+    extract(packet, 0, packet.length, key, this.#layers, this.#tags);
     key[LANE_IN_PORT] = odpPort;
     return key;
   }

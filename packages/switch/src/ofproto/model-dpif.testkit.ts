@@ -186,6 +186,8 @@ export class ModelDpif implements Dpif {
     return [];
   }
 
+  tagsSet(): void {}
+
   async threadsSet(): Promise<void> {}
 
   async threadCounters(): Promise<Record<string, number>[]> {

@@ -157,8 +157,7 @@ describe("OFPP_NORMAL", () => {
     expect(await bench.receive("a10", frame(1, 2))).toEqual(["b10", "trunk"]);
     expect(bench.dpif.executed.at(-1)).toEqual([
       { type: "output", port: 2 },
-      { type: "push_vlan", tpid: 0x8100, tci: 0 },
-      { type: "set_field", field: "vlan_vid", value: Uint8Array.of(0x10, 10) },
+      { type: "push_vlan", tpid: 0x8100, tci: 10 },
       { type: "output", port: 4 },
     ]);
     expect(await bench.receive("a10", frame(1, 2, { vid: 10 }))).toEqual([]);

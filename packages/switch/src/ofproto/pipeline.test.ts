@@ -96,8 +96,9 @@ describe("§5.12 actions", () => {
     ]);
   });
 
-  test("pop_vlan takes the outer tag and the inner one is matched next", async () => {
+  test("pop_vlan takes the outer tag and the inner one is matched next, where two may be matched", async () => {
     const bench = await open(3);
+    bench.backer.configure({ vlanLimit: 2 });
     bench.bridge.flowMod({
       command: "OFPFC_ADD",
       match: { vlan_vid: 0x1000 | 5 },

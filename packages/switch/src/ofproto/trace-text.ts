@@ -148,7 +148,7 @@ function tableText({ text, subject }: TraceEvent): string {
 /** An action or instruction as ovs-ofctl writes it; those that only hold others are told by what they hold. */
 function stepTexts(step: { type: string }): string[] {
   if (step.type === "OFPIT_APPLY_ACTIONS" || step.type === "action_set") return [];
-  if (step.type === "unroll" || step.type === "send") return [];
+  if (step.type === "unroll" || step.type === "send" || step.type === "retag") return [];
   return step.type.startsWith("OFPIT_")
     ? [formatInstructions([step as never])]
     : [formatActions([step as Action as never])];

@@ -87,19 +87,26 @@ export interface PortSpec {
 
 /** How NORMAL treats a port's VLANs (ovs-vswitchd.conf.db, "VLAN Configuration"). */
 export interface VlanConfig {
-  /** "access", "trunk", "native-tagged", "native-untagged". */
+  /** "access", "trunk", "native-tagged", "native-untagged", "dot1q-tunnel". */
   vlan_mode: VlanMode;
-  /** The access or native VLAN; 0 for none. */
+  /** The access, native or service VLAN; 0 for none. */
   tag: number;
   /** VLANs that a trunk carries; empty: all of them. */
   trunks: readonly number[];
+  /** Customers' VLANs that a dot1q-tunnel carries; undefined or empty: all of them. */
+  cvlans?: readonly number[];
+  /** Of the service VLAN's tag: 0x88a8 when left out. */
+  qinqEthertype?: number;
   /** No traffic of this port reaches other protected ports. */
   protected?: boolean;
-  /** Whether priority-tagged frames are sent for VLAN 0 on access ports ("no" by default). */
-  priorityTags?: boolean;
+  /** Whether frames of VLAN 0 leave with a tag, for its priority: "never" when left out. */
+  priorityTags?: PriorityTags;
 }
 
-export type VlanMode = "access" | "trunk" | "native-tagged" | "native-untagged";
+export type VlanMode = "access" | "trunk" | "native-tagged" | "native-untagged" | "dot1q-tunnel";
+
+/** "if-nonzero": where the priority is not 0. */
+export type PriorityTags = "always" | "if-nonzero" | "never";
 
 export interface PortInfo {
   ofport: number;

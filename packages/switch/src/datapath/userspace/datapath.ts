@@ -3,6 +3,7 @@
 import type { OdpAction } from "../../dpif/actions.js";
 import {
   DATAGRAM,
+  DEFAULT_VLAN_LIMIT,
   type MeterConfig,
   type MeterStats,
   type Offload,
@@ -100,6 +101,9 @@ export class Datapath implements ExecutorHost {
     this.#batch = Array.from({ length: BATCH }, () => new Context(this.#executePackets[0]!));
   }
 
+  /** How many VLAN tags keys tell of. */
+  tags = DEFAULT_VLAN_LIMIT;
+
   get now(): number {
     return this.#time[0]!;
   }
@@ -172,7 +176,7 @@ export class Datapath implements ExecutorHost {
       this.#stages.packets += count;
       this.#stages.mark();
     }
-    for (let i = 0; i < count; i++) batch[i]!.extract();
+    for (let i = 0; i < count; i++) batch[i]!.extract(this.tags);
     if (isSampling) this.#stages.lap(Stage.Parse);
     const asksEmc = this.#emcUse.isAsked;
     let hits = 0;

@@ -3,7 +3,7 @@ import { fromHex, toHex } from "@sluice/wire";
 import { expect, test } from "vitest";
 import type { OdpAction } from "../../dpif/actions.js";
 import type { FlowStatsDelta, Upcall } from "../../dpif/dpif.js";
-import { flowField, newFlowKey, setField, setFieldMask } from "../../flow/flow-key.js";
+import { flowField, getField, newFlowKey, setField, setFieldMask } from "../../flow/flow-key.js";
 import { DummyHub } from "../../netdev/dummy.js";
 import { createUserspaceDpif } from "./dpif.js";
 
@@ -51,6 +51,33 @@ test("a packet that no megaflow matches is upcalled, and the answer forwards it 
   expect(upcalls).toMatchObject([{ kind: "miss", odpPort: 1, cookie: 0, totalLen: 60 }]);
   expect(toHex(upcalls[0]!.packet)).toBe(PING);
   expect(sent[1]).toEqual([PING, PING]);
+});
+
+test("a key tells of so many VLAN tags as it may, also of a packet that was changed and is looked up again", async () => {
+  const { dpif, upcalls, receive } = await setUp();
+  const tagged = `${PING.slice(0, 24)}8100000581000006${PING.slice(24)}`;
+  const pipeline = (upcall: Upcall) =>
+    ["eth_type", "vlan_vid", "vlan2_tci"].map((name) => getField(upcall.key, flowField(name)));
+  const lookUp = (): number[][] => {
+    receive(1, tagged);
+    dpif.execute(fromHex(tagged), 1, [
+      { type: "push_vlan", tpid: 0x88a8, tci: 7 },
+      { type: "recirc", id: 9 },
+    ]);
+    dpif.execute(fromHex(tagged), 1, [{ type: "pop_vlan" }, { type: "recirc", id: 9 }]);
+    return upcalls.splice(0).map(pipeline);
+  };
+  expect(lookUp()).toEqual([
+    [0x8100, 0x1005, 0],
+    [0x8100, 0x1007, 0],
+    [0x0800, 0x1006, 0],
+  ]);
+  dpif.tagsSet(2);
+  expect(lookUp()).toEqual([
+    [0x0800, 0x1005, 0x1006],
+    [0x8100, 0x1007, 0x1005],
+    [0x0800, 0x1006, 0],
+  ]);
 });
 
 test("counts come on request, by the clock, and before a flow is forgotten", async () => {

@@ -212,6 +212,10 @@ export class InlineDpif implements Dpif, DatapathHost {
     return undefined;
   }
 
+  tagsSet(tags: number): void {
+    this.#datapath.tags = tags;
+  }
+
   async threadsSet(): Promise<void> {}
 
   async threadCounters(): Promise<readonly Readonly<Record<string, number>>[]> {

@@ -1,5 +1,6 @@
 import type { OdpAction } from "../../dpif/actions.js";
 import type { Recirculated } from "../../dpif/dpif.js";
+import { MAX_TAGS } from "../../flow/extract.js";
 import { LANE_RECIRC_ID } from "../../flow/lanes.js";
 import { Packet } from "../../netdev/packet.js";
 import { Context } from "./actions/context.js";
@@ -18,6 +19,7 @@ export function rehearse(frame: Uint8Array, actions: readonly OdpAction[]): Reci
       forward: ({ key, packet }) => again.push({ id: key[LANE_RECIRC_ID]!, packet: packet.frame().slice() }),
       upcallAction() {},
       counters: new DatapathCounters(),
+      tags: MAX_TAGS,
       now: 0,
     },
     [],

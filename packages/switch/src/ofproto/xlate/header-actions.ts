@@ -9,6 +9,7 @@ import {
 import type { ActionOf, ActionType } from "../of.js";
 import type { Context } from "./context.js";
 import { type FieldSetting, isPipeline, look, pin, setAction, settingOf } from "./field.js";
+import type { Tag, Tags } from "./normal.js";
 
 /** Actions that change the packet's headers, in the flow as translation sees it and in the datapath.
  *
@@ -197,6 +198,25 @@ function decreaseTtl(ctx: Context, controllerIds: readonly number[], { ttlExpire
   if (ttl <= 1) ttlExpired(ctx, controllerIds);
   else setField(ctx, flowField("nw_ttl"), BigInt(ttl - 1));
 }
+
+/** Has `pops` of the packet's VLAN tags go and `pushes` come; `kept` follow those. */
+export function setTags(ctx: Context, pops: number, pushes: Tags, kept: Tags, { reparse }: Hooks): void {
+  const tags = [...pushes, ...kept];
+  const isFull = see(ctx, "vlan2_tpid") !== 0;
+  for (let i = 0; i < pops; i++) ctx.out.push({ type: "pop_vlan" });
+  for (const { tpid, vid, pcp } of [...pushes].reverse())
+    ctx.out.push({ type: "push_vlan", tpid, tci: (pcp << 13) | vid });
+  const [outer, inner, third] = tags;
+  assume(ctx, "vlan_tpid", outer?.tpid ?? 0);
+  assume(ctx, "vlan_tci", tciOf(outer));
+  assume(ctx, "vlan2_tpid", inner?.tpid ?? 0);
+  assume(ctx, "vlan2_tci", tciOf(inner));
+  if (third) assume(ctx, "eth_type", third.tpid);
+  // A third tag may come up.
+  if (pops > 0 && isFull) reparse(ctx);
+}
+
+const tciOf = (tag: Tag | undefined): number => (tag ? (tag.pcp << 13) | 0x1000 | tag.vid : 0);
 
 /** Notes what a field is after a change of which the datapath has been told already. */
 function assume(ctx: Context, name: string, value: number): void {

@@ -5,22 +5,37 @@ import { OFPPC, type XBridge, type XPort } from "./world.js";
 /** OFPP_NORMAL as a decision: what a learning, VLAN-aware IEEE 802.1Q bridge does with a frame. The caller looks
  *  up nothing else and does what is decided. VLAN 0 stands for "no VLAN" (trunk ports carry untagged frames so). */
 
+/** A VLAN tag: its EtherType, VLAN and priority. */
+export interface Tag {
+  readonly tpid: number;
+  readonly vid: number;
+  readonly pcp: number;
+}
+
+/** Outermost first. What is not asked of a tag does not narrow the megaflow. */
+export type Tags = readonly Tag[];
+
 export interface Frame {
   readonly src: number;
   readonly dst: number;
-  /** The VLAN id of the outer tag, undefined when there is no tag. */
-  readonly vid: number | undefined;
+  readonly tags: Tags;
 }
 
 export interface NormalDecision {
   readonly vlan: number;
   /** Learn the source address here. */
   readonly learn: boolean;
-  /** `vid`: the tag to send with, undefined for none. */
-  readonly outputs: readonly { readonly port: XPort; readonly vid: number | undefined }[];
+  /** With the tags to send with: the frame's own where they stay. */
+  readonly outputs: readonly { readonly port: XPort; readonly tags: Tags }[];
   readonly why: string;
 }
 
+/** The VLAN tags that a frame has inside the bridge: that of its VLAN, and the next. */
+type Inside = readonly [outer: Tag, inner: Tag];
+
+const ETH_VLAN = 0x8100;
+const ETH_QINQ = 0x88a8;
+const NO_TAG: Tag = { tpid: 0, vid: 0, pcp: 0 };
 const nothing = (why: string, vlan = 0, learn = false): NormalDecision => ({ vlan, learn, outputs: [], why });
 
 /** What a controller sends by itself comes in as if by a trunk of all VLANs, where nothing is learned. */
@@ -33,25 +48,24 @@ export function decideNormal(
 ): NormalDecision {
   if (!from) return nothing("no input port");
   const inPort = from === "controller" ? undefined : from;
-  const vlan = inputVlan(inPort?.vlan ?? CONTROLLER_VLAN, frame.vid);
-  if (vlan === undefined) return nothing(`VLAN ${frame.vid ?? 0} is not carried by port ${inPort?.name}`);
+  const config = inPort?.vlan ?? CONTROLLER_VLAN;
+  const vid = frame.tags[0]?.vid ?? 0;
+  if (!admits(config, vid)) return nothing(`VLAN ${vid} is not carried by port ${inPort?.name}`);
+  const inside = tagsInside(config, frame.tags);
+  const vlan = inside[0].vid;
   if (!bridge.forwardBpdu && isReserved(frame.dst)) return nothing("the destination is a reserved address");
   const learn = inPort !== undefined && !isMulticast(frame.src) && !bridge.floodVlans.has(vlan);
+  const output = (port: XPort) => ({ port, tags: tagsToSend(port.vlan, inside, frame.tags) });
   const known = isMulticast(frame.dst) ? undefined : bridge.macLearning.lookup(vlan, frame.dst);
   if (known && !bridge.floodVlans.has(vlan)) {
     if (known.port === inPort) return nothing("the destination is on the input port", vlan, learn);
     if (isolated(inPort, known.port)) return nothing("both ports are protected", vlan, learn);
-    return {
-      vlan,
-      learn,
-      outputs: [{ port: known.port, vid: outputVid(known.port.vlan, vlan) }],
-      why: "forwarding to learned port",
-    };
+    return { vlan, learn, outputs: [output(known.port)], why: "forwarding to learned port" };
   }
-  const outputs: { port: XPort; vid: number | undefined }[] = [];
+  const outputs: { port: XPort; tags: Tags }[] = [];
   for (const port of bridge.portMap.values()) {
     if (port === inPort || (port.config & OFPPC.NO_FLOOD) !== 0 || isolated(inPort, port)) continue;
-    if (carries(port.vlan, vlan)) outputs.push({ port, vid: outputVid(port.vlan, vlan) });
+    if (carries(port.vlan, inside)) outputs.push(output(port));
   }
   const why = isMulticast(frame.dst) ? "multicast" : `no learned MAC for ${macFromNumber(frame.dst)}`;
   return { vlan, learn, outputs, why: `${why}, flooding` };
@@ -60,23 +74,88 @@ export function decideNormal(
 const isolated = (a: XPort | undefined, b: XPort): boolean =>
   a?.vlan.protected === true && b.vlan.protected === true;
 
-/** The VLAN a frame belongs to that came in by such a port; undefined: it is dropped. */
-function inputVlan(config: VlanConfig, vid: number | undefined): number | undefined {
-  const tagged = vid !== undefined && vid !== 0;
-  if (config.vlan_mode === "access") return tagged ? undefined : config.tag;
-  const vlan = tagged ? vid : config.vlan_mode === "trunk" ? 0 : config.tag;
-  return carries(config, vlan) ? vlan : undefined;
+/** Whether a frame with such an outer tag (0: none, or one for its priority alone) may come in. */
+function admits(config: VlanConfig, vid: number): boolean {
+  switch (config.vlan_mode) {
+    case "access":
+      return vid === 0;
+    case "dot1q-tunnel":
+      return carriesCustomer(config, vid);
+    case "trunk":
+      return carriesTrunked(config, vid);
+    default:
+      return vid === 0 || carriesTrunked(config, vid);
+  }
 }
 
-function carries(config: VlanConfig, vlan: number): boolean {
-  if (config.vlan_mode === "access") return vlan === config.tag;
-  if (config.vlan_mode !== "trunk" && vlan === config.tag) return true;
-  return config.trunks.length === 0 || config.trunks.includes(vlan);
+/** What the frame's tags are in the bridge, having come in by such a port. */
+function tagsInside(config: VlanConfig, [outer = NO_TAG, inner = NO_TAG]: Tags): Inside {
+  switch (config.vlan_mode) {
+    case "access":
+      return [tagged(config.tag, outer), NO_TAG];
+    case "dot1q-tunnel":
+      return [{ tpid: config.qinqEthertype ?? ETH_QINQ, vid: config.tag, pcp: 0 }, outer];
+    case "trunk":
+      return [outer, inner];
+    default:
+      return [outer.vid === 0 ? tagged(config.tag, outer) : outer, inner];
+  }
 }
 
-function outputVid(config: VlanConfig, vlan: number): number | undefined {
-  if (vlan === 0 || config.vlan_mode === "access") return undefined;
-  return config.vlan_mode === "native-untagged" && vlan === config.tag ? undefined : vlan;
+/** A tag for a VLAN, in the place of another or of none. */
+const tagged = (vid: number, { tpid, pcp }: Tag): Tag => ({ tpid: tpid === 0 ? ETH_VLAN : tpid, vid, pcp });
+
+/** Whether the frame leaves by such a port when it is flooded. */
+function carries(config: VlanConfig, [outer, inner]: Inside): boolean {
+  switch (config.vlan_mode) {
+    case "access":
+      return outer.vid === config.tag && inner.vid === 0;
+    case "dot1q-tunnel":
+      return outer.vid === config.tag && carriesCustomer(config, inner.vid);
+    case "trunk":
+      return carriesTrunked(config, outer.vid);
+    default:
+      // VLAN 0 is none beside a native VLAN.
+      if (config.tag === 0) return carriesTrunked(config, outer.vid);
+      return outer.vid === config.tag || (outer.vid !== 0 && carriesTrunked(config, outer.vid));
+  }
+}
+
+const carriesTrunked = ({ trunks }: VlanConfig, vid: number): boolean =>
+  trunks.length === 0 || trunks.includes(vid);
+
+const carriesCustomer = ({ cvlans = [] }: VlanConfig, vid: number): boolean =>
+  cvlans.length === 0 || cvlans.includes(vid);
+
+/** The tags that a frame, which came with `own`, has when it leaves by such a port. Where priority-tagged frames are sent
+ *  the priority is that of the frame's own outer tag. */
+function tagsToSend(config: VlanConfig, inside: Inside, own: Tags): Tags {
+  const { priorityTags = "never" } = config;
+  let tags = tagsOutside(config, inside);
+  const priority = own[0] ?? NO_TAG;
+  if (priorityTags !== "never" && tags[0] !== priority) tags = [{ ...tags[0], pcp: priority.pcp }, tags[1]];
+  const sent: Tag[] = [];
+  for (const tag of tags) {
+    const isTag = tag.vid !== 0 || tag.pcp !== 0 || (priorityTags === "always" && tag.tpid !== 0);
+    if (!isTag) break;
+    sent.push(tag.tpid === 0 ? { ...tag, tpid: ETH_VLAN } : tag);
+  }
+  // Behind a service VLAN's tag and the customer's there may be another of the customer's.
+  return inside[1] === own[0] && sent.at(-1) === own[0] ? [...sent, ...own.slice(1)] : sent;
+}
+
+function tagsOutside(config: VlanConfig, inside: Inside): Inside {
+  const [outer, inner] = inside;
+  switch (config.vlan_mode) {
+    case "access":
+      return [NO_TAG, NO_TAG];
+    case "dot1q-tunnel":
+      return [inner, NO_TAG];
+    case "native-untagged":
+      return outer.vid === config.tag ? [inner, NO_TAG] : inside;
+    default:
+      return inside;
+  }
 }
 
 const isMulticast = (mac: number): boolean => Math.floor(mac / 0x100_0000_0000) % 2 === 1;

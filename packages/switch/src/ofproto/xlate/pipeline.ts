@@ -30,9 +30,9 @@ import {
 import type { Frozen } from "./contexts.js";
 import { enterPipeline, look, pinPipeline, pipelineOf, restorePipeline } from "./field.js";
 import { flowHash } from "./flow-hash.js";
-import { type Hooks, headerActions, see, setField, setQueue } from "./header-actions.js";
+import { type Hooks, headerActions, see, setField, setQueue, setTags } from "./header-actions.js";
 import { type Engine, niciraActions, resubmit } from "./nicira-actions.js";
-import { decideNormal } from "./normal.js";
+import { decideNormal, type Tag, type Tags } from "./normal.js";
 import { OFPC_FRAG, OFPP, OFPTT } from "./reserved.js";
 import type { Step } from "./steps.js";
 import { OFPPC, type XBridge, type XPort, type XTable } from "./world.js";
@@ -360,6 +360,7 @@ const pipelineSteps: StepHandlers = {
     ctx.cookie = cookie;
   },
   send: (ctx, { port }) => sendTo(ctx, port),
+  retag: (ctx, { pops, pushes, kept }) => setTags(ctx, pops, pushes, kept, hooks),
 };
 
 const engine: Engine = {
@@ -509,13 +510,12 @@ export const macTag = (bridge: XBridge, vlan: number, mac: number): string => `$
 
 /** OFPP_NORMAL. */
 function normal(ctx: Context): void {
-  const vlan_vid = see(ctx, "vlan_vid");
-  const vid = (vlan_vid & 0x1000) !== 0 ? vlan_vid & 0xfff : undefined;
+  const own = tagsOf(ctx);
   const isOwn = ctx.in_port === OFPP.CONTROLLER || ctx.in_port === OFPP.ANY;
   const decision = decideNormal(ctx.bridge, isOwn ? "controller" : ctx.inPort, {
     src: seeMac(ctx, "eth_src"),
     dst: seeMac(ctx, "eth_dst"),
-    vid,
+    tags: own,
   });
   note(ctx, "note", decision.why);
   ctx.macLookups.push(macTag(ctx.bridge, decision.vlan, seeMac(ctx, "eth_dst")));
@@ -526,26 +526,55 @@ function normal(ctx: Context): void {
       heard: { bridge: ctx.bridge, vlan: decision.vlan, mac, port: ctx.inPort },
     });
   }
-  const retagged = new Map<number | undefined, XPort[]>();
-  for (const { port, vid: wanted } of decision.outputs) {
-    if (wanted === vid) sendTo(ctx, port);
-    else {
-      const same = retagged.get(wanted);
-      if (same) same.push(port);
-      else retagged.set(wanted, [port]);
+  const retagged = new Map<string, { retag: Step; ports: XPort[] }>();
+  for (const { port, tags } of decision.outputs) {
+    const retag = retagOf(own, tags);
+    if (!retag) {
+      sendTo(ctx, port);
+      continue;
     }
+    const text = JSON.stringify(retag);
+    const same = retagged.get(text);
+    if (same) same.ports.push(port);
+    else retagged.set(text, { retag, ports: [port] });
   }
-  for (const [wanted, ports] of retagged) {
+  for (const { retag, ports } of retagged.values()) {
     const sends = ports.map((port): Step => ({ type: "send", port }));
-    onCopy(ctx, () => run(ctx, [...retag(vid, wanted), ...sends]), finishFreeze);
+    onCopy(ctx, () => run(ctx, [retag, ...sends]), finishFreeze);
   }
 }
 
-/** Actions that change the outer tag from VLAN `from` to VLAN `to`; undefined is no tag. */
-function retag(from: number | undefined, to: number | undefined): Step[] {
-  if (to === undefined) return [{ type: "OFPAT_POP_VLAN" }];
-  const set: Step = { type: "OFPAT_SET_FIELD", field: { vlan_vid: 0x1000 | to } };
-  return from === undefined ? [{ type: "OFPAT_PUSH_VLAN", ethertype: 0x8100 }, set] : [set];
+/** The tags that the flow shows, each part of which is looked at when it is asked for. */
+function tagsOf(ctx: Context): Tags {
+  const vlan_vid = see(ctx, "vlan_vid");
+  if ((vlan_vid & 0x1000) === 0) return [];
+  const outer = tagOf(ctx, "vlan_tpid", "vlan_tci");
+  return see(ctx, "vlan2_tpid") === 0 ? [outer] : [outer, tagOf(ctx, "vlan2_tpid", "vlan2_tci")];
+}
+
+const tagOf = (ctx: Context, tpid: string, tci: string): Tag => ({
+  get tpid() {
+    return see(ctx, tpid);
+  },
+  vid: see(ctx, tci === "vlan_tci" ? "vlan_vid" : tci) & 0xfff,
+  get pcp() {
+    return see(ctx, tci) >>> 13;
+  },
+});
+
+const isSameTag = (a: Tag, b: Tag): boolean =>
+  a === b || (a.vid === b.vid && a.tpid === b.tpid && a.pcp === b.pcp);
+
+/** How tags become others; undefined: they are those. */
+function retagOf(from: Tags, to: Tags): Extract<Step, { type: "retag" }> | undefined {
+  let [pops, pushes] = [from.length, to.length];
+  while (pops > 0 && pushes > 0 && isSameTag(from[pops - 1]!, to[pushes - 1]!)) {
+    pops--;
+    pushes--;
+  }
+  if (pops === 0 && pushes === 0) return undefined;
+  const plain = ({ tpid, vid, pcp }: Tag): Tag => ({ tpid, vid, pcp });
+  return { type: "retag", pops, pushes: to.slice(0, pushes).map(plain), kept: to.slice(pushes).map(plain) };
 }
 
 function seeMac(ctx: Context, name: "eth_src" | "eth_dst"): number {

@@ -1,8 +1,8 @@
 // Hot path. One context per depth of execution, used again and again.
 
-import { extractFrom, Layers } from "../../../flow/extract.js";
+import { extractFrom, isVlan, Layers, MAX_TAGS } from "../../../flow/extract.js";
 import { newFlowKey } from "../../../flow/flow-key.js";
-import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TYPE_TCI } from "../../../flow/lanes.js";
+import { LANE_IN_PORT, LANE_NW, LANE_RECIRC_ID, LANE_TPIDS, LANE_TYPE_TCI } from "../../../flow/lanes.js";
 import type { Packet } from "../../../netdev/packet.js";
 
 /** A packet on its way through a list of actions, and what is known of it. */
@@ -21,6 +21,8 @@ export class Context {
   layersFresh = false;
   /** Whether `key` tells of the packet as it is now. */
   keyFresh = false;
+  /** How many VLAN tags `key` tells of at most. */
+  #tags = MAX_TAGS;
   /** What a trunc action leaves of the packet for the next output; 0: all. */
   cut = 0;
   /** The queue that outputs go to. */
@@ -60,12 +62,20 @@ export class Context {
     this.isDatagram = other.isDatagram;
   }
 
-  /** Makes `key` and `layers` tell of the packet as it is now. */
-  extract(): void {
-    const packet = this.packet;
-    this.lanes = extractFrom(packet.view, packet.start, packet.end, this.key, this.layers, this.lanes);
-    this.layersFresh = true;
+  /** Makes `key` and `layers` tell of the packet as it is now: the key of so many VLAN tags at most. */
+  extract(tags = MAX_TAGS): void {
+    const { packet, key } = this;
+    this.lanes = extractFrom(packet.view, packet.start, packet.end, key, this.layers, this.lanes, tags);
+    // Behind a tag that the key does not tell of there are headers all the same.
+    this.layersFresh = tags === MAX_TAGS || !isVlan(key[LANE_TYPE_TCI]! >>> 16);
     this.keyFresh = true;
+    this.#tags = tags;
+  }
+
+  /** Makes `key` tell of the packet as it is now, to be looked up. */
+  freshen(tags: number): void {
+    const hasMore = this.#tags !== tags && (this.key[LANE_TPIDS]! & 0xffff) !== 0;
+    if (!this.keyFresh || hasMore) this.extract(tags);
   }
 
   /** EtherType after the tags. Needs fresh layers; the key's own lane may be older. */

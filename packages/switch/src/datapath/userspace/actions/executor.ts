@@ -26,6 +26,8 @@ export interface ExecutorHost {
   /** Sends a copy to the slow path. Its key is fresh. */
   upcallAction(ctx: Context, cookie: number, maxLen: number): void;
   readonly counters: DatapathCounters;
+  /** How many VLAN tags keys tell of. */
+  readonly tags: number;
   /** Clock ms of this burst. */
   readonly now: number;
 }
@@ -268,7 +270,7 @@ export class Executor {
       this.#prepare(ctx);
       finishChecksum(ctx.packet);
     }
-    if (!ctx.keyFresh) ctx.extract();
+    ctx.freshen(this.#host.tags);
     this.#host.upcallAction(ctx, op.a, maxLen);
   }
 
@@ -294,7 +296,7 @@ export class Executor {
     ctx.recircs++;
     this.#host.counters.recirculations++;
     ctx.key[LANE_RECIRC_ID] = id;
-    if (!ctx.keyFresh) ctx.extract();
+    ctx.freshen(this.#host.tags);
     this.#host.forward(ctx);
   }
 

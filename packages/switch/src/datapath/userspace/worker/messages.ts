@@ -37,6 +37,7 @@ export type Command =
   | { op: "meterSet"; id: number; config: null }
   | { op: "queuesSet"; odpPort: number; config: QueuesConfig; memory: SharedArrayBuffer }
   | { op: "queuesSet"; odpPort: number; config: null }
+  | { op: "tagsSet"; tags: number }
   | { op: "dummyReceive"; odpPort: number; frame: Uint8Array }
   | { op: "dummyLink"; odpPort: number; link: boolean }
   /** What FeatureNotes told of up to that number is on record. */

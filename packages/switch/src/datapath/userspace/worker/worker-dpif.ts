@@ -1,19 +1,20 @@
 import { EventEmitter } from "eventemitter3";
 import type { OdpAction } from "../../../dpif/actions.js";
-import type {
-  DpFlow,
-  Dpif,
-  DpifEvents,
-  DpPort,
-  DpPortChange,
-  DpPortSpec,
-  MeterConfig,
-  MeterStats,
-  NetdevStats,
-  Offload,
-  QueueStats,
-  QueuesConfig,
-  Recirculated,
+import {
+  DEFAULT_VLAN_LIMIT,
+  type DpFlow,
+  type Dpif,
+  type DpifEvents,
+  type DpPort,
+  type DpPortChange,
+  type DpPortSpec,
+  type MeterConfig,
+  type MeterStats,
+  type NetdevStats,
+  type Offload,
+  type QueueStats,
+  type QueuesConfig,
+  type Recirculated,
 } from "../../../dpif/dpif.js";
 import type { FlowKey } from "../../../flow/flow-key.js";
 import { LANE_RECIRC_ID } from "../../../flow/lanes.js";
@@ -59,6 +60,7 @@ export class WorkerDpif implements Dpif {
   readonly #flows: FlowDirectory;
   readonly #meters = new Map<number, { config: MeterConfig; memory: SharedArrayBuffer }>();
   readonly #queues = new Map<number, { config: QueuesConfig; memory: SharedArrayBuffer }>();
+  #tags = DEFAULT_VLAN_LIMIT;
   #isBarrierDue = false;
   #barrier = Promise.resolve();
   #isDestroyed = false;
@@ -241,6 +243,11 @@ export class WorkerDpif implements Dpif {
     return (await this.#countAll()).map(({ counters, times }) => ({ ...counters, ...times }));
   }
 
+  tagsSet(tags: number): void {
+    this.#tags = tags;
+    this.#tellAll({ op: "tagsSet", tags });
+  }
+
   /** Packets pause while the threads change. */
   async threadsSet(cores: readonly number[]): Promise<void> {
     const wanted: readonly (number | undefined)[] = cores.length === 0 ? ANYWHERE : cores;
@@ -381,6 +388,7 @@ export class WorkerDpif implements Dpif {
   }
 
   #refill(thread: WorkerThread): void {
+    thread.tell({ op: "tagsSet", tags: this.#tags });
     for (const [odpPort, queues] of this.#queues) thread.tell({ op: "queuesSet", odpPort, ...queues });
     for (const [id, meter] of this.#meters) thread.tell({ op: "meterSet", id, ...meter });
     this.#flows.tellAll(thread.flows);

@@ -361,6 +361,9 @@ export class WorkerLoop implements DatapathHost, CommandTarget, LoopPortsHost {
       case "queuesSet":
         datapath.queuesSet(command.odpPort, command.config, "memory" in command ? command.memory : undefined);
         return;
+      case "tagsSet":
+        datapath.tags = command.tags;
+        return;
       case "dummyReceive":
         this.#ports.dummyReceive(command.odpPort, command.frame);
         return;
