@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { sluice } from "../../packages/cli/src/testing.js";
@@ -69,6 +69,19 @@ const ODP_TRACES: readonly (readonly string[])[] = [
   [`in_port(p2),${ETH},eth_type(0x86dd),ipv6(src=fe80::1,dst=fe80::2,proto=58,hlimit=1,frag=no)`],
 ];
 
+/** Datapath actions that both have words for. */
+const ODP_ACTIONS: readonly (readonly string[])[] = [
+  ["drop"],
+  [""],
+  ["1 2,3"],
+  ["1", "2"],
+  ["set(eth(dst=00:00:00:00:00:03,src=00:00:00:00:00:04)),push_vlan(vid=3,pcp=1),1,pop_vlan"],
+  ["set(eth(dst=00:00:00:00:00:03/ff:ff:ff:ff:ff:00)),push_vlan(tpid=0x88a8,vid=3,pcp=1),2"],
+  ["trunc(100),2,meter(3),clone(1),recirc(7)"],
+  ["sample(sample=50.0%,actions(2)),clone(set(eth(dst=00:00:00:00:00:03)),2)"],
+  ["check_pkt_len(size=200,gt(drop),le(2))"],
+];
+
 /** What both switches have: `isSame` where all that they say is the same but for `settled`. */
 const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   ...TRACES.map((args) => ({ args: ["ofproto/trace", "br0", ...args], isSame: true })),
@@ -112,8 +125,29 @@ const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   { args: ["dpctl/dump-flows", "type=offloaded,tc"], isSame: true },
   { args: ["dpctl/dump-flows", "type=nosuch"] },
   { args: ["dpctl/get-flow", "ufid:00000000-0000-0000-0000-000000000000"] },
+  { args: ["dpctl/dump-flows", "pmd=7"], isSame: true },
+  { args: ["dpctl/dump-flows", "pmd=zz"] },
+  { args: ["dpctl/del-flow", "in_port(1),eth(),eth_type(0x0806),arp()"], isSame: true },
+  { args: ["dpctl/del-flow", "ufid:00000000-0000-0000-0000-000000000000"], isSame: true },
+  { args: ["dpctl/mod-flow", "in_port(1),eth(),eth_type(0x0806),arp()", "1"], isSame: true },
+  { args: ["dpctl/add-flow", "in_port(1)"], isSame: true },
+  { args: ["dpctl/add-flow", "--zork", "in_port(1)", "1"], isSame: true },
+  { args: ["dpctl/add-flow", "foo(2)", "3"], isSame: true },
+  { args: ["dpctl/add-flow", "in_port(1),eth(),eth_type(0x0806),arp()", "zork"] },
+  { args: ["dpctl/add-flow", "nodatapath", "in_port(1)", "1"] },
+  { args: ["dpctl/add-flow", "in_port(1),eth_type(0x0800),ipv4(proto=6),udp(dst=3)", "1"] },
+  { args: ["dpctl/add-flow", "eth_type(0x0800),ipv4(proto=6)", "1"] },
+  { args: ["dpctl/mod-flows"], isSame: true },
+  ...ODP_ACTIONS.map((args) => ({ args: ["dpctl/parse-actions", ...args], isSame: true })),
+  ...["zork", "clone(1", "set(eth(zork=1))", "1,drop", "recirc(zork)"].map((actions) => ({
+    args: ["dpctl/parse-actions", actions],
+  })),
   { args: ["dpctl/del-flows"], isSame: true },
-  { args: ["upcall/show"] },
+  { args: ["upcall/show"], isSame: true },
+  { args: ["upcall/disable-megaflows"], isSame: true },
+  { args: ["upcall/enable-megaflows"], isSame: true },
+  { args: ["revalidator/pause"], isSame: true },
+  { args: ["revalidator/resume"], isSame: true },
   { args: ["upcall/set-flow-limit", "150000"], isSame: true },
   { args: ["revalidator/wait"], isSame: true },
   { args: ["revalidator/purge"], isSame: true },
@@ -148,6 +182,9 @@ const settled = (text: string): string =>
       /^\S+: server returned an error\n|^(ovs-appctl|sluice appctl): .*: (server returned an error)$/gm,
       "$2",
     )
+    .replace(/^ovs-vswitchd: /gm, "")
+    .replace(/@(ovs|sluice)-netdev/g, "@_")
+    .replace(/^ +\d+: \(keys/gm, "  _: (keys")
     .replace(/duration=\d+s/g, "duration=_")
     .replace(/^table_id=254, .*\n/gm, "")
     .replace(/(rss-kB|heap-kB|datapath_\w+ns|total|\/sec):? *[\d.]+/g, "$1 _")
@@ -333,11 +370,12 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       const [, ufid] = /^(ufid:[-0-9a-f]{36}), .*in_port\(p1\).* dp:ovs, actions:.*,p2/.exec(more[1]!)!;
       const numbered = (await byOvs(sut, ["dpif/dump-flows", "-m", "--no-names", "br0"])).stdout;
       expect(numbered).toMatch(/^ufid:.*in_port\(\d+\)/m);
-      if (name === "our switch") {
-        // A line of it can be traced as it is.
-        const whole = /^(ufid:.*eth_type\(0x0800\).*?), packets:/m.exec(numbered)![1]!;
-        expect((await byOvs(sut, ["ofproto/trace", whole])).stdout).toMatch(/^Flow: ip,/);
-      }
+      // With every field of the packet that made it, which can be traced as it is.
+      expect(numbered).toMatch(
+        /,eth\(src=[0-9a-f:]{17}\/00:00:00:00:00:00,dst=02:00:00:00:00:05(?:\/00:00:00:00:00:00)?\),eth_type\(0x0800\),ipv4\(src=10\.0\.0\.1\/0\.0\.0\.0,dst=10\.0\.0\.5\/255\.255\.255\.0,proto=1\/0,tos=0\/0,ttl=64\/0,frag=no(?:\/0)?\),icmp\(type=8\/0,code=0\/0\), packets/,
+      );
+      const whole = /^ufid:.*(recirc_id.*eth_type\(0x0800\).*?), packets:/m.exec(numbered)![1]!;
+      expect((await byOvs(sut, ["ofproto/trace", whole])).stdout).toMatch(/^Flow: icmp,/);
       const got = await byOvs(sut, ["dpctl/get-flow", ufid!]);
       expect(got.stdout).toMatch(/^recirc_id\(0\),.*eth_type\(0x0800\).*, actions:.*\n$/);
       // What is dumped can be traced.
@@ -358,5 +396,106 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
       const again = await byOvs(sut, ["dpctl/del-flow", ufid!]);
       expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/deleting flow \(No such file/) });
     }
+  });
+
+  test("datapath flows by hand", async () => {
+    const said = new Map<SwitchName, string>();
+    for (const [name, ns] of [
+      ["Open vSwitch", "ovs"],
+      ["our switch", "ours"],
+    ] as const) {
+      const sut = suts.get(name)!;
+      const ask = async (...args: string[]): Promise<string> => {
+        const { code, stdout, stderr } = await byOvs(sut, args);
+        return `${args[0]} ${code}: ${settled(stderr + stdout).replace(/used:[\d.]+s/g, "used:_")}`;
+      };
+      const dumped = async (): Promise<string> => {
+        const { stdout } = await byOvs(sut, ["dpctl/dump-flows", "--names", "filter=icmp"]);
+        return stdout.replace(/used:[\d.]+s/g, "used:_");
+      };
+      const counted = async (): Promise<number> => {
+        const flows = await sut.ofctl("dump-flows", "br0", "table=0,in_port=1,ip");
+        return Number(/n_packets=(\d+)/.exec(flows)![1]);
+      };
+      const address = (await topology.run(ns, ["ip", "address", "show", "dev", "p1"])).stdout;
+      if (!address.includes("10.0.0.1"))
+        for (const command of [
+          ["ip", "link", "set", "p1", "up"],
+          ["ip", "address", "add", "10.0.0.1/24", "dev", "p1"],
+          ["ip", "neigh", "add", "10.0.0.5", "lladdr", "02:00:00:00:00:05", "dev", "p1"],
+        ])
+          await topology.check(ns, command);
+      const ping = async (): Promise<void> => {
+        await topology.run(ns, ["ping", "-c", "1", "-W", "0.1", "10.0.0.5"]);
+      };
+      const port = (wanted: string): string =>
+        [...ports.get(name)!].find(([, found]) => found === wanted)![0];
+
+      await byOvs(sut, ["revalidator/purge"]);
+      const before = await counted();
+      const lines: string[] = [];
+      // Nothing is translated again meanwhile.
+      lines.push(await ask("revalidator/pause"));
+      const icmp =
+        "in_port(p1),packet_type(ns=0,id=0),eth(),eth_type(0x0800),ipv4(proto=1,frag=no),icmp(type=8,code=0)";
+      lines.push(await ask("dpctl/add-flow", icmp, port("br0")));
+      lines.push(await ask("dpctl/add-flow", icmp, port("br0")));
+      await ping();
+      await ping();
+      await until(async () => (await dumped()).includes("packets:2,"), "two packets counted");
+      lines.push(await dumped());
+      lines.push(await ask("dpctl/mod-flow", "-s", icmp, `set(eth(src=00:00:00:00:00:09)),${port("p2")}`));
+      lines.push(await ask("dpctl/mod-flow", icmp.replace("p1", "p2"), "1"));
+      await ping();
+      await until(async () => (await dumped()).includes("packets:3,"), "three packets counted");
+      lines.push(await dumped());
+      lines.push(await ask("dpctl/mod-flow", icmp, "drop"));
+      lines.push(await dumped());
+      lines.push(await ask("revalidator/resume"));
+      // Then it becomes what the tables say, or goes.
+      await until(async () => !(await dumped()).includes("actions:drop"), "the flow put right");
+      await until(async () => (await counted()) === before + 3, "three packets counted for the rule");
+
+      await byOvs(sut, ["dpctl/del-flows"]);
+      const ufid = "ufid:01234567-89ab-cdef-0123-456789abcdef";
+      await byOvs(sut, ["revalidator/pause"]);
+      lines.push(await ask("dpctl/mod-flow", "--may-create", `${ufid},${icmp}`, port("p2")));
+      lines.push(await ask("dpctl/get-flow", "--names", ufid));
+      lines.push(await ask("dpctl/del-flow", "-s", ufid));
+      lines.push(await ask("dpctl/get-flow", ufid));
+      const file = join(sut.rundir, "flows");
+      writeFileSync(
+        file,
+        [
+          "# Flows by a file.",
+          `${icmp} ${port("p2")}`,
+          `add ${icmp.replace("p1", "p2")} ${port("p1")}`,
+          `modify ${icmp} drop`,
+          `delete ${icmp.replace("p1", "p2")}`,
+        ].join("\n"),
+      );
+      lines.push(await ask("dpctl/add-flows", file));
+      lines.push(await dumped());
+      writeFileSync(file, `${icmp}\n`);
+      lines.push(await ask("dpctl/del-flows", file));
+      lines.push(await dumped());
+      const missing = await byOvs(sut, ["dpctl/add-flows", `${file}.gone`]);
+      expect(missing.stdout + missing.stderr).toMatch(/Opening file ".*gone" failed \(No such file or/);
+      await byOvs(sut, ["revalidator/resume"]);
+
+      lines.push(await ask("upcall/disable-megaflows"));
+      await ping();
+      await until(async () => (await dumped()).includes("icmp("), "a flow of one packet alone");
+      lines.push(
+        (await dumped())
+          .replace(/skb.*ct_label\(0\),|dp_hash\(0\),/g, "")
+          .replace(/src=[0-9a-f:]{17}/g, "src=_")
+          .replace(/packets:\d+, bytes:\d+, used:\w+/, "counts"),
+      );
+      lines.push(await ask("upcall/enable-megaflows"));
+      said.set(name, lines.join("\n").replaceAll(sut.rundir, "_"));
+    }
+    expect(said.get("our switch")).toBe(said.get("Open vSwitch"));
+    expect(said.get("our switch")).toContain("packets:2, bytes:196, used:_, actions:br0");
   });
 });

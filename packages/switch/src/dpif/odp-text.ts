@@ -231,22 +231,28 @@ function setText({ field, value, mask }: Extract<OdpAction, { type: "set_field" 
     : `0x${number.toString(16)}${masked}`;
 }
 
-/** set(…) of one header at a time, as the actions that stand beside each other allow. */
+/** set(…) of one header at a time, as the actions that stand beside each other allow; its members in their order. */
 function formatSets(
   sets: readonly Extract<OdpAction, { type: "set_field" }>[],
   subject: OdpSubject,
 ): string[] {
-  const texts: { header: string; members: string[] }[] = [];
+  const texts: { header: string; members: { member: string; text: string }[] }[] = [];
   for (const set of sets) {
     const [header, member] = fieldWords(set.field, subject);
     const text = member === "" ? setText(set) : `${member}=${setText(set)}`;
     const last = texts.at(-1);
-    if (header !== "" && last?.header === header) last.members.push(text);
-    else texts.push({ header, members: [text] });
+    if (header !== "" && last?.header === header) last.members.push({ member, text });
+    else texts.push({ header, members: [{ member, text }] });
   }
-  return texts.map(({ header, members }) =>
-    header === "" ? `set(${members.join(",")})` : `set(${header}(${members.join(",")}))`,
-  );
+  return texts.map(({ header, members }) => {
+    const order = HEADERS.find(({ word }) => word === header)?.members ?? {};
+    const place = (member: string): number => Object.values(order).findIndex(([word]) => word === member);
+    const list = members
+      .sort((a, b) => place(a.member) - place(b.member))
+      .map(({ text }) => text)
+      .join(",");
+    return header === "" ? `set(${list})` : `set(${header}(${list}))`;
+  });
 }
 
 /** Datapath actions, comma-separated; "drop" for none. */
