@@ -61,6 +61,7 @@ export function createVswitchd(options: CreateVswitchdOptions): Vswitchd {
     openDatapath,
     resolveDatapath: (type) =>
       type === "" || type === "system" ? { type: "netdev", note: NO_KERNEL_DATAPATH } : { type },
+    receiveByDummy: (name, frame) => dummies.port(name).receive(frame),
     version: options.version ?? "0.1.0",
     dummyFallback: (options.dummyFallback ?? false) || dpifHost === "inline",
     ...(options.rundir === undefined ? {} : { rundir: options.rundir }),

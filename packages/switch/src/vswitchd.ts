@@ -28,6 +28,8 @@ export interface VswitchdOptions {
   unixctl?: string;
   /** Lets a dummy port stand in for an internal one where TAP devices are not allowed. */
   dummyFallback?: boolean;
+  /** Lets a frame in by the dummy port of this name; false when there is no room. */
+  receiveByDummy?: (name: string, frame: Uint8Array) => boolean;
   /** What the control command "exit" does, after it was answered. */
   onExit?: () => void;
 }
@@ -88,6 +90,7 @@ export class Vswitchd {
         logs,
         clock,
         coverage: this.#coverage,
+        receiveByDummy: options.receiveByDummy ?? (() => false),
         exit: () => this.#exit(),
       }),
     );

@@ -10,6 +10,7 @@ import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 import { bridgesByDatapath, datapaths } from "./datapaths.js";
 import { dpctlCommands, dumpArgs } from "./dpctl.js";
+import { dummyReceive, type ReceiveByDummy, setAdminState } from "./dummy.js";
 import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows } from "./megaflows.js";
@@ -32,6 +33,7 @@ interface Inspected {
   logs: LogRegistry;
   clock: Clock;
   coverage: CoverageHistory;
+  receiveByDummy: ReceiveByDummy;
   /** Ends the daemon. */
   exit: () => void;
 }
@@ -66,7 +68,7 @@ function traceArgs(
 }
 
 /** ovs-appctl's commands of ovs-vswitchd, under its names (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). */
-const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
+const ownCommands = ({ bridges, clock, receiveByDummy, exit }: Inspected): ControlCommands => ({
   exit: {
     usage: "[--cleanup]",
     args: [0, 1],
@@ -172,6 +174,16 @@ const ownCommands = ({ bridges, clock, exit }: Inspected): ControlCommands => ({
   "revalidator/purge": { run: () => purge(bridges) },
   "qos/show": { usage: "interface", args: [1, 1], run: ([name]) => qosShow(bridges, name!) },
   "qos/show-types": { usage: "interface", args: [1, 1], run: ([name]) => qosTypes(bridges, name!) },
+  "netdev-dummy/receive": {
+    usage: "name [--qid queue_id] {packet | flow [--len packet_len]}...",
+    args: [2, 100],
+    run: (args) => dummyReceive(bridges, receiveByDummy, args),
+  },
+  "netdev-dummy/set-admin-state": {
+    usage: "[name] up|down",
+    args: [1, 2],
+    run: (args) => setAdminState(bridges, args),
+  },
   "memory/show": { run: () => memory(bridges) },
 });
 

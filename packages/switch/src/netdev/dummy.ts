@@ -118,7 +118,7 @@ export class DummyNetdev implements Netdev {
       mac: this.#mac,
       mtu: this.#mtu,
       ifindex: 0,
-      link: this.link,
+      link: this.link && this.#admin,
       admin: this.#admin,
       speed: 0,
       gone: false,
