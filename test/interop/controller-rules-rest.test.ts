@@ -30,8 +30,12 @@ describeWith({ root: true, programs: PROGRAMS }, "apps with rules", () => {
       await rest.hasSwitches(1);
     };
     const ping = (from: string, to: string): Promise<boolean> => net.ping(from, to, 2);
-    const isBlocked = async (from: string, to: string): Promise<boolean> =>
-      (await net.run(from, ["ping", "-c", "1", "-W", "1", to])).code !== 0;
+    /** Open vSwitch answers before a change is in force for what is in its cache. */
+    const isBlocked = async (from: string, to: string): Promise<true> => {
+      const isLost = async () => (await net.run(from, ["ping", "-c", "1", "-W", "1", to])).code !== 0;
+      await until(isLost, `a ping from ${from} to ${to} to be lost`, 10_000);
+      return true;
+    };
 
     beforeAll(async () => {
       const netns = await net.add("sw");
