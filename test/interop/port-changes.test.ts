@@ -1,18 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type SwitchUnderTest, startOvs, startSluice } from "../support/daemons.js";
 import { Topology } from "../support/netns.js";
-import { Daemon, until } from "../support/process.js";
+import { Daemon, run, until } from "../support/process.js";
 import { describeWith } from "../support/requirements.js";
 
-/** What changes of a port's rows a controller hears of: on Sluice and on Open vSwitch, ports of which are dummies. */
+/** What comes of changes of ports, on Sluice and on Open vSwitch, with dummy ports: what a controller hears of, what the
+ *  database and the control commands tell, what bridges remember. */
 const KINDS = [
   ["Sluice", startSluice],
   ["Open vSwitch", (of: { netns: string }) => startOvs({ ...of, vswitchd: ["--enable-dummy=override"] })],
 ] as const;
 
-const needs = { root: true, programs: ["ovs-vsctl", "ovs-ofctl", "ovs-vswitchd", "ip"] };
+const needs = { root: true, programs: ["ovs-vsctl", "ovs-ofctl", "ovs-appctl", "ovs-vswitchd", "ip"] };
 
-describeWith(needs, "changes of a port's rows", () => {
+describeWith(needs, "changes of ports", () => {
   describe.each(KINDS)("on %s", (_kind, start) => {
     const net = new Topology();
     let sut: SwitchUnderTest;
@@ -43,6 +44,11 @@ describeWith(needs, "changes of a port's rows", () => {
       await net.destroy();
     });
 
+    /** As ovs-appctl asks. */
+    const appctl = async (...args: string[]): Promise<string> => {
+      const argv = ["ovs-appctl", "-t", "ovs-vswitchd", ...args];
+      return (await run(argv, { netns: net.netns("sw"), env: { OVS_RUNDIR: sut.rundir } })).stdout;
+    };
     const number = async (name: string): Promise<number> =>
       Number(await sut.vsctl("get", "interface", name, "ofport"));
 
@@ -107,6 +113,47 @@ describeWith(needs, "changes of a port's rows", () => {
       expect((await change("set", "interface", "d1", "ofport_request=17")).sort()).toEqual(all);
       expect(await number("d2")).toBe(before);
       expect(await number("d1")).toBe(17);
+    });
+
+    test("patch ports show their peers, and say when there is none", async () => {
+      const patch = (bridge: string, name: string, peer: string): string[] =>
+        `-- add-port ${bridge} ${name} -- set interface ${name} type=patch options:peer=${peer}`.split(" ");
+      await sut.vsctl(
+        ..."add-br br1 -- set bridge br1 datapath_type=netdev fail-mode=secure".split(" "),
+        ...patch("br0", "to1", "to0"),
+      );
+      const errorOf = async (name: string): Promise<string> =>
+        (await sut.vsctl("get", "interface", name, "error")).trim();
+      await until(async () => (await errorOf("to1")) !== "[]", "the error");
+      expect(await errorOf("to1")).toMatch(/^"No usable peer 'to0' exists in '\w+' datapath\."$/);
+      await sut.vsctl(...patch("br1", "to0", "to1").slice(1));
+      await until(async () => (await errorOf("to1")) === "[]", "no error any more");
+      const shown = await appctl("dpif/show");
+      expect(shown).toMatch(/^ {4}to0 1\/none: \(patch: peer=to1\)$/m);
+      expect(shown).toMatch(/^ {4}to1 \d+\/none: \(patch: peer=to0\)$/m);
+    });
+
+    test("who was behind a port that goes is forgotten by all bridges", async () => {
+      for (const bridge of ["br0", "br1"]) await sut.ofctl("add-flow", bridge, "actions=NORMAL");
+      await sut.vsctl(..."add-port br1 d3 -- set interface d3 type=dummy ofport_request=3".split(" "));
+      const hear = async (bridge: string, in_port: number, mac: string): Promise<void> => {
+        const packet = `ffffffffffff${mac}88b5${"00".repeat(46)}`;
+        await sut.ofctl("packet-out", bridge, `in_port=${in_port},packet=${packet},actions=NORMAL`);
+      };
+      const known = async (bridge: string): Promise<string[]> => {
+        const text = await appctl("fdb/show", bridge);
+        return [...text.matchAll(/(?:[0-9a-f]{2}:){5}([0-9a-f]{2})/g)].map(([, last]) => last!).sort();
+      };
+      await hear("br0", await number("d1"), "000000000011");
+      await hear("br0", await number("d2"), "000000000012");
+      await hear("br1", 3, "000000000013");
+      await appctl("fdb/add", "br1", "to0", "0", "00:00:00:00:00:11");
+      for (const bridge of ["br0", "br1"])
+        await until(async () => (await known(bridge)).join() === "11,12,13", `${bridge} to know all`);
+      await sut.vsctl("del-port", "d1");
+      for (const bridge of ["br0", "br1"]) expect(await known(bridge)).toEqual(["12", "13"]);
+      await sut.vsctl("del-port", "d3");
+      for (const bridge of ["br0", "br1"]) expect(await known(bridge)).toEqual(["12"]);
     });
   });
 });

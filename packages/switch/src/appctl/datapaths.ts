@@ -8,9 +8,10 @@ function bridgeLines(bridge: Bridge): string {
   const rows = bridge.ofproto
     .ports()
     .sort((a, b) => a.name.localeCompare(b.name))
-    .map(({ name, ofport, odpPort, type }) => {
+    .map(({ name, ofport, odpPort, type, peer }) => {
       const number = ofport === OFPP.LOCAL ? OVSDB_LOCAL : ofport;
-      return `    ${name} ${number}/${odpPort ?? "none"}: (${type})\n`;
+      const what = peer === undefined ? type : `${type}: peer=${peer.name}`;
+      return `    ${name} ${number}/${odpPort ?? "none"}: (${what})\n`;
     });
   return `  ${bridge.desired.name}:\n${rows.join("")}`;
 }
@@ -22,7 +23,9 @@ export async function datapaths(bridges: Bridges): Promise<string> {
   let text = "";
   for (const backer of bridges.backers()) {
     const { packets = 0, upcalls = 0 } = await backer.dpif.counters();
-    const its = [...bridges.running.values()].filter((bridge) => bridges.backerOf(bridge) === backer);
+    const its = [...bridges.running.values()]
+      .filter((bridge) => bridges.backerOf(bridge) === backer)
+      .sort((a, b) => a.desired.name.localeCompare(b.desired.name));
     text += `${nameOf(backer)}: hit:${packets - upcalls} missed:${upcalls}\n${its.map(bridgeLines).join("")}`;
   }
   return text;

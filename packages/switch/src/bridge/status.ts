@@ -24,16 +24,21 @@ const unsupportedStatus = (settings: readonly string[]): [string, string][] =>
 
 const state = (isUp: boolean): "up" | "down" => (isUp ? "up" : "down");
 
-/** Interface columns of a port that is up. */
+/** Interface columns of a port that is up, of a bridge with this datapath_type. */
 export function interfaceColumns(
   info: PortInfo,
   { fallback }: Pick<RunningPort, "fallback">,
   unsupported: readonly string[],
+  datapathType: string,
 ): Columns<"Interface"> {
+  const { peer } = info;
   const isPatch = info.type === "patch";
   return {
     ofport: info.ofport === OFPP.LOCAL ? OVSDB_LOCAL : info.ofport,
-    error: undefined,
+    error:
+      peer && !peer.isThere
+        ? `No usable peer '${peer.name}' exists in '${datapathType || "system"}' datapath.`
+        : undefined,
     mac_in_use: info.mac,
     ifindex: info.ifindex,
     admin_state: state(info.admin),
@@ -102,7 +107,7 @@ export function bridgeUpdates(bridge: Bridge, datapath: DatapathInfo): RowUpdate
     const info = port && bridge.portInfo(name);
     const error = bridge.errors.get(name);
     if (port && info) {
-      const columns = interfaceColumns(info, port, unsupported);
+      const columns = interfaceColumns(info, port, unsupported, bridge.desired.datapathType);
       updates.push({
         table: "Interface",
         uuid,

@@ -51,6 +51,7 @@ export interface BackedBridge extends XBridge {
   finished(effect: Effect & { type: "fin" }): void;
   /** Drops MACs that have aged. */
   age(): void;
+  forgetMacs(macs: readonly { readonly vlan: number; readonly mac: number }[]): void;
 }
 
 const FLOW_LIMIT = 200_000;
@@ -184,6 +185,13 @@ export class DpBacker {
     this.changed();
     await this.#revalidated();
     for (const { odpPort } of ports) if (odpPort !== undefined) await this.dpif.portDel(odpPort);
+  }
+
+  /** A port of `bridge` behind which these addresses were is going. Who was behind it may be behind another port now, and
+   *  so by another way from the other bridges, too: they forget them as well. */
+  forgetMacs(bridge: BackedBridge, macs: readonly { readonly vlan: number; readonly mac: number }[]): void {
+    if (macs.length === 0) return;
+    for (const other of this.#bridges) if (other !== bridge) other.forgetMacs(macs);
   }
 
   /** Joins patch ports that name each other. */

@@ -97,7 +97,9 @@ export class OfPort implements XPort {
 
   info(): PortInfo {
     const { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed, ifindex } = this;
-    return { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed, ifindex };
+    const { peerName, peer: other } = this;
+    const peer = peerName === undefined ? undefined : { name: peerName, isThere: other !== undefined };
+    return { ofport, name, type, odpPort, mac, mtu, link, admin, linkResets, speed, ifindex, peer };
   }
 }
 

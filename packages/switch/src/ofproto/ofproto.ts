@@ -401,7 +401,8 @@ export class Ofproto implements BackedBridge {
   async removePorts(ofports: readonly number[]): Promise<void> {
     const ports = ofports.map((ofport) => this.portMap.get(ofport)).filter((port) => port !== undefined);
     for (const { ofport } of ports) this.#ports.release(ofport);
-    this.macLearning.flush(({ port }) => this.portMap.get(port.ofport) !== port);
+    const unheard = this.macLearning.flush(({ port }) => this.portMap.get(port.ofport) !== port);
+    this.#backer.forgetMacs(this, unheard);
     for (const port of ports) this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
     if (ports.length > 0) await this.#backer.release(ports);
   }
@@ -514,6 +515,14 @@ export class Ofproto implements BackedBridge {
       mac: macFromNumber(mac),
       age: heardMs === Number.POSITIVE_INFINITY ? undefined : Math.floor((now - heardMs) / 1000),
     }));
+  }
+
+  /** Takes out what is known of these addresses. */
+  forgetMacs(macs: readonly { readonly vlan: number; readonly mac: number }[]): void {
+    for (const { vlan, mac } of macs) {
+      const entry = this.macLearning.lookup(vlan, mac);
+      if (entry) this.macLearning.forget(entry);
+    }
   }
 
   /** Takes out what was learned; what was put there stays. */

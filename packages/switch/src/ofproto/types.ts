@@ -124,6 +124,8 @@ export interface PortInfo {
   speed: number;
   /** Of the operating system's device; 0: none. */
   ifindex: number;
+  /** Of a patch port: the name of its other end, and whether there is such a port that names this one. */
+  peer: { readonly name: string; readonly isThere: boolean } | undefined;
 }
 
 /** A queue of a port (OVSDB Queue). Rates are bits/s, burst bits. */
