@@ -209,10 +209,12 @@ function desiredBridge(uuid: string, rows: ConfigRows, complaints: string[]): De
     );
   }
   const mac = parseMac(row.other_config.get("hwaddr"), complain) ?? macOfUuid(uuid);
-  const ports = desiredPorts(row.ports, rows, complain);
-  if (!ports.has(row.name)) ports.set(row.name, localPort(row.name, mac));
+  const ports = desiredPorts(row.name, row.ports, rows, complain);
+  if (!ports.has(row.name)) ports.set(row.name, localPort(row.name));
   const local = ports.get(row.name)!;
-  ports.set(row.name, { ...local, type: "internal", mac: local.mac ?? mac });
+  if (local.mac !== undefined)
+    complain("mac in its Interface record is ignored; other_config:hwaddr sets it");
+  ports.set(row.name, { ...local, type: "internal", mac });
   return {
     uuid,
     name: row.name,
@@ -261,13 +263,13 @@ function flowTable(
   ];
 }
 
-const localPort = (name: string, mac: string): DesiredPort => ({
+const localPort = (name: string): DesiredPort => ({
   uuid: undefined,
   name,
   type: "internal",
   options: {},
   ofportRequest: undefined,
-  mac,
+  mac: undefined,
   mtu: undefined,
   vlan: NO_VLAN,
   qos: undefined,
@@ -276,6 +278,7 @@ const localPort = (name: string, mac: string): DesiredPort => ({
 });
 
 function desiredPorts(
+  bridge: string,
   ids: readonly string[],
   rows: ConfigRows,
   complain: (text: string) => void,
@@ -291,7 +294,9 @@ function desiredPorts(
     for (const [index, uuid] of port.interfaces.entries()) {
       const row = rows.interfaces.get(uuid);
       if (!row) continue;
-      const mac = parseMac(row.mac, (text) => complain(`interface ${row.name}: ${text}`));
+      // Other devices keep the address that they have.
+      const wanted = row.type === "internal" || row.name === bridge ? row.mac : undefined;
+      const mac = parseMac(wanted, (text) => complain(`interface ${row.name}: ${text}`));
       ports.set(row.name, {
         uuid,
         name: row.name,

@@ -7,6 +7,8 @@ import { OFPPC, OFPPS, type XBridge, type XPort } from "./xlate/world.js";
 const CONFIG_1_3 = OFPPC.PORT_DOWN | OFPPC.NO_RECV | OFPPC.NO_FWD | OFPPC.NO_PACKET_IN;
 
 /** A port of a bridge. */
+export const DEFAULT_MTU = 1500;
+
 export class OfPort implements XPort {
   readonly bridge: XBridge;
   readonly ofport: number;
@@ -27,7 +29,9 @@ export class OfPort implements XPort {
   queueShape = "[[],null]";
   queuesSinceMs = 0;
   mac: string;
-  mtu = 1500;
+  mtu = DEFAULT_MTU;
+  /** What somebody has asked for. */
+  mtuRequest: number | undefined;
   admin = true;
   speed = 0;
   linkResets = 0;
@@ -52,6 +56,11 @@ export class OfPort implements XPort {
     this.vlan = init.vlan;
     this.peerName = init.peerName;
     this.createdMs = init.nowMs;
+  }
+
+  /** Whether its MTU goes by the bridge's other ports. */
+  get followsMtu(): boolean {
+    return this.type === "internal" && this.mtuRequest === undefined;
   }
 
   get link(): boolean {

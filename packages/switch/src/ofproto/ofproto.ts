@@ -27,7 +27,7 @@ import type {
   PortMod,
   TableMod,
 } from "./of.js";
-import { OfPort } from "./ofport.js";
+import { DEFAULT_MTU, OfPort } from "./ofport.js";
 import { N_TABLES, type OfTable } from "./oftable.js";
 import { PortTable } from "./port-table.js";
 import { configureQueues, type PacketQueue, packetQueues, readQueues, selectPorts } from "./queues.js";
@@ -387,6 +387,7 @@ export class Ofproto implements BackedBridge {
       peerName: spec.patchPeer,
       nowMs: this.#clock.now(),
     });
+    port.mtuRequest = spec.mtu;
     port.odpPort = opened?.odpPort;
     port.ifindex = opened?.ifindex ?? 0;
     port.update(opened ?? { link: true });
@@ -394,6 +395,7 @@ export class Ofproto implements BackedBridge {
     this.#ports.byNumber.set(ofport, port);
     this.#backer.adopt(port);
     this.events.emit("port_status", { reason: "OFPPR_ADD", desc: port.desc() });
+    await this.#followMtu();
     return ofport;
   }
 
@@ -404,7 +406,9 @@ export class Ofproto implements BackedBridge {
     const unheard = this.macLearning.flush(({ port }) => this.portMap.get(port.ofport) !== port);
     this.#backer.forgetMacs(this, unheard);
     for (const port of ports) this.events.emit("port_status", { reason: "OFPPR_DELETE", desc: port.desc() });
-    if (ports.length > 0) await this.#backer.release(ports);
+    if (ports.length === 0) return;
+    await this.#backer.release(ports);
+    await this.#followMtu();
   }
 
   removePort(ofport: number): Promise<void> {
@@ -427,10 +431,37 @@ export class Ofproto implements BackedBridge {
       port.config = change.noFlood ? port.config | OFPPC.NO_FLOOD : port.config & ~OFPPC.NO_FLOOD;
     this.#backer.connectPatches();
     this.#backer.changed();
-    const device = withoutUndefined({ mac: change.mac, mtu: change.mtu });
-    if (Object.keys(device).length === 0) return;
-    if (port.odpPort !== undefined) await this.#backer.dpif.portSet(port.odpPort, device);
-    if (port.update(device)) this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+    if ("mtu" in change) port.mtuRequest = change.mtu;
+    await this.#setDevice(port, withoutUndefined({ mac: change.mac, mtu: change.mtu }));
+    if ("mtu" in change) await this.#followMtu();
+  }
+
+  async #setDevice(port: OfPort, change: { mac?: string; mtu?: number }): Promise<void> {
+    if (Object.keys(change).length === 0) return;
+    if (port.odpPort !== undefined) await this.#backer.dpif.portSet(port.odpPort, change);
+    if (port.update(change)) this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+  }
+
+  /** Somebody else has changed the MTU of a port's device: what was asked for is set again, others follow. That of an
+   *  internal port is left to him. */
+  async #keepMtu(port: OfPort): Promise<void> {
+    if (port.followsMtu) return;
+    const { mtuRequest: mtu = port.mtu } = port;
+    if (mtu !== port.mtu)
+      await this.#setDevice(port, { mtu }).catch((error: Error) => this.#log.warn(error.message));
+    await this.#followMtu();
+  }
+
+  /** Internal ports of which nobody has asked for an MTU have the least of the others': who sends by them shall not send
+   *  what does not fit out of all of them. */
+  async #followMtu(): Promise<void> {
+    const ports = [...this.portMap.values()] as OfPort[];
+    const others = ports.filter((port) => port.type !== "patch" && !port.followsMtu);
+    const mtu = others.length === 0 ? DEFAULT_MTU : Math.min(...others.map((port) => port.mtu));
+    for (const port of ports) {
+      if (!port.followsMtu || port.mtu === mtu) continue;
+      await this.#setDevice(port, { mtu }).catch((error: Error) => this.#log.warn(error.message));
+    }
   }
 
   /** Live ports, LOCAL included, by number. */
@@ -579,7 +610,10 @@ export class Ofproto implements BackedBridge {
   /** BackedBridge: the device changed. */
   portChanged(port: OfPort, change: DpPortEvent): void {
     const { link, admin, mac, mtu, speed, gone } = change;
-    if (!port.update({ link: link && !gone, admin, mac, mtu, speed })) return;
+    const isOtherMtu = mtu !== undefined && mtu !== port.mtu;
+    const isOther = port.update({ link: link && !gone, admin, mac, mtu, speed });
+    if (isOtherMtu && !gone) void this.#keepMtu(port);
+    if (!isOther) return;
     this.#backer.changed();
     this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
   }
