@@ -362,6 +362,8 @@ describeWith(needs, "offloads of hosts, through every action", () => {
       ...port("br0", "p5", 5, "options:xdp-mode=generic"),
       ...port("br0", "to1", 6, "type=patch", "options:peer=to0"),
       ...port("br1", "to0", 1, "type=patch", "options:peer=to1"),
+      // The bridge's would else be that of p7; and matches see both tags of a frame.
+      ..."-- set interface br0 mtu_request=1500 -- set Open_vSwitch . other_config:vlan-limit=2".split(" "),
     );
     for (const ip of ["ip", "ipv6"]) await sut.ofctl("add-flow", "br1", `${ip},actions=dec_ttl,in_port`);
     await net.check("sw", ["ip", "link", "set", "br0", "up"]);
