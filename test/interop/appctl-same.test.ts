@@ -89,6 +89,39 @@ const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   { args: ["ofproto/trace", `recirc_id(0x77),in_port(p1),${ETH},eth_type(0x0800)`], isSame: true },
   { args: ["ofproto/trace", "foo(3)"] },
   { args: ["ofproto/trace", "nodatapath", `in_port(p1),${ETH}`] },
+  // A packet, unlike a flow, teaches an address.
+  ...[[], ["-generate"], ["--generate"]].flatMap((generate) => [
+    {
+      args: [
+        "ofproto/trace",
+        "br0",
+        "in_port=2,arp,dl_src=00:00:00:00:00:0b,dl_dst=00:00:00:00:00:0c",
+        ...generate,
+      ],
+      isSame: true,
+    },
+    { args: ["fdb/show", "br0"], isSame: true },
+    { args: ["fdb/flush", "br0"], isSame: true },
+  ]),
+  { args: ["ofproto/trace", "br0", "in_port=2", ARP], isSame: true },
+  {
+    args: [
+      "ofproto/trace-packet-out",
+      "br0",
+      "in_port=1,arp,dl_src=00:00:00:00:00:0d",
+      "-generate",
+      "NORMAL",
+    ],
+    isSame: true,
+  },
+  { args: ["fdb/show", "br0"], isSame: true },
+  { args: ["ofproto/trace", "br0", "in_port=2,arp", ARP, "-generate"] },
+  ...ODP_TRACES.slice(0, 2).map((args) => ({
+    args: ["ofproto/trace-packet-out", ...args, "2"],
+    isSame: true,
+  })),
+  { args: ["ofproto/trace-packet-out", "nodatapath", `in_port(p1),${ETH}`, "2"] },
+  { args: ["ofproto/trace-packet-out", `in_port(p1),${ETH}`] },
   { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "2"], isSame: true },
   { args: ["ofproto/trace-packet-out", "br0", "in_port=1,ip", "resubmit(,1),LOCAL"], isSame: true },
   { args: ["ofproto/trace", "br0", "in_port=2,icmp,nw_ttl=64"] },
@@ -183,6 +216,7 @@ const settled = (text: string): string =>
       "$2",
     )
     .replace(/^ovs-vswitchd: /gm, "")
+    .replace(/^( +\w+ +\d+ +(?:[0-9a-f]{2}:){5}[0-9a-f]{2}) +\d+$/gm, "$1 _")
     .replace(/@(ovs|sluice)-netdev/g, "@_")
     .replace(/^ +\d+: \(keys/gm, "  _: (keys")
     .replace(/duration=\d+s/g, "duration=_")
@@ -336,6 +370,21 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
     // sluice appctl --json puts any command's text into a document; a trace's own document stands for itself.
     const own = await bySluice(sut, ["--json", ...trace]);
     expect(JSON.parse(own.stdout)).toEqual(json);
+  });
+
+  test("a traced packet teaches flows, and is not counted", async () => {
+    for (const sut of suts.values()) {
+      const learn = "learn(table=7,NXM_OF_ETH_DST[]=NXM_OF_ETH_SRC[],output:NXM_OF_IN_PORT[])";
+      await sut.ofctl("add-flow", "br1", `priority=50,in_port=9,udp,actions=${learn}`);
+      const packet = ["ofproto/trace", "br1", "in_port=9,udp,dl_src=00:00:00:00:00:07"];
+      const learned = async (): Promise<string> =>
+        (await sut.ofctl("dump-flows", "--no-stats", "br1", "table=7")).trim();
+      await byOvs(sut, packet);
+      expect(await learned()).toBe("");
+      await byOvs(sut, [...packet, "-generate"]);
+      expect(await learned()).toMatch(/^table=7, dl_dst=00:00:00:00:00:07 actions=output:9$/);
+      expect(await sut.ofctl("dump-flows", "br1", "in_port=9")).toMatch(/n_packets=0, .*learn/);
+    }
   });
 
   test("datapath flows are told in the same syntax", async () => {

@@ -48,23 +48,30 @@ function bridgeOf(bridges: Bridges, name: string): Bridge {
 const chosen = (bridges: Bridges, name: string | undefined): Bridge[] =>
   name === undefined ? [...bridges.running.values()] : [bridgeOf(bridges, name)];
 
-/** The options of a trace, wherever they stand, and its arguments. -generate is taken and changes nothing: a flow is
- *  traced as it is. */
+/** The options of a trace, wherever they stand, and its arguments, after the datapath where one is named. */
 function traceArgs(
   command: string,
   args: readonly string[],
-  [min, max]: readonly [number, number],
-): { options: TraceOptions; rest: readonly string[] } {
+  hasActions: boolean,
+): { options: TraceOptions; rest: readonly string[]; isOdp: boolean; datapath: string | undefined } {
   const isOption = (arg: string): boolean => /^--?[a-z]/.test(arg);
-  const options = args.filter(isOption);
+  const given = args.filter(isOption);
   const rest = args.filter((arg) => !isOption(arg));
-  const unknown = options.find((option) => !["--json", "-generate", "--generate"].includes(option));
-  if (unknown !== undefined) throw new Error(`${unknown}: unknown option of ${command}; allowed is --json`);
-  if (rest.length < min || rest.length > max)
+  const known = ["--json", "-generate", "--generate"];
+  const unknown = given.find((option) => !known.includes(option));
+  if (unknown !== undefined)
+    throw new Error(`${unknown}: unknown option of ${command}; allowed are --json and -generate`);
+  const isOdp = isOdpFlow(rest[0]) || isOdpFlow(rest[1]);
+  const datapath = isOdp && !isOdpFlow(rest[0]) ? rest[0] : undefined;
+  const own = datapath === undefined ? rest : rest.slice(1);
+  const least = (isOdp ? 1 : 2) + (hasActions ? 1 : 0);
+  const generate = given.some((option) => option.endsWith("-generate"));
+  if (own.length < least || own.length > least + 1)
     throw new Error(
-      `${command} needs a bridge, a flow${min === 3 ? " and actions" : ""}, and may have a packet`,
+      `${command} needs a bridge, a flow${hasActions ? " and actions" : ""}, and may have a packet`,
     );
-  return { options: { json: options.includes("--json") }, rest };
+  if (generate && own.length > least) throw new Error(`${command}: a packet is given, none can be generated`);
+  return { options: { json: given.includes("--json"), generate }, rest: own, isOdp, datapath };
 }
 
 /** ovs-appctl's commands of ovs-vswitchd, under its names (ovs-vswitchd(8), "RUNTIME MANAGEMENT COMMANDS"). */
@@ -115,24 +122,23 @@ const ownCommands = ({ bridges, clock, receiveByDummy, exit }: Inspected): Contr
     },
   },
   "ofproto/trace": {
-    usage: "[--json] {[dp] odp_flow | bridge flow} [packet]",
+    usage: "[--json] {[dp] odp_flow | bridge flow} [-generate | packet]",
     args: [1, 5],
     run: (args) => {
-      const { options, rest } = traceArgs("ofproto/trace", args, [args.some(isOdpFlow) ? 1 : 2, 3]);
-      const [name, flow, packet] = rest;
-      if (isOdpFlow(name)) return traceOdpFlow(bridges, undefined, name, flow, options);
-      if (isOdpFlow(flow)) return traceOdpFlow(bridges, name, flow, packet, options);
-      return traceFlow(bridgeOf(bridges, name!), flow!, packet, options);
+      const { options, rest, isOdp, datapath } = traceArgs("ofproto/trace", args, false);
+      if (isOdp) return traceOdpFlow(bridges, datapath, rest[0]!, rest[1], options);
+      return traceFlow(bridgeOf(bridges, rest[0]!), rest[1]!, rest[2], options);
     },
   },
   "ofproto/trace-packet-out": {
-    usage: "[--json] bridge flow [packet] actions",
-    args: [3, 6],
+    usage: "[--json] [-generate] {[dp] odp_flow | bridge flow} [packet] actions",
+    args: [2, 6],
     run: (args) => {
-      const { options, rest } = traceArgs("ofproto/trace-packet-out", args, [3, 4]);
-      const [name, flow] = rest;
-      const packet = rest.length === 4 ? rest[2] : undefined;
-      return tracePacketOut(bridgeOf(bridges, name!), flow!, packet, rest.at(-1)!, options);
+      const { options, rest, isOdp, datapath } = traceArgs("ofproto/trace-packet-out", args, true);
+      const actions = rest.at(-1)!;
+      const packet = rest.length === (isOdp ? 3 : 4) ? rest.at(-2) : undefined;
+      if (isOdp) return traceOdpFlow(bridges, datapath, rest[0]!, packet, options, actions);
+      return tracePacketOut(bridgeOf(bridges, rest[0]!), rest[1]!, packet, actions, options);
     },
   },
   "dpif/show": { run: () => datapaths(bridges) },

@@ -4,13 +4,15 @@ import type { Bridge } from "../bridge/bridge.js";
 import type { Bridges } from "../bridge/reconfigure.js";
 import { parseOdpFlow } from "../dpif/odp-parse.js";
 import type { Action, Match } from "../ofproto/of.js";
-import { type TraceSubject, trace, traceRecirculated } from "../ofproto/trace.js";
+import { effectsOf, type Trace, type TraceSubject, trace, traceRecirculated } from "../ofproto/trace.js";
 import { formatTrace, traceToJson } from "../ofproto/trace-text.js";
 import { datapathsNamed } from "./datapaths.js";
 
 export interface TraceOptions {
   /** A JSON document instead of text. */
   readonly json: boolean;
+  /** A packet of the flow is meant, not the flow alone: like one that is given it teaches addresses and flows. */
+  readonly generate: boolean;
 }
 
 /** `ofproto/trace BRIDGE FLOW [PACKET]`: FLOW in ovs-ofctl's syntax with values for the fields that matter; with PACKET,
@@ -21,17 +23,18 @@ export function traceFlow(
   packet: string | undefined,
   options: TraceOptions,
 ): string {
-  return shown(trace(ofproto, subjectOf(portsOf(ofproto), flow, packet)), options);
+  return carriedOut(ofproto, trace(ofproto, subjectOf(portsOf(ofproto), flow, packet)), packet, options);
 }
 
 /** `ofproto/trace [DP] ODP_FLOW [PACKET]`: ODP_FLOW in the syntax of dpctl/dump-flows; the bridge is the one that its
- *  in_port belongs to. Throws one line. */
+ *  in_port belongs to. With `actions`, as if a controller sent the packet with these. Throws one line. */
 export function traceOdpFlow(
   bridges: Bridges,
   datapath: string | undefined,
   flow: string,
   packet: string | undefined,
   options: TraceOptions,
+  actions?: string,
 ): string {
   const [backer] = datapathsNamed(bridges, datapath);
   if (!backer) throw new Error("Cannot find the datapath");
@@ -51,7 +54,12 @@ export function traceOdpFlow(
     packet === undefined
       ? { match: { ...fields, in_port: from.ofport } as Match }
       : { packet: packetBytes(packet), in_port: from.ofport };
-  return shown(recirc === 0 ? trace(ofproto, subject) : traceRecirculated(ofproto, subject, recirc), options);
+  if (actions !== undefined) {
+    const parsed = parseActions(actions, portsOf(ofproto)) as readonly Action[];
+    return carriedOut(ofproto, trace(ofproto, subject, parsed), packet, options);
+  }
+  const traced = recirc === 0 ? trace(ofproto, subject) : traceRecirculated(ofproto, subject, recirc);
+  return carriedOut(ofproto, traced, packet, options);
 }
 
 /** Whether a text is in the syntax of datapath flows, with or without a ufid. */
@@ -68,11 +76,20 @@ export function tracePacketOut(
 ): string {
   const ports = portsOf(ofproto);
   const parsed = parseActions(actions, ports) as readonly Action[];
-  return shown(trace(ofproto, subjectOf(ports, flow, packet), parsed), options);
+  return carriedOut(ofproto, trace(ofproto, subjectOf(ports, flow, packet), parsed), packet, options);
 }
 
-const shown = (traced: ReturnType<typeof trace>, { json }: TraceOptions): string =>
-  json ? `${JSON.stringify(traceToJson(traced))}\n` : formatTrace(traced);
+/** The trace's text; of a packet, with its effects. Nothing is sent or counted. */
+function carriedOut(
+  { backer }: Bridge["ofproto"],
+  traced: Trace,
+  packet: string | undefined,
+  { json, generate }: TraceOptions,
+): string {
+  const text = json ? `${JSON.stringify(traceToJson(traced))}\n` : formatTrace(traced);
+  if (generate || packet !== undefined) backer.apply(effectsOf(traced));
+  return text;
+}
 
 function portsOf(ofproto: Bridge["ofproto"]) {
   const ports = new Map(ofproto.ports().map(({ name, ofport }) => [name, ofport]));

@@ -118,7 +118,7 @@ export class DpBacker {
         translate: (key) => this.translateKey(key, undefined, this.#scratch),
         ref: (actions) => this.#forEachContext(actions, "ref"),
         unref: (actions) => this.#forEachContext(actions, "unref"),
-        apply: (effects, usedMs) => this.#apply(effects, usedMs),
+        apply: (effects, usedMs) => this.apply(effects, usedMs),
       },
       options.flowLimit ?? FLOW_LIMIT,
     );
@@ -401,7 +401,7 @@ export class DpBacker {
   ): void {
     const now = this.#clock.now();
     for (const sink of result.sinks) sink.credit(1, packet.length, now);
-    this.#apply(result.effects, now);
+    this.apply(result.effects, now);
     if (result.actions.length > 0) this.dpif.execute(packet, odpPort, result.actions, key, offload);
   }
 
@@ -417,7 +417,8 @@ export class DpBacker {
     return { bridge, inPort: bridge.portMap.get(in_port), in_port, start: { frozen } };
   }
 
-  #apply(effects: readonly Effect[], usedMs: number): void {
+  /** Carries out what a packet's translation asks for beside forwarding it. */
+  apply(effects: readonly Effect[], usedMs = this.#clock.now()): void {
     for (const effect of effects) {
       if (effect.type === "mac") (effect.heard.bridge as BackedBridge).heard(effect, usedMs);
       else if (effect.type === "learn") (effect.bridge as BackedBridge).learn(effect, usedMs);

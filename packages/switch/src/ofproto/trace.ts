@@ -6,13 +6,13 @@ import { formatKey, parseMatch } from "./match.js";
 import type { Action, Instruction, Match } from "./of.js";
 import type { Ofproto } from "./ofproto.js";
 import { Rule } from "./rule.js";
-import type { TraceEvent } from "./xlate/context.js";
+import type { Effect, TraceEvent } from "./xlate/context.js";
 import { withoutUnset } from "./xlate/field.js";
 import type { XlateInput, XlateResult } from "./xlate/pipeline.js";
 import { translate } from "./xlate/pipeline.js";
 import { OFPP } from "./xlate/reserved.js";
 
-/** ofproto/trace: the very translation that an upcall makes, told step by step, with no effect. */
+/** ofproto/trace: the very translation that an upcall makes, told step by step. It has no effect by itself. */
 export interface Trace {
   readonly bridge: string;
   /** The flow traced, as OpenFlow sees it, and what it was when the last action was done. */
@@ -67,6 +67,12 @@ export function traceRecirculated(bridge: Ofproto, subject: TraceSubject, recirc
   const from: Start = { bridge: owner, inPort, in_port: frozen.in_port, start: { frozen } };
   return traceFrom(from, key, packet, 0);
 }
+
+/** What a packet that is traced would do beside being forwarded: addresses are learned, flows too. */
+export const effectsOf = ({ result, recirculated }: Trace): readonly Effect[] => [
+  ...result.effects,
+  ...recirculated.flatMap(effectsOf),
+];
 
 /** What is traced, where it starts, and by which port it came. */
 type Start = Pick<XlateInput, "inPort" | "in_port" | "start"> & { readonly bridge: Ofproto };
