@@ -125,6 +125,9 @@ describeWith(
       expect(await appctl("dpif/show")).toMatch(/br0 65534\/\d+: \(\w+\)/);
       expect(await appctl("bridge/dump-flows", "br0")).toContain("actions=NORMAL");
       expect(await appctl("coverage/show")).toContain("total:");
+      expect(await appctl("dpif-netdev/pmd-perf-show")).toMatch(
+        /^\nTime: [\d:.]+\nMeasurement duration: [\d.]+ s\n\nmain thread:\n\n {2}Iterations: +\d+ {2}\([\d.]+ us\/it\)\n[\s\S]*\n {2}Rx packets: +\d+[\s\S]*\n {2}Tx packets: +\d+[\s\S]*\nHistograms\n {2}us\/it\n {2}below 16 us +\d+\n/,
+      );
       expect(await appctl("dpif-netdev/pmd-stats-show")).toMatch(
         /^main thread:\n {2}packets received: \d+\n {2}packet recirc/,
       );

@@ -15,6 +15,7 @@ import { fdbAdd, fdbDelete, fdbShow, fdbStats, fdbStatsClear } from "./fdb.js";
 import { dumpFlows } from "./flows.js";
 import { dumpBridgeMegaflows } from "./megaflows.js";
 import { memory } from "./memory.js";
+import { pmdPerfShow } from "./pmd-perf.js";
 import { pmdRxqShow, pmdStatsClear, pmdStatsShow } from "./pmd-stats.js";
 import { qosShow, qosTypes } from "./qos.js";
 import {
@@ -162,9 +163,14 @@ const ownCommands = ({ bridges, clock, receiveByDummy, exit }: Inspected): Contr
     run: (args) => pmdStatsClear(bridges, args),
   },
   "dpif-netdev/pmd-rxq-show": {
-    usage: "[-pmd core] [dp]",
-    args: [0, 3],
+    usage: "[-pmd core] [-secs secs] [dp]",
+    args: [0, 5],
     run: (args) => pmdRxqShow(bridges, args),
+  },
+  "dpif-netdev/pmd-perf-show": {
+    usage: "[-nh] [-pmd core] [dp]",
+    args: [0, 4],
+    run: (args) => pmdPerfShow(bridges, args, clock.wallNow()),
   },
   "upcall/show": { run: () => upcallShow(bridges) },
   "upcall/set-flow-limit": {

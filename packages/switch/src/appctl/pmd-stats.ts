@@ -2,7 +2,7 @@ import type { Bridges } from "../bridge/reconfigure.js";
 import type { Dpif } from "../dpif/dpif.js";
 import { datapathsNamed } from "./datapaths.js";
 
-type Counters = Readonly<Record<string, number>>;
+export type Counters = Readonly<Record<string, number>>;
 
 /** Counters as they were at the last pmd-stats-clear. */
 const cleared = new WeakMap<Dpif, readonly Counters[]>();
@@ -10,9 +10,10 @@ const cleared = new WeakMap<Dpif, readonly Counters[]>();
 const STAGES = ["receive", "parse", "emc", "smc", "megaflow", "actions", "send"] as const;
 
 /** How the names of counters begin that tell how long the thread's turns took. */
-const TURNS = "turns_";
+export const TURNS = "turns_";
 
-async function since({ dpif }: { dpif: Dpif }): Promise<Counters[]> {
+/** What each thread of a datapath has counted since the last pmd-stats-clear. */
+export async function countersSince({ dpif }: { dpif: Dpif }): Promise<Counters[]> {
   const before = cleared.get(dpif) ?? [];
   const threads = await dpif.threadCounters();
   return threads.map((counters, i) =>
@@ -30,13 +31,19 @@ export async function pmdStatsShow(bridges: Bridges, args: readonly string[]): P
   const { core, datapath } = pmdArgs(args);
   let text = "";
   for (const backer of datapathsNamed(bridges, datapath)) {
-    const threads = await since(backer);
+    const threads = await countersSince(backer);
     text += threads
-      .map((counters, i) => `${i === 0 ? "main thread" : `thread ${i}`}:\n${lines(counters)}`)
+      .map((counters, i) => `${threadName(bridges, i)}:\n${lines(counters)}`)
       .filter((_, i) => core === undefined || bridges.cores[i] === core)
       .join("");
   }
   return text;
+}
+
+/** What a datapath's thread is called: by its core, or (it keeps to none) the main one. */
+export function threadName({ cores }: Bridges, i: number): string {
+  const core = cores[i];
+  return core === undefined ? "main thread" : `pmd thread numa_id 0 core_id ${core}`;
 }
 
 export async function pmdStatsClear(bridges: Bridges, args: readonly string[]): Promise<string> {
@@ -48,26 +55,34 @@ export async function pmdStatsClear(bridges: Bridges, args: readonly string[]): 
 /** dpif-netdev/pmd-rxq-show: which thread receives from which port. Threads of cores share every port's packets by flow;
  *  what share of a thread's time a port takes is not known. */
 export function pmdRxqShow(bridges: Bridges, args: readonly string[]): string {
-  const { core, datapath } = pmdArgs(args);
-  let text = "Displaying last 60 seconds pmd usage %\n";
+  const at = args.indexOf("-secs");
+  const secs = at < 0 ? MOST_SECS : Number(args[at + 1]);
+  if (!(Number.isInteger(secs) && secs > 0))
+    throw new Error(`-secs ${args[at + 1] ?? ""}: not a number of seconds`);
+  const { core, datapath } = pmdArgs(at < 0 ? args : args.toSpliced(at, 2));
+  if (core !== undefined && !bridges.cores.includes(core)) return "";
+  let text = `Displaying last ${Math.min(secs, MOST_SECS)} seconds pmd usage %\n`;
   for (const backer of datapathsNamed(bridges, datapath)) {
     const ports = [...bridges.running.values()]
       .filter((bridge) => bridges.backerOf(bridge) === backer)
       .flatMap(({ ofproto }) => ofproto.ports())
       .filter(({ type }) => type === "system")
       .sort((a, b) => a.odpPort! - b.odpPort!);
-    for (const one of bridges.cores) {
+    for (const [i, one] of bridges.cores.entries()) {
       if (core !== undefined && core !== one) continue;
-      text += `pmd thread numa_id 0 core_id ${one}:\n  isolated : false\n`;
+      text += `${threadName(bridges, i)}:\n  isolated : false\n`;
       for (const { name } of ports)
         text += `  port: ${name.padEnd(16)}  queue-id:  0 (enabled)   pmd usage: NOT AVAIL\n`;
+      text += "  overhead: NOT AVAIL\n";
     }
   }
   return text;
 }
 
+const MOST_SECS = 60;
+
 /** `[-pmd core] [dp]`. */
-function pmdArgs(args: readonly string[]): { core: number | undefined; datapath: string | undefined } {
+export function pmdArgs(args: readonly string[]): { core: number | undefined; datapath: string | undefined } {
   const at = args.indexOf("-pmd");
   const rest = at < 0 ? args : [...args.slice(0, at), ...args.slice(at + 2)];
   const core = at < 0 ? undefined : args[at + 1];
