@@ -132,6 +132,7 @@ const COMMANDS: readonly { args: readonly string[]; isSame?: boolean }[] = [
   { args: ["ofproto/trace", "br0"] },
   { args: ["ofproto/list"], isSame: true },
   { args: ["bridge/dump-flows", "br0"], isSame: true },
+  { args: ["bridge/dump-flows", "--offload-stats", "br0"], isSame: true },
   { args: ["bridge/dump-flows", "nobr"] },
   { args: ["fdb/show", "br0"], isSame: true },
   { args: ["fdb/add", "br0", "p1", "0", "00:00:00:00:00:07"], isSame: true },

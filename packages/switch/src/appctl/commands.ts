@@ -111,9 +111,14 @@ const ownCommands = ({ bridges, clock, receiveByDummy, exit }: Inspected): Contr
     run: ([name, vlan, mac]) => fdbDelete(bridgeOf(bridges, name!), vlan!, mac!),
   },
   "bridge/dump-flows": {
-    usage: "bridge",
-    args: [1, 1],
-    run: ([name]) => dumpFlows(bridgeOf(bridges, name!), clock.now()),
+    usage: "[--offload-stats] bridge",
+    args: [1, 2],
+    run: (args) => {
+      const [option] = args.slice(0, -1);
+      if (option !== undefined && option !== "--offload-stats")
+        throw new Error(`${option}: unknown option of bridge/dump-flows; allowed is --offload-stats`);
+      return dumpFlows(bridgeOf(bridges, args.at(-1)!), clock.now(), option !== undefined);
+    },
   },
   "bridge/reconnect": {
     usage: "[bridge]",

@@ -105,9 +105,18 @@ async function portLines(ofproto: Bridge["ofproto"], port_no: number): Promise<s
     `    RX packets:${of("rx_packets")} errors:${of("rx_errors")} dropped:${of("rx_dropped")} overruns:${of("rx_over_err")} frame:${of("rx_frame_err")}`,
     `    TX packets:${of("tx_packets")} errors:${of("tx_errors")} dropped:${of("tx_dropped")} aborted:? carrier:?`,
     `    collisions:${of("collisions")}`,
-    `    RX bytes:${of("rx_bytes")}  TX bytes:${of("tx_bytes")}`,
+    `    RX bytes:${of("rx_bytes")}${inUnits(stats.rx_bytes)}  TX bytes:${of("tx_bytes")}${inUnits(stats.tx_bytes)}`,
     "",
   ].join("\n");
+}
+
+const UNITS = ["TiB", "GiB", "MiB", "KiB"];
+
+/** A number of bytes in the largest unit that there is one of. */
+function inUnits(bytes: bigint): string {
+  if (bytes === UNKNOWN) return "";
+  const i = UNITS.findIndex((_, at) => bytes >= 1n << BigInt(10 * (UNITS.length - at)));
+  return i < 0 ? "" : ` (${(Number(bytes) / 2 ** (10 * (UNITS.length - i))).toFixed(1)} ${UNITS[i]})`;
 }
 
 type PortStats = Readonly<

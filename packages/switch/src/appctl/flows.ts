@@ -11,7 +11,7 @@ import { duration } from "../ofproto/rule.js";
 
 /** The flows of all tables, one a line, as bridge/dump-flows of Open vSwitch writes them: those that controllers see, and
  *  the one that the switch has put above them while its controllers are away. */
-export async function dumpFlows(bridge: Bridge, nowMs: number): Promise<string> {
+export async function dumpFlows(bridge: Bridge, nowMs: number, offloadStats = false): Promise<string> {
   const reply = await bridge.ofproto.multipart({
     type: "OFPMP_FLOW",
     table_id: OFPTT.ALL,
@@ -23,12 +23,15 @@ export async function dumpFlows(bridge: Bridge, nowMs: number): Promise<string> 
   });
   const { entries } = reply as unknown as { entries: readonly FlowStats[] };
   const flows = [...entries, ...hiddenFlows(bridge, nowMs)];
-  return flows.map(line).join("");
+  return flows.map((flow) => line(flow, offloadStats)).join("");
 }
 
-function line(flow: FlowStats): string {
+/** No device forwards by itself: none of what is counted was offloaded. */
+const OFFLOADED = ", n_offload_packets=0, n_offload_bytes=0";
+
+function line(flow: FlowStats, offloadStats: boolean): string {
   const table = flow.table_id === 0 ? "" : `table_id=${flow.table_id}, `;
-  const counts = `duration=${flow.duration_sec}s, n_packets=${count(flow.packet_count)}, n_bytes=${count(flow.byte_count)}`;
+  const counts = `duration=${flow.duration_sec}s, n_packets=${count(flow.packet_count)}, n_bytes=${count(flow.byte_count)}${offloadStats ? OFFLOADED : ""}`;
   const match = formatPriorityAndMatch(flow.priority, flow.match);
   return `${table}${counts}, ${match === "" ? "" : `${match},`}actions=${formatInstructions(flow.instructions)}\n`;
 }
