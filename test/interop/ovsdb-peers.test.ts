@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { selfSigned } from "../support/certificate.js";
 import { scratchDir } from "../support/daemons.js";
-import { check, Daemon, run, SLUICE } from "../support/process.js";
+import { check, Daemon, run, SLUICE, until } from "../support/process.js";
 import { describeWith, findProgram } from "../support/requirements.js";
 
 // OVSDB both ways: OVS's tools and daemons on our server, our tools on OVS's, files from one to the other. What each
@@ -151,6 +151,15 @@ describeWith({ programs }, "OVSDB and its peers", () => {
       ["ovsdb-server/remove-db", "nope"],
       ["ovsdb-server/remove-db", "_Server"],
       ["ovsdb-server/reconnect"],
+      ["ovsdb-server/tlog-set", "Open_vSwitch:Bridge", "on"],
+      ["ovsdb-server/tlog-set", "Open_vSwitch:Nope", "on"],
+      ["ovsdb-server/tlog-set", "nope:Bridge", "on"],
+      ["ovsdb-server/tlog-set", "Bridge", "on"],
+      ["ovsdb-server/tlog-set", "Open_vSwitch:Bridge", "maybe"],
+      ["ovsdb-server/tlog-set", "Open_vSwitch:Bridge"],
+      ["ovsdb-server/tlog-list"],
+      ["ovsdb-server/tlog-set", "Open_vSwitch:Bridge", "off"],
+      ["ovsdb-server/tlog-list"],
     ];
     for (const command of same)
       expect([command, await ask("ours", ...command)]).toEqual([command, await ask("theirs", ...command)]);
@@ -161,6 +170,70 @@ describeWith({ programs }, "OVSDB and its peers", () => {
         stdout: expect.stringMatching(count),
         stderr: "",
       });
+  });
+
+  test("changes of a table are logged while somebody wants it, in the same words", async () => {
+    const logged: string[][] = [];
+    for (const [i, [target, server]] of [[ours, "ours"] as const, [theirs, "theirs"] as const].entries()) {
+      const log = async (state: string): Promise<void> => {
+        const set = ["ovsdb-server/tlog-set", "Open_vSwitch:Queue", state];
+        await check(["ovs-appctl", "-t", file(`${server}.ctl`), ...set]);
+      };
+      const change = (...args: string[]): Promise<string> =>
+        check(["ovs-vsctl", "--timeout=10", `--db=${target}`, "--no-wait", ...args]);
+      await log("on");
+      await change(
+        "--id=@q",
+        "create",
+        "Queue",
+        "dscp=3",
+        "--",
+        "create",
+        "QoS",
+        "type=linux-htb",
+        "queues=1=@q",
+      );
+      await change(
+        "set",
+        "Queue",
+        await change("--bare", "--columns=_uuid", "find", "Queue").then((id) => id.trim()),
+        "external_ids:a=b c",
+      );
+      await change("--all", "destroy", "QoS");
+      await change("--all", "destroy", "Queue");
+      await log("off");
+      await change(
+        "--id=@q",
+        "create",
+        "Queue",
+        "dscp=9",
+        "--",
+        "create",
+        "QoS",
+        "type=linux-htb",
+        "queues=1=@q",
+      );
+      await change("--all", "destroy", "QoS", "--", "--all", "destroy", "Queue");
+      const daemon = daemons[i]!;
+      const lines = (): string[] =>
+        [...daemon.output.matchAll(/table:Queue,(.*)$/gm)].map(([, line]) => line!);
+      await until(() => lines().length >= 3, "three lines of the log");
+      logged.push(
+        lines().map((line) =>
+          line
+            .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "_")
+            .split(",")
+            .sort()
+            .join(),
+        ),
+      );
+    }
+    expect(logged[0]).toEqual(logged[1]);
+    expect(logged[0]).toEqual([
+      "_uuid:_,_version:_,dscp:3,external_ids:{},op:inserted,other_config:{}",
+      '_uuid:_,_version:_,dscp:3,external_ids:{a="b c"},op:updated,other_config:{}',
+      '_uuid:_,_version:_,dscp:3,external_ids:{a="b c"},op:deleted,other_config:{}',
+    ]);
   });
 
   test("a client is sent away by reconnect, and comes back", async () => {

@@ -32,6 +32,7 @@ import {
 import { CliError, type Io } from "../io.js";
 import { parseOptions } from "../options.js";
 import { serverCommands } from "../ovsdb/server-commands.js";
+import { transactionLogCommands } from "../ovsdb/transaction-log.js";
 import { keepAlive } from "../timeout.js";
 import { TLS_OPTIONS, tlsFiles } from "../tls.js";
 import { version } from "../version.js";
@@ -113,8 +114,11 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     const stop = stopRequest(["SIGINT", "SIGTERM", "SIGHUP"]);
     if (options.pidfile !== undefined) cleanups.push(daemonPidfile(options, io, "ovsdb-server.pid"));
     const commands = serverCommands({ server, open, exit: stop.now });
+    const transactions = transactionLogCommands(server, logs.module("transaction"));
     coverage.start();
-    cleanups.push(await control(options, io, log, commands, logCommands(logs), coverageCommands(coverage)));
+    cleanups.push(
+      await control(options, io, log, commands, transactions, logCommands(logs), coverageCommands(coverage)),
+    );
     serves(logs);
     // A server without remotes stays all the same.
     await keepAlive(stop.requested);
