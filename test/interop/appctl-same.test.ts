@@ -343,6 +343,20 @@ describeWith(needs, "control commands by ovs-appctl and sluice appctl", () => {
     expect([...asked].filter((name) => !commands.has(name))).toEqual([]);
   });
 
+  test("of every command of Open vSwitch that our switch has not it says why", async () => {
+    const listed = async (name: SwitchName): Promise<string[]> => {
+      const { stdout } = await byOvs(suts.get(name)!, ["list-commands"]);
+      return [...stdout.matchAll(/^ +(\S+\/\S+)/gm)].map(([, command]) => command!);
+    };
+    const [theirs, ours] = [await listed("Open vSwitch"), new Set(await listed("our switch"))];
+    const absent = theirs.filter((name) => !ours.has(name));
+    expect(absent.length).toBeGreaterThan(20);
+    for (const name of absent) {
+      const { code, stderr } = await byOvs(suts.get("our switch")!, [name]);
+      expect([name, code, stderr]).toEqual([name, 2, expect.stringMatching(/is not a valid command: \w+/)]);
+    }
+  });
+
   test("ofproto/trace --json says the same as the text", async () => {
     const sut = suts.get("our switch")!;
     const trace = ["ofproto/trace", "br0", "in_port=1,tcp,nw_dst=10.0.0.5"];

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type SupportKind, supportedTable } from "@sluice/openflow-codec";
 import { expect, test } from "vitest";
+import { ABSENT } from "../../packages/switch/src/appctl/absent.js";
+import { switchCommands } from "../../packages/switch/src/appctl/commands.js";
 import { UNSUPPORTED } from "../../packages/switch/src/bridge/unsupported.js";
 import { handlers } from "../../packages/switch/src/connmgr/handlers/index.js";
 import { flowFieldOf } from "../../packages/switch/src/flow/match.js";
@@ -66,7 +68,32 @@ ${Object.entries(UNSUPPORTED)
   .map(([table, settings]) => `| ${table} | ${settings.join(", ")} |\n`)
   .join("")}`;
 
+const commands = switchCommands({} as Parameters<typeof switchCommands>[0])
+  .flatMap((table) => Object.entries(table))
+  .sort(([a], [b]) => (a < b ? -1 : 1));
+
+const COMMANDS = `
+## Control commands
+
+What \`ovs-appctl\` and \`sluice appctl\` can ask of \`sluice vswitchd\`.
+
+| Command | Arguments |
+| --- | --- |
+${commands.map(([name, { usage = "" }]) => `| \`${name}\` | ${usage.replaceAll("|", "\\|")} |\n`).join("")}
+Of those of ovs-vswitchd 3.1 these are not here; who asks for one is told why.
+
+| Commands | Why not |
+| --- | --- |
+${ABSENT.map(([names, why]) => `| ${names.map((name) => `\`${/[/-]$/.test(name) ? `${name}…` : name}\``).join(", ")} | ${why} |\n`).join("")}`;
+
+test("what is said not to be here is not here", () => {
+  const absent = ABSENT.flatMap(([names]) => names);
+  expect(commands.map(([name]) => name).filter((name) => absent.some((one) => name.startsWith(one)))).toEqual(
+    [],
+  );
+});
+
 test("docs/supported.md says what the declarations and the switch say (else: npm run docs)", async () => {
   const tables = supportedTable([{ title: "Switch", says: inSwitch }]);
-  await expect(HEAD + tables + CONFIGURATION).toMatchFileSnapshot("../../docs/supported.md");
+  await expect(HEAD + tables + CONFIGURATION + COMMANDS).toMatchFileSnapshot("../../docs/supported.md");
 });

@@ -46,6 +46,8 @@ const withNewline = (text: string): string => (text === "" || text.endsWith("\n"
  *  its arguments as strings, text as the result. */
 export class ControlServer {
   readonly #commands = new Map<string, ControlCommand>();
+  /** Why there is no such command, where people may expect it. */
+  whyAbsent: (command: string) => string | undefined = () => undefined;
   #listener: Listener | undefined;
 
   /** `version` is what the command of that name answers. */
@@ -83,10 +85,12 @@ export class ControlServer {
 
   #find(method: string, params: readonly string[]): ControlCommand {
     const command = this.#commands.get(method);
-    if (!command)
+    if (!command) {
+      const why = this.whyAbsent(method);
       throw new Error(
-        `"${method}" is not a valid command (use "list-commands" to see a list of valid commands)`,
+        `"${method}" is not a valid command${why === undefined ? "" : `: ${why}`} (use "list-commands" to see a list of valid commands)`,
       );
+    }
     const [minArgs, maxArgs] = command.args ?? [0, 0];
     if (params.length < minArgs)
       throw new Error(`"${method}" command requires at least ${minArgs} arguments`);

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { type Clock, ControlServer, CoverageHistory, type Log, type LogRegistry } from "@sluice/runtime";
+import { whyAbsent } from "./appctl/absent.js";
 import { switchCommands } from "./appctl/commands.js";
 import { eventCounters } from "./appctl/coverage.js";
 import { DATAPATH_TYPES, INTERFACE_TYPES } from "./bridge/desired.js";
@@ -94,6 +95,7 @@ export class Vswitchd {
         exit: () => this.#exit(),
       }),
     );
+    this.control.whyAbsent = whyAbsent;
   }
 
   /** Opens the control socket and begins to follow the database, which may come later. Rejects with one line. */
