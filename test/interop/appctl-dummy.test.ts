@@ -93,6 +93,26 @@ describeWith(needs, "dummy ports by ovs-appctl", () => {
     }
   });
 
+  test("our switch begins a flow's counts anew (mod-flow --clear); the rule's go on", async () => {
+    const sut = suts[1]!;
+    await sut.ofctl("add-flow", "br0", "priority=99,in_port=1,sctp,actions=output:2");
+    const packet = `in_port(d1),${ETH},eth_type(0x0800),${V4},proto=132),sctp(src=8,dst=9)`;
+    const flow = "in_port(d1),packet_type(ns=0,id=0),eth_type(0x0800),ipv4(proto=132),sctp(src=8,dst=9)";
+    const counts = async (): Promise<string> =>
+      /packets:\d+/.exec(await appctl(sut, "dpctl/mod-flow", "-s", flow, "drop"))![0];
+    await appctl(sut, "revalidator/pause");
+    expect(await appctl(sut, "dpctl/add-flow", flow, "drop")).toBe("0 ");
+    for (let i = 0; i < 3; i++) await appctl(sut, "netdev-dummy/receive", "d1", packet);
+    await until(async () => (await counts()) === "packets:3", "three packets counted");
+    // What it tells is from before.
+    expect(await appctl(sut, "dpctl/mod-flow", "-s", "--clear", flow, "drop")).toMatch(/^0 packets:3, /);
+    expect(await counts()).toBe("packets:0");
+    await appctl(sut, "netdev-dummy/receive", "d1", packet);
+    await until(async () => (await counts()) === "packets:1", "one more packet counted");
+    expect(await sut.ofctl("dump-flows", "br0", "sctp")).toMatch(/n_packets=4,/);
+    await appctl(sut, "revalidator/resume");
+  });
+
   test("set-admin-state takes a port down and brings it up", async () => {
     for (const sut of suts) {
       const told = async (): Promise<string> => {

@@ -140,9 +140,9 @@ export class Megaflows implements Iterable<Megaflow> {
     this.#byHand.set(this.#table.ids[slot]!, mayStay);
   }
 
-  /** Begins its counts anew: those of the rules go on. */
+  /** Begins anew the counts of the one that has this id or had it before: those of the rules go on. */
   clearCounts(id: number): void {
-    const slot = this.#table.slotOf(id);
+    const slot = this.#table.ownerOf(id);
     if (slot === NONE) return;
     this.#table.packets[slot] = 0;
     this.#table.bytes[slot] = 0;
