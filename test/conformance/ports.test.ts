@@ -467,6 +467,16 @@ const portMods: Case[] = [
       expect(await other.unasked()).toMatchObject([
         { reason: "OFPPR_MODIFY", desc: { port_no: 2, name: "p2", config: OFPPC.NO_FWD } },
       ]);
+      expect(await sw.client.unasked()).toEqual([]);
+    },
+  },
+  {
+    section: "§7.4.3",
+    name: "a port_mod that changes nothing is told to nobody",
+    run: async (sw) => {
+      const other = await sw.bench.connect();
+      await sw.ok(await portMod(sw, 2, 0, OFPPC.NO_FWD), await portMod(sw, 2, OFPPC.NO_FWD, 0));
+      expect(await other.unasked()).toEqual([]);
     },
   },
   ...(

@@ -209,6 +209,8 @@ const ASYNCHRONOUS: ReadonlySet<string> = new Set([
   "OFPT_FLOW_REMOVED",
   "OFPT_PORT_STATUS",
   "NXT_PACKET_IN",
+  "ONFT_ROLE_STATUS",
+  "ONFT_REQUESTFORWARD",
 ]);
 
 const say = (message: OfMessage): string =>

@@ -76,6 +76,8 @@ export interface DesiredSwitch {
   readonly flowRestoreWait: boolean;
   /** How many VLAN tags matches see. */
   readonly vlanLimit: number;
+  /** How long an OpenFlow bundle waits for what is still to come, ms; undefined: the default. */
+  readonly bundleIdleMs: number | undefined;
   /** ms between writes of statistics; undefined: the default. */
   readonly statisticsMs: number | undefined;
   readonly bridges: ReadonlyMap<string, DesiredBridge>;
@@ -174,6 +176,7 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
     cores: cores(rows.root.other_config.get("pmd-cpu-mask"), (text) => void complaints.push(text)),
     flowRestoreWait: rows.root.other_config.get("flow-restore-wait") === "true",
     vlanLimit: desiredVlanLimit(rows.root.other_config),
+    bundleIdleMs: seconds(number(rows.root.other_config, "bundle-idle-timeout", 0, 86_400)),
     statisticsMs: number(rows.root.other_config, "stats-update-interval", 5_000, 86_400_000),
     bridges,
     complaints,
@@ -183,6 +186,8 @@ export function desiredSwitch(rows: ConfigRows): DesiredSwitch {
 /** 1 unless something else is asked for; 0: no other limit than there is. */
 const desiredVlanLimit = (other_config: ReadonlyMap<string, string>): number =>
   number(other_config, "vlan-limit", 0, Number.MAX_SAFE_INTEGER) ?? DEFAULT_VLAN_LIMIT;
+/** In ms; 0 is as good as nothing. */
+const seconds = (count: number | undefined): number | undefined => (count ? count * 1000 : undefined);
 
 /** What of a row is not supported; complains of it. */
 function unsupported(

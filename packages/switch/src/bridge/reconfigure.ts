@@ -36,6 +36,7 @@ export class Bridges {
     cores: [],
     flowRestoreWait: false,
     vlanLimit: DEFAULT_VLAN_LIMIT,
+    bundleIdleMs: undefined,
     statisticsMs: undefined,
     complaints: [],
   };
@@ -116,8 +117,11 @@ export class Bridges {
     for (const name of this.#failed.keys()) {
       if (this.#bridges.has(name) || !this.#desired.bridges.has(name)) this.#failed.delete(name);
     }
-    const { flowLimit, maxIdle, vlanLimit, cores } = this.#desired;
-    for (const bridge of this.#bridges.values()) await bridge.connmgr.hold(this.#isWaiting);
+    const { flowLimit, maxIdle, vlanLimit, cores, bundleIdleMs } = this.#desired;
+    for (const { connmgr } of this.#bridges.values()) {
+      connmgr.setBundleIdle(bundleIdleMs);
+      await connmgr.hold(this.#isWaiting);
+    }
     for (const backer of this.backers()) {
       backer.isWaiting = this.#isWaiting;
       await backer.dpif.threadsSet(cores);

@@ -94,6 +94,7 @@ function setUp(isService = false) {
     buffers: new PacketBuffers(clock),
     generation_id: undefined,
     agents,
+    limits: { bundleIdleMs: 10_000 },
     monitorsChanged: () => {},
   };
   const connect = (): { agent: Agent; peer: Peer } => {

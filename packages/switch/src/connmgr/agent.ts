@@ -36,6 +36,7 @@ export interface SwitchState {
   /** The newest generation_id that a controller gave. */
   generation_id: bigint | undefined;
   readonly agents: ReadonlySet<Agent>;
+  readonly limits: { bundleIdleMs: number };
   /** A flow monitor came or went. */
   readonly monitorsChanged: () => void;
 }
@@ -96,8 +97,7 @@ export class Agent {
     const { auxiliary } = options;
     this.auxiliary_id = auxiliary?.id ?? 0;
     this.#isReliable = auxiliary?.isReliable ?? true;
-    this.channel =
-      auxiliary?.main.channel ?? new Channel(this, options.isService ? 0 : 128, () => options.onRole?.());
+    this.channel = auxiliary?.main.channel ?? new Channel(this, options.isService, () => options.onRole?.());
     this.connection = new Connection(options.stream, {
       activity: () => options.onActivity?.(),
       message: (bytes) => this.#receive(bytes),
@@ -177,8 +177,8 @@ export class Agent {
   /** Whether an asynchronous message of this kind and reason is for this channel; auxiliary connections get none by
    *  themselves. */
   wants(kind: AsyncKind, reason: string): boolean {
-    const { isAsyncEnabled, miss_send_len, async, role } = this.channel;
-    if (!this.#isOpen || !this.isMain || !isAsyncEnabled) return false;
+    const { miss_send_len, async, role } = this.channel;
+    if (!this.#isOpen || !this.isMain) return false;
     if (this.isService && miss_send_len === 0) return false;
     return wants(async, role, kind, reason);
   }

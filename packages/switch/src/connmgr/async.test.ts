@@ -13,7 +13,7 @@ test.each(["OFPCR_ROLE_MASTER", "OFPCR_ROLE_EQUAL"] as const)(
     expect(wants(DEFAULT_ASYNC, role, "packet_in", "OFPR_NO_MATCH")).toBe(true);
     expect(wants(DEFAULT_ASYNC, role, "packet_in", "OFPR_ACTION")).toBe(true);
     expect(wants(DEFAULT_ASYNC, role, "packet_in", "OFPR_INVALID_TTL")).toBe(false);
-    expect(wants(DEFAULT_ASYNC, role, "flow_removed", "OFPRR_METER_DELETE")).toBe(true);
+    expect(wants(DEFAULT_ASYNC, role, "flow_removed", "OFPRR_GROUP_DELETE")).toBe(true);
   },
 );
 

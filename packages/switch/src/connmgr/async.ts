@@ -29,12 +29,30 @@ const REASONS: Readonly<Record<string, number>> = {
   OFPRFR_METER_MOD: 1,
 };
 
+/** The reasons that there are. Others may be asked for, and are forgotten. */
+const KNOWN: Readonly<Record<AsyncKind, number>> = {
+  packet_in: 0b111,
+  port_status: 0b111,
+  flow_removed: 0b111111,
+  role_status: 0b111,
+  requestforward: 0b11,
+};
+
 /** Masters and equals hear everything but OFPR_INVALID_TTL, slaves only port changes, as Open vSwitch starts; what is
  *  not OpenFlow 1.3 has to be asked for. */
 export const DEFAULT_ASYNC: AsyncConfig = {
   packet_in: [0b011, 0],
   port_status: [0b111, 0b111],
-  flow_removed: [0b11111, 0],
+  flow_removed: [0b1111, 0],
+  role_status: [0, 0],
+  requestforward: [0, 0],
+};
+
+/** Of a controller with enable_async_messages=false. */
+export const NO_ASYNC: AsyncConfig = {
+  packet_in: [0, 0],
+  port_status: [0, 0],
+  flow_removed: [0, 0],
   role_status: [0, 0],
   requestforward: [0, 0],
 };
@@ -60,12 +78,18 @@ export const toAsyncFields = (config: AsyncConfig): AsyncFields => ({
   flow_removed_mask: config.flow_removed,
 });
 
-const pair = (masks: readonly number[]): AsyncMasks => [masks[0] ?? 0, masks[1] ?? 0];
+const pair = (kind: AsyncKind, masks: readonly number[]): AsyncMasks => [
+  (masks[0] ?? 0) & KNOWN[kind],
+  (masks[1] ?? 0) & KNOWN[kind],
+];
+
+/** Whether a mask of 1.4's names a reason that there is not. */
+export const isUnknown = (kind: AsyncKind, mask: number): boolean => (mask & ~KNOWN[kind]) !== 0;
 
 /** `before`: of the kinds that those messages do not speak of. */
 export const fromAsyncFields = (fields: AsyncFields, before: AsyncConfig): AsyncConfig => ({
   ...before,
-  packet_in: pair(fields.packet_in_mask),
-  port_status: pair(fields.port_status_mask),
-  flow_removed: pair(fields.flow_removed_mask),
+  packet_in: pair("packet_in", fields.packet_in_mask),
+  port_status: pair("port_status", fields.port_status_mask),
+  flow_removed: pair("flow_removed", fields.flow_removed_mask),
 });

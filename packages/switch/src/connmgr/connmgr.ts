@@ -48,6 +48,9 @@ const SERVICE: Omit<ControllerConfig, "target"> = {
 const LOST_AFTER_PROBES = 3;
 const DEFAULT_PROBE_MS = 5_000;
 
+/** Open_vSwitch other_config:bundle-idle-timeout. */
+const DEFAULT_BUNDLE_IDLE_MS = 10_000;
+
 /** The OpenFlow connections of one bridge: its controllers, its local service and snoop sockets. Turns what
  *  ofproto tells into messages for those who want them, and tells ofproto whether a controller is there. */
 export class ConnMgr {
@@ -78,6 +81,7 @@ export class ConnMgr {
       log: options.log,
       buffers: new PacketBuffers(options.clock),
       generation_id: undefined,
+      limits: { bundleIdleMs: DEFAULT_BUNDLE_IDLE_MS },
       agents: this.#agents,
       monitorsChanged: () => this.#watchFlows(),
     };
@@ -113,6 +117,11 @@ export class ConnMgr {
       else this.#targets.set(target, this.#open(config));
     }
     this.#updateFailMode();
+  }
+
+  /** How long a bundle waits for what is still to come, ms; undefined: the default. */
+  setBundleIdle(ms: number = DEFAULT_BUNDLE_IDLE_MS): void {
+    this.#state.limits.bundleIdleMs = ms;
   }
 
   /** While held, controllers are not connected to, and yet count as being there: the flows are about to be restored by
@@ -307,8 +316,10 @@ export class ConnMgr {
     }
   };
 
-  readonly #onPortStatus = ({ reason, desc }: PortStatusEvent): void => {
+  /** OpenFlow 1.3 has the requester of a port_mod not told of it, and Open vSwitch the others. */
+  readonly #onPortStatus = ({ reason, desc, owner }: PortStatusEvent): void => {
     for (const agent of this.#agents) {
+      if (owner !== undefined && agent.channel === (owner as Agent).channel) continue;
       if (agent.wants("port_status", reason)) {
         agent.notify({ type: "OFPT_PORT_STATUS", reason: reason as PortStatus["reason"], desc });
       }

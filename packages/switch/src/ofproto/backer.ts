@@ -337,20 +337,19 @@ export class DpBacker {
     return key;
   }
 
-  /** Carries out actions on a packet that no port has brought (1.3.5 §7.3.7). */
-  packetOut(
+  /** What actions make of a packet that no port has brought (1.3.5 §7.3.7), by the tables as they are now: the call
+   *  that carries it out. */
+  preparePacketOut(
     bridge: XBridge,
     packet: Uint8Array,
     in_port: number,
     actions: readonly Action[],
-    record?: Recorder,
-  ): XlateResult {
+  ): () => void {
     const inPort = bridge.portMap.get(in_port);
     const odpPort = inPort?.odpPort ?? 0;
     const key = this.keyOf(packet, odpPort);
-    const result = translate({ bridge, inPort, in_port, key, start: { actions }, record });
-    if (!record) this.#carryOut(packet, odpPort, key, result, undefined);
-    return result;
+    const result = translate({ bridge, inPort, in_port, key, start: { actions } });
+    return () => this.#carryOut(packet, odpPort, key, result, undefined);
   }
 
   readonly #onUpcall = (upcall: Upcall): void => {

@@ -30,6 +30,8 @@ const TYPE_OF_PREFIX: Readonly<Record<string, string>> = {
   OFPMMFC: "OFPET_METER_MOD_FAILED",
   OFPTFFC: "OFPET_TABLE_FEATURES_FAILED",
   NXBAC: "OFPET_EXPERIMENTER",
+  OFPBFC: "OFPET_EXPERIMENTER",
+  OFPACFC: "OFPET_EXPERIMENTER",
 };
 
 /** The error for a code: `refuse("OFPBAC_BAD_OUT_PORT", "port 0")`. */

@@ -53,6 +53,7 @@ export interface FlowStoreHooks extends CheckContext {
 type Command = (store: FlowStore, message: FlowMod, owner: unknown, transaction: Transaction) => void;
 
 const NOTHING = newFlowKey();
+const WHATEVER_ELSE: CheckContext = { hasGroup: () => true, hasMeter: () => true };
 const EVERY_FLOW = { command: "OFPFC_DELETE", match: {}, cookie_mask: 0xffff_ffff_ffff_ffffn } as const;
 
 /** ms between looks for rules that are due. */
@@ -92,11 +93,16 @@ export class FlowStore {
 
   /** Carries out a flow_mod. */
   apply(message: FlowMod, owner: unknown, transaction: Transaction): void {
-    const command = COMMANDS[message.command];
-    if (!command) throw refuse("OFPFMFC_BAD_COMMAND", `flow_mod command ${message.command}`);
-    if (((message.flags ?? 0) & ~KNOWN_FLAGS) !== 0)
-      throw refuse("OFPFMFC_BAD_FLAGS", `flow_mod flags 0x${(message.flags ?? 0).toString(16)}`);
-    command(this, message, owner, transaction);
+    commandOf(message)(this, message, owner, transaction);
+  }
+
+  /** Refuses a flow_mod that could not be carried out, whichever flows, groups and meters there are. */
+  check(message: FlowMod): void {
+    commandOf(message);
+    this.#matchAsked(message.match);
+    if (message.command === "OFPFC_DELETE" || message.command === "OFPFC_DELETE_STRICT") return;
+    const { table_id } = this.#table(message);
+    checkInstructions(message.match ?? {}, table_id, message.instructions ?? [], WHATEVER_ELSE);
   }
 
   add(message: FlowMod, owner: unknown, transaction: Transaction, isLearned = false): void {
@@ -495,6 +501,14 @@ const COMMANDS: Readonly<Record<string | number, Command | undefined>> = {
   OFPFC_DELETE_STRICT: (store, message, owner, transaction) =>
     store.delete(message, true, owner, transaction),
 };
+
+function commandOf({ command, flags = 0 }: FlowMod): Command {
+  const found = COMMANDS[command];
+  if (!found) throw refuse("OFPFMFC_BAD_COMMAND", `flow_mod command ${command}`);
+  if ((flags & ~KNOWN_FLAGS) !== 0)
+    throw refuse("OFPFMFC_BAD_FLAGS", `flow_mod flags 0x${flags.toString(16)}`);
+  return found;
+}
 
 /** out_port and out_group narrow deletes only (1.3.5 §7.3.4.1). */
 const selectionOf = (message: FlowMod, strict: boolean, deletes: boolean): FlowSelection => ({

@@ -15,7 +15,7 @@ const ADD_OR_MOD = 0x8000;
 
 /** A bucket may name a group that comes later, and outlive one that goes, as in Open vSwitch: packets do not get further
  *  there. Those that go round in a loop are dropped. */
-const ANY_GROUP = (): boolean => true;
+export const ANY_GROUP = (): boolean => true;
 
 export interface GroupTableHooks {
   readonly check: CheckContext;
@@ -56,6 +56,12 @@ export class GroupTable {
     this.#hooks.changed();
   }
 
+  /** Refuses a group that could not be, whichever others there are. */
+  check(message: GroupMod): void {
+    if (message.command === "OFPGC_DELETE") checkDeletion(message);
+    else this.#check(message);
+  }
+
   #check(message: GroupMod): void {
     if (message.group_id > OFPG.MAX)
       throw refuse("OFPGMFC_INVALID_GROUP", `group_id 0x${message.group_id.toString(16)}`);
@@ -89,8 +95,7 @@ export class GroupTable {
   }
 
   #delete(message: GroupMod, transaction: Transaction): void {
-    if ((message.buckets ?? []).length > 0)
-      throw refuse("OFPGMFC_INVALID_GROUP", "a group to be deleted is named without buckets");
+    checkDeletion(message);
     if (message.group_id === OFPG.ALL) {
       for (const group of [...this.groups.values()]) this.#remove(group, transaction);
       return;
@@ -104,4 +109,9 @@ export class GroupTable {
     transaction.onUndo(() => this.groups.set(group.group_id, group));
     this.#hooks.removeFlowsTo(group.group_id, transaction);
   }
+}
+
+function checkDeletion({ buckets = [] }: GroupMod): void {
+  if (buckets.length > 0)
+    throw refuse("OFPGMFC_INVALID_GROUP", "a group to be deleted is named without buckets");
 }

@@ -9,7 +9,7 @@ import { type CheckContext, checkActionList } from "./check.js";
 import { OfpError, refuse } from "./error.js";
 import { type FailState, failActions } from "./fail-mode.js";
 import { FlowStore } from "./flow-store.js";
-import { GroupTable } from "./group-table.js";
+import { ANY_GROUP, GroupTable } from "./group-table.js";
 import { isPinned, type LearnedMac, MacLearning } from "./mac-learning.js";
 import { formatKey } from "./match.js";
 import { MeterTable } from "./meter-table.js";
@@ -227,11 +227,23 @@ export class Ofproto implements BackedBridge {
     this.events.emit("modified", { ...message, type: "OFPT_METER_MOD" }, owner);
   }
 
-  /** All or nothing, in order. Throws BundleError, with nothing changed. */
-  bundle(messages: readonly BundledMessage[], owner?: unknown): void {
+  /** Refuses what could not be in a bundle whatever was before it. */
+  checkBundled(message: BundledMessage): void {
+    if (message.type === "OFPT_FLOW_MOD") this.#flows.check(message);
+    else if (message.type === "OFPT_GROUP_MOD") this.#groups.check(message);
+    else if (message.type === "OFPT_PACKET_OUT")
+      this.#checkPacketOut(message, { ...this.#check, hasGroup: ANY_GROUP });
+  }
+
+  /** All or nothing, in order; `isAtomic`: packets must not see a part of it. Throws BundleError, with nothing
+   *  changed. */
+  bundle(messages: readonly BundledMessage[], owner?: unknown, isAtomic = false): void {
     transact((transaction) => {
       messages.forEach((message, index) => {
         try {
+          // A port's configuration is not the tables': it changes before or after them.
+          if (isAtomic && message.type === "OFPT_PORT_MOD")
+            throw refuse("OFPBFC_MSG_FAILED", "a port_mod in an atomic bundle");
           this.#applyBundled(message, owner, transaction);
         } catch (error) {
           throw error instanceof OfpError ? new BundleError(error, index) : error;
@@ -247,31 +259,34 @@ export class Ofproto implements BackedBridge {
         return;
       case "OFPT_GROUP_MOD":
         this.#groups.apply(message, transaction);
+        transaction.onCommit(() => this.events.emit("modified", message, owner));
         return;
       case "OFPT_PORT_MOD": {
         this.#checkPortMod(message);
-        transaction.onCommit(() => this.portMod(message));
+        transaction.onCommit(() => this.portMod(message, owner));
         return;
       }
       case "OFPT_PACKET_OUT":
         this.#checkPacketOut(message);
-        transaction.onCommit(() => this.packetOut(message));
+        // By the tables as they are at this place of the bundle; on its way once all of it is certain.
+        transaction.onCommit(this.#preparePacketOut(message));
         return;
     }
   }
 
-  portMod(message: PortMod): void {
+  portMod(message: PortMod, owner?: unknown): void {
     const port = this.#checkPortMod(message);
-    const mask = message.mask ?? 0;
-    port.config = (port.config & ~mask) | ((message.config ?? 0) & mask);
-    if ((mask & OFPPC.PORT_DOWN) !== 0 && port.odpPort !== undefined) {
+    const changed = ((message.config ?? 0) ^ port.config) & (message.mask ?? 0);
+    if (changed === 0) return;
+    port.config ^= changed;
+    if ((changed & OFPPC.PORT_DOWN) !== 0 && port.odpPort !== undefined) {
       this.#backer.dpif
         .portSet(port.odpPort, { up: (port.config & OFPPC.PORT_DOWN) === 0 })
         .catch((error: Error) => this.#log.warn(`${this.name}: ${port.name}: ${error.message}`));
     }
     port.update({});
     this.#backer.changed();
-    this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc() });
+    this.events.emit("port_status", { reason: "OFPPR_MODIFY", desc: port.desc(), owner });
   }
 
   #checkPortMod(message: PortMod): OfPort {
@@ -297,14 +312,18 @@ export class Ofproto implements BackedBridge {
 
   packetOut(message: PacketOut): void {
     this.#checkPacketOut(message);
-    this.#backer.packetOut(this, message.data ?? new Uint8Array(), message.in_port, message.actions ?? []);
+    this.#preparePacketOut(message)();
   }
 
-  #checkPacketOut(message: PacketOut): void {
+  #preparePacketOut({ data, in_port, actions }: PacketOut): () => void {
+    return this.#backer.preparePacketOut(this, data ?? new Uint8Array(), in_port, actions ?? []);
+  }
+
+  #checkPacketOut(message: PacketOut, check = this.#check): void {
     const { in_port } = message;
     if (in_port >= OFPP.MAX && in_port < OFPP.CONTROLLER)
       throw refuse("OFPBRC_BAD_PORT", `in_port 0x${in_port.toString(16)}`);
-    checkActionList(message.actions ?? [], this.#check, "unknown");
+    checkActionList(message.actions ?? [], check, "unknown");
     if ((message.data?.length ?? 0) < ETHERNET_HEADER)
       throw refuse("OFPBRC_BAD_LEN", `a frame of ${message.data?.length ?? 0} bytes`);
   }

@@ -59,6 +59,8 @@ export interface PortStatusEvent {
   /** "OFPPR_ADD", "OFPPR_DELETE" or "OFPPR_MODIFY". */
   reason: string;
   desc: Port;
+  /** Who asked for the change, and so need not be told of it. */
+  owner?: unknown;
 }
 
 export interface OfprotoEvents {

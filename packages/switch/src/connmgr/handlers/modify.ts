@@ -33,7 +33,7 @@ export const modify: HandlerTable = {
 
   OFPT_GROUP_MOD: (agent, message) => agent.state.ofproto.groupMod(message, agent),
 
-  OFPT_PORT_MOD: (agent, message) => agent.state.ofproto.portMod(message),
+  OFPT_PORT_MOD: (agent, message) => agent.state.ofproto.portMod(message, agent),
 
   OFPT_TABLE_MOD: (agent, message) => agent.state.ofproto.tableMod(message),
 

@@ -1,6 +1,6 @@
 import { KNOWN_EXPERIMENTERS, refuse } from "../../ofproto/error.js";
 import type { Agent } from "../agent.js";
-import { type AsyncConfig, type AsyncKind, fromAsyncFields } from "../async.js";
+import { type AsyncConfig, type AsyncKind, fromAsyncFields, isUnknown } from "../async.js";
 import type { HandlerTable } from "./handler.js";
 
 /** OpenFlow 1.4's properties, by the masks that they set: [kind, 0 for master and equal, 1 for slave]. */
@@ -52,7 +52,11 @@ export const nicira: HandlerTable = {
     ) as Record<AsyncKind, [number, number]>;
     for (const property of properties) {
       const place = PROPERTY[property.type];
-      if (place !== undefined && "mask" in property) config[place[0]][place[1]] = property.mask;
+      if (place === undefined || !("mask" in property)) continue;
+      const [kind, column] = place;
+      if (isUnknown(kind, property.mask))
+        throw refuse("OFPACFC_INVALID", `${property.type} 0x${property.mask.toString(16)}`);
+      config[kind][column] = property.mask;
     }
     agent.channel.async = config satisfies AsyncConfig;
   },

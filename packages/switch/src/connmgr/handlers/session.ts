@@ -5,10 +5,11 @@ import { N_BUFFERS } from "../packet-buffers.js";
 import { decideRole, NO_GENERATION } from "../roles.js";
 import type { HandlerTable } from "./handler.js";
 
-/** ONF extension 191 (OpenFlow 1.4 §7.4.4): whoever has asked for it learns that another is master now. */
+/** ONF extension 191 (OpenFlow 1.4 §7.4.4): who was master learns that another is now; asked or not, as with Open
+ *  vSwitch. */
 function tellDemoted(agent: Agent, generation_id = NO_GENERATION): void {
+  if (!agent.isOpen) return;
   const reason = "OFPCRR_MASTER_REQUEST";
-  if (!agent.wants("role_status", reason)) return;
   agent.notify({ type: "ONFT_ROLE_STATUS", role: "OFPCR_ROLE_SLAVE", reason, generation_id });
 }
 
