@@ -1,5 +1,12 @@
 import type { Duplex } from "node:stream";
-import { decoderWith, encode, errorFor, OfDecodeError, type OfMessageInit } from "@sluice/openflow-codec";
+import {
+  decoderWith,
+  encode,
+  encodeMultipart,
+  errorFor,
+  OfDecodeError,
+  type OfMessageInit,
+} from "@sluice/openflow-codec";
 import type { Clock, Log } from "@sluice/runtime";
 import { OfpError, refuse } from "../ofproto/error.js";
 import type { Ofproto } from "../ofproto/ofproto.js";
@@ -158,7 +165,8 @@ export class Agent {
    *  told of the event goes on. */
   notify(message: OfMessageInit): void {
     try {
-      this.send(message);
+      if (message.type !== "OFPT_MULTIPART_REPLY") this.send(message);
+      else for (const part of encodeMultipart(message)) this.connection.send(part);
     } catch (error) {
       this.state.log.err(`${this.name}: ${message.type} not sent: ${(error as Error).message}`);
     }

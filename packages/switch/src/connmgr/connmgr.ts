@@ -16,7 +16,7 @@ import {
   isService,
   type TargetHost,
 } from "./controller.js";
-import { monitorReply } from "./flow-monitor.js";
+import { collect, type FlowUpdate, monitorReply } from "./flow-monitor.js";
 import { PacketBuffers } from "./packet-buffers.js";
 import { DEFAULT_LIMITS } from "./packet-in-queue.js";
 import { PassiveController } from "./passive-controller.js";
@@ -61,6 +61,8 @@ export class ConnMgr {
   #configs: readonly ControllerConfig[] = [];
   #isHeld = false;
   readonly #agents = new Set<Agent>();
+  /** Flow updates of the request at hand. */
+  readonly #updates = new Map<Agent, FlowUpdate[]>();
   readonly #state: SwitchState;
   readonly #snoop = new Snoop();
   readonly #clock: Clock;
@@ -90,6 +92,7 @@ export class ConnMgr {
     events.on("flow_removed", this.#onFlowRemoved);
     events.on("port_status", this.#onPortStatus);
     events.on("modified", this.#onModified);
+    events.on("carried_out", this.#tellUpdates);
   }
 
   /** Opens RUNDIR/BRIDGE.mgmt and RUNDIR/BRIDGE.snoop. Rejects with one line. */
@@ -197,6 +200,7 @@ export class ConnMgr {
     events.off("port_status", this.#onPortStatus);
     events.off("flow_update", this.#onFlowUpdate);
     events.off("modified", this.#onModified);
+    events.off("carried_out", this.#tellUpdates);
     this.#lost?.cancel();
     const targets = [...this.#targets.values()];
     this.#targets.clear();
@@ -302,8 +306,21 @@ export class ConnMgr {
     for (const agent of this.#agents) {
       if (agent.flowMonitors.isEmpty) continue;
       const update = agent.flowMonitors.update(event, agent === event.owner ? agent.currentXid : undefined);
-      if (update) agent.notify(monitorReply([update]));
+      if (!update) continue;
+      if (this.#updates.size === 0) queueMicrotask(this.#tellUpdates);
+      let updates = this.#updates.get(agent);
+      if (!updates) {
+        updates = [];
+        this.#updates.set(agent, updates);
+      }
+      collect(updates, update);
     }
+  };
+
+  /** What one request has changed is told at once; and so is what time has. */
+  readonly #tellUpdates = (): void => {
+    for (const [agent, updates] of this.#updates) agent.notify(monitorReply(updates));
+    this.#updates.clear();
   };
 
   /** ONF extension 235 (OpenFlow 1.4 §7.4.6): whoever asked for it gets the group_mods and meter_mods of others. */

@@ -16,6 +16,7 @@ export type FlowUpdate = Body<MessageInitOf<"OFPT_MULTIPART_REPLY">>["entries"] 
   : never;
 
 const MAX_MONITORS = 64;
+const KNOWN_FLAGS = Object.values(OFPFMF).reduce((all, flag) => all | flag, 0);
 
 interface Monitor {
   readonly request: Request;
@@ -28,6 +29,8 @@ type Rule = FlowUpdateEvent["rule"];
 
 const EVENT = { added: "ONFFME_ADDED", modified: "ONFFME_MODIFIED", removed: "ONFFME_DELETED" } as const;
 const FLAG = { added: OFPFMF.ADD, modified: OFPFMF.MODIFY, removed: OFPFMF.DELETE } as const;
+
+const CHANGES = OFPFMF.ADD | OFPFMF.MODIFY | OFPFMF.DELETE;
 
 /** Reasons of removal by number (§7.4.2). */
 const REASON: Readonly<Record<string, number>> = {
@@ -46,11 +49,24 @@ export class FlowMonitors {
     return this.#monitors.size === 0;
   }
 
-  /** Takes new monitors; gives those of them that ask for the flows there are. Throws OfpError. */
+  /** Takes new monitors; gives those of them that ask for the flows there are. Throws OfpError, and takes none. */
   add(requests: readonly Request[]): Monitor[] {
     const added: Monitor[] = [];
+    try {
+      this.#add(requests, added);
+    } catch (error) {
+      for (const { request } of added) this.#monitors.delete(request.id);
+      throw error;
+    }
+    return added.filter(({ request }) => (request.flags & OFPFMF.INITIAL) !== 0);
+  }
+
+  #add(requests: readonly Request[], added: Monitor[]): void {
     for (const request of requests) {
-      if (this.#monitors.has(request.id)) throw refuse("OFPBRC_EPERM", `flow monitor ${request.id} exists`);
+      if ((request.flags & ~KNOWN_FLAGS) !== 0 || (request.flags & CHANGES) === 0)
+        throw refuse("OFPMOFC_BAD_FLAGS", `flow monitor with flags 0x${request.flags.toString(16)}`);
+      if (this.#monitors.has(request.id))
+        throw refuse("OFPMOFC_MONITOR_EXISTS", `flow monitor ${request.id} exists`);
       if (this.#monitors.size >= MAX_MONITORS) {
         throw refuse("OFPBRC_EPERM", `${MAX_MONITORS} flow monitors on a connection at most`);
       }
@@ -58,7 +74,6 @@ export class FlowMonitors {
       this.#monitors.set(request.id, monitor);
       added.push(monitor);
     }
-    return added.filter(({ request }) => (request.flags & OFPFMF.INITIAL) !== 0);
   }
 
   /** Whether there was such a monitor. */
@@ -132,6 +147,12 @@ const hasOutput = (instructions: readonly unknown[], port: number): boolean =>
   (instructions as readonly { actions?: readonly { type: string; port?: number }[] }[]).some(({ actions }) =>
     actions?.some((action) => action.type === "OFPAT_OUTPUT" && action.port === port),
   );
+
+/** Adds an update to those of the same request. A request of one's own is told of once. */
+export function collect(updates: FlowUpdate[], update: FlowUpdate): void {
+  if (update.type !== "ONFFME_ABBREV" || !updates.some(({ type }) => type === "ONFFME_ABBREV"))
+    updates.push(update);
+}
 
 /** Updates as a message. */
 export const monitorReply = (

@@ -32,6 +32,7 @@ const TYPE_OF_PREFIX: Readonly<Record<string, string>> = {
   NXBAC: "OFPET_EXPERIMENTER",
   OFPBFC: "OFPET_EXPERIMENTER",
   OFPACFC: "OFPET_EXPERIMENTER",
+  OFPMOFC: "OFPET_EXPERIMENTER",
 };
 
 /** The error for a code: `refuse("OFPBAC_BAD_OUT_PORT", "port 0")`. */

@@ -160,7 +160,9 @@ export class FlowStore {
     this.counters.added++;
     this.#changed(rule);
     if (transaction.canUndo) this.#onUndoOfAdd(rule, old, transaction);
-    if (this.#hooks.isMonitored()) transaction.onCommit(() => this.#tell("added", rule, owner));
+    if (!this.#hooks.isMonitored()) return;
+    const before = old?.instructions;
+    transaction.onCommit(() => this.#tell("added", rule, owner, before));
   }
 
   /** Apart from `add`, which then has no variables that outlive it: most flows come in requests of their own, and
@@ -185,7 +187,7 @@ export class FlowStore {
     const old = this.#table(message).rules.find(key, mask, message.priority ?? 0x8000);
     // Late counts of packets that went before: what has been learned since is newer.
     if (old && old.freshMs > usedMs) return;
-    if (old && JSON.stringify(old.instructions, plain) === JSON.stringify(message.instructions, plain)) {
+    if (old && isSame(old.instructions, message.instructions ?? [])) {
       old.credit(0, 0, usedMs);
       old.freshMs = usedMs;
     } else if (old || limit === 0 || this.#countLearned(message) < limit)
@@ -264,7 +266,8 @@ export class FlowStore {
         rule.bytes = 0;
       }
       this.counters.modified++;
-      if (isMonitored) transaction.onCommit(() => this.#tell("modified", rule, owner, before));
+      if (isMonitored && !isSame(before, instructions))
+        transaction.onCommit(() => this.#tell("modified", rule, owner, before));
     }
   }
 
@@ -365,6 +368,7 @@ export class FlowStore {
       if (!config && !table.isConfigured) continue;
       table.isConfigured = config !== undefined;
       table.name = config?.name ?? "";
+      table.isNamed = table.name !== "";
       table.limit = config?.flowLimit ?? DEFAULT_TABLE_LIMIT;
       table.eviction = config?.evicts ? new Eviction(config.groups) : undefined;
       if (!table.eviction) continue;
@@ -558,5 +562,8 @@ const describe = (rule: Rule, match: Match): FlowUpdateEvent["rule"] => ({
   match,
   instructions: rule.instructions,
 });
+
+const isSame = (a: readonly Instruction[], b: readonly Instruction[]): boolean =>
+  JSON.stringify(a, plain) === JSON.stringify(b, plain);
 
 const plain = (_key: string, value: unknown): unknown => (typeof value === "bigint" ? `${value}n` : value);

@@ -136,7 +136,7 @@ export class Ofproto implements BackedBridge {
       rulesChange: (count) => this.#backer.rulesChange(count),
       flowRemoved: (event) => this.events.emit("flow_removed", event),
       flowUpdate: (event) => this.events.emit("flow_update", event),
-      isMonitored: () => this.events.listenerCount("flow_update") > 0,
+      isMonitored: () => this.#isMonitored(),
       syncStats: () => this.#backer.syncStats(),
       settleStats: () => this.#backer.settleStats(),
       wantsChanges: () => this.#backer.megaflows.wantsChanges,
@@ -214,17 +214,26 @@ export class Ofproto implements BackedBridge {
   /** `owner` marks who asked, for flow monitors. buffer_id is the connection's affair: it sends the buffered packet
    *  to OFPP_TABLE with packetOut after this returns. */
   flowMod(message: FlowMod, owner?: unknown): void {
-    transact((transaction) => this.#flows.apply(message, owner, transaction), false);
+    this.#transact((transaction) => this.#flows.apply(message, owner, transaction), false);
   }
 
   groupMod(message: GroupMod, owner?: unknown): void {
-    transact((transaction) => this.#groups.apply(message, transaction));
+    this.#transact((transaction) => this.#groups.apply(message, transaction));
     this.events.emit("modified", { ...message, type: "OFPT_GROUP_MOD" }, owner);
   }
 
   meterMod(message: MeterMod, owner?: unknown): void {
-    transact((transaction) => this.#meters.apply(message, transaction));
+    this.#transact((transaction) => this.#meters.apply(message, transaction));
     this.events.emit("modified", { ...message, type: "OFPT_METER_MOD" }, owner);
+  }
+
+  #transact(body: (transaction: Transaction) => void, canUndo?: boolean): void {
+    transact(body, canUndo);
+    if (this.#isMonitored()) this.events.emit("carried_out");
+  }
+
+  #isMonitored(): boolean {
+    return this.events.listenerCount("flow_update") > 0;
   }
 
   /** Refuses what could not be in a bundle whatever was before it. */
@@ -238,7 +247,7 @@ export class Ofproto implements BackedBridge {
   /** All or nothing, in order; `isAtomic`: packets must not see a part of it. Throws BundleError, with nothing
    *  changed. */
   bundle(messages: readonly BundledMessage[], owner?: unknown, isAtomic = false): void {
-    transact((transaction) => {
+    this.#transact((transaction) => {
       messages.forEach((message, index) => {
         try {
           // A port's configuration is not the tables': it changes before or after them.

@@ -55,4 +55,6 @@ export class OfTable implements XTable {
   hidden = 0;
   /** Whether the database says something about it. */
   isConfigured = false;
+  /** Its name is the database's: no controller changes it. */
+  isNamed = false;
 }

@@ -61,6 +61,12 @@ export function changeTables(
       throw refuse("OFPTFFC_BAD_ARGUMENT", `table ${table_id}: config ${request.config}`);
     if (request.max_entries > DEFAULT_TABLE_LIMIT)
       throw refuse("OFPTFFC_BAD_ARGUMENT", `table ${table_id}: max_entries ${request.max_entries}`);
+    const { name = "" } = request;
+    if (tables[table_id].isNamed && name !== tables[table_id].name)
+      throw refuse(
+        "OFPTFFC_EPERM",
+        `table ${table_id} has its name, ${tables[table_id].name}, from the database`,
+      );
     asked.set(table_id, request);
   }
   const isWhole = requests.some(({ properties }) => (properties ?? []).length > 0);

@@ -51,7 +51,7 @@ export interface FlowUpdateEvent {
   };
   reason: string;
   owner: unknown;
-  /** Of a modified flow: the instructions that it had. */
+  /** The instructions that the flow had, or the one whose place it takes. */
   before?: readonly unknown[] | undefined;
 }
 
@@ -69,6 +69,8 @@ export interface OfprotoEvents {
   port_status: (event: PortStatusEvent) => void;
   /** A group_mod or meter_mod that was carried out (for requestforward). */
   modified: (message: { type: string }, owner: unknown) => void;
+  /** A request that may have changed flows has been carried out. */
+  carried_out: () => void;
   flow_update: (event: FlowUpdateEvent) => void;
 }
 

@@ -38,6 +38,7 @@ export const monitor: HandlerTable = {
 };
 
 function cancel(agent: Agent, id: number): void {
-  if (!agent.flowMonitors.cancel(id)) throw refuse("OFPBRC_EPERM", `there is no flow monitor ${id}`);
+  if (!agent.flowMonitors.cancel(id))
+    throw refuse("OFPMOFC_UNKNOWN_MONITOR", `there is no flow monitor ${id}`);
   agent.state.monitorsChanged();
 }
