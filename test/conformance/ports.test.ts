@@ -265,6 +265,11 @@ const packetOutErrors: Case[] = (
       "OFPBAC_BAD_OUT_PORT",
     ],
     ["a group that is not there", out(1, "group:99"), "OFPBAC_BAD_OUT_GROUP"],
+    ["dec_ttl for an ARP packet", out(1, "dec_ttl,output:2", f.arpFrame()), "OFPBAC_MATCH_INCONSISTENT"],
+    ["dec_ttl for an IP packet", out(1, "dec_ttl,output:2"), "accepted"],
+    ["pop_vlan for a packet without a tag", out(1, "pop_vlan,output:2"), "OFPBAC_MATCH_INCONSISTENT"],
+    ["set_field of tcp_dst for UDP", out(1, "set_field:5->tcp_dst,output:2"), "OFPBAC_MATCH_INCONSISTENT"],
+    ["set_field of udp_dst for UDP", out(1, "set_field:5->udp_dst,output:2"), "accepted"],
   ] as const
 ).map(
   ([name, message, code]): Case => ({

@@ -20,6 +20,7 @@ import type { Action } from "./of.js";
 import type { OfPort } from "./ofport.js";
 import { Reassembler } from "./reassembly.js";
 import type { OfprotoCommon, OfprotoLog } from "./types.js";
+import { KeyedMatch } from "./wire-match.js";
 import type { Effect, Recorder } from "./xlate/context.js";
 import {
   ContentTable,
@@ -335,6 +336,14 @@ export class DpBacker {
     extract(packet, 0, packet.length, key, this.#layers, this.#tags);
     key[LANE_IN_PORT] = odpPort;
     return key;
+  }
+
+  /** The match that a packet alone has. */
+  matchOf(packet: Uint8Array): KeyedMatch {
+    const match = new KeyedMatch();
+    match.key.set(this.keyOf(packet, 0));
+    match.mask.fill(0xffff_ffff);
+    return match;
   }
 
   /** What actions make of a packet that no port has brought (1.3.5 §7.3.7), by the tables as they are now: the call

@@ -69,10 +69,11 @@ const NOTHING_KNOWN: Known = new Map();
 /** Whether there are actions other than to send the packet, which suit any match. */
 function asksOfMatch(instruction: Instruction): boolean {
   if (!("actions" in instruction) || instruction.actions === undefined) return false;
-  for (const { type } of instruction.actions)
-    if (type !== "OFPAT_OUTPUT" && type !== "OFPAT_GROUP") return true;
+  for (const action of instruction.actions) if (!suitsAny(action)) return true;
   return false;
 }
+
+const suitsAny = ({ type }: Action): boolean => type === "OFPAT_OUTPUT" || type === "OFPAT_GROUP";
 
 /** A flow that is part of a conjunction is never executed: beside `conjunction` only notes make sense. */
 function checkConjunctions(instructions: readonly Instruction[]): void {
@@ -131,13 +132,14 @@ const IF_THERE: ReadonlySet<string> = new Set([
   "NXAST_DEC_TTL_CNT_IDS",
 ]);
 
-/** Refuses actions of a bucket (no match is known), or of a packet-out. */
+/** Refuses actions of a bucket (no match is known), or of a packet-out, for its packet. */
 export function checkActionList(
   actions: readonly Action[],
   context: CheckContext,
-  match: Match | "unknown",
+  match: "unknown" | (() => KeyedMatch),
 ): void {
-  checkActions(match === "unknown" ? undefined : knownOf(match), actions, context);
+  const known = match === "unknown" ? undefined : actions.every(suitsAny) ? NOTHING_KNOWN : knownOf(match());
+  checkActions(known, actions, context);
 }
 
 function checkActions(known: Known | undefined, actions: readonly Action[], context: CheckContext): void {

@@ -10,7 +10,7 @@ import { OFPP } from "./xlate/reserved.js";
  *  - secure: nothing.
  *
  *  Whenever controllers come to be configured, or cease to be, or the mode changes without any, the tables start
- *  empty. */
+ *  empty, without groups and meters. */
 export interface FailState {
   mode: FailMode;
   configured: boolean;
@@ -27,7 +27,7 @@ const normal = (priority: number): FlowMod => ({
 });
 
 export interface FailActions {
-  /** Empty the tables first. */
+  /** Empty the tables first, and let groups and meters go. */
   flush: boolean;
   /** A flow to have from now on. */
   add: FlowMod | undefined;

@@ -12,7 +12,8 @@ import { FlowStore } from "./flow-store.js";
 import { ANY_GROUP, GroupTable } from "./group-table.js";
 import { isPinned, type LearnedMac, MacLearning } from "./mac-learning.js";
 import { formatKey } from "./match.js";
-import { MeterTable } from "./meter-table.js";
+
+import { MeterTable, OFPM } from "./meter-table.js";
 import { answerMultipart, flowStatsParts } from "./multipart.js";
 import type {
   FlowMod,
@@ -52,7 +53,7 @@ import { scramble } from "./xlate/buckets.js";
 import type { Effect } from "./xlate/context.js";
 import type { PacketInContext } from "./xlate/contexts.js";
 import { restorePipeline, withoutUnset } from "./xlate/field.js";
-import { OFPC_FRAG, OFPP, OFPTT } from "./xlate/reserved.js";
+import { OFPC_FRAG, OFPG, OFPP, OFPTT } from "./xlate/reserved.js";
 import { type LearnRoom, OFPPC, type XContexts, type XPort } from "./xlate/world.js";
 
 export interface OfprotoOptions extends OfprotoCommon {
@@ -85,6 +86,8 @@ export class BundleError extends OfpError {
 const CAPABILITIES = 0x6f;
 const ETHERNET_HEADER = 14;
 const DEFAULT_VLAN: VlanConfig = { vlan_mode: "trunk", tag: 0, trunks: [] };
+const EVERY_GROUP = { command: "OFPGC_DELETE", group_type: "OFPGT_ALL", group_id: OFPG.ALL } as const;
+const EVERY_METER = { command: "OFPMC_DELETE", flags: 0, meter_id: OFPM.ALL } as const;
 const PORT_CONFIG = OFPPC.PORT_DOWN | OFPPC.NO_RECV | OFPPC.NO_FWD | OFPPC.NO_PACKET_IN;
 
 /** One OpenFlow switch: a bridge's tables, groups, meters and ports. Requests are the codec's values; a request that
@@ -332,9 +335,10 @@ export class Ofproto implements BackedBridge {
     const { in_port } = message;
     if (in_port >= OFPP.MAX && in_port < OFPP.CONTROLLER)
       throw refuse("OFPBRC_BAD_PORT", `in_port 0x${in_port.toString(16)}`);
-    checkActionList(message.actions ?? [], check, "unknown");
-    if ((message.data?.length ?? 0) < ETHERNET_HEADER)
-      throw refuse("OFPBRC_BAD_LEN", `a frame of ${message.data?.length ?? 0} bytes`);
+    const { actions = [], data } = message;
+    if ((data?.length ?? 0) < ETHERNET_HEADER)
+      throw refuse("OFPBRC_BAD_LEN", `a frame of ${data?.length ?? 0} bytes`);
+    checkActionList(actions, check, () => this.#backer.matchOf(data!));
   }
 
   /** Answers OFPMP_FLOW as messages, which may be many. */
@@ -536,7 +540,11 @@ export class Ofproto implements BackedBridge {
   #enterFailState(before: FailState | undefined, after: FailState): void {
     const { flush, add, hidden } = failActions(before, after);
     transact((transaction) => {
-      if (flush) this.#removeFlows(() => true, "OFPRR_DELETE", transaction);
+      if (flush) {
+        this.#removeFlows(() => true, "OFPRR_DELETE", transaction);
+        this.#groups.apply(EVERY_GROUP, transaction);
+        this.#meters.apply(EVERY_METER, transaction);
+      }
       if (add) this.#flows.apply(add, undefined, transaction);
       const standing = [...this.tables[0]!.rules].find((rule) => rule.hidden);
       if (hidden && !standing) this.#flows.apply(hidden, undefined, transaction);
