@@ -21,8 +21,6 @@ export class Context {
   layersFresh = false;
   /** Whether `key` tells of the packet as it is now. */
   keyFresh = false;
-  /** How many VLAN tags `key` tells of at most. */
-  #tags = MAX_TAGS;
   /** What a trunc action leaves of the packet for the next output; 0: all. */
   cut = 0;
   /** The queue that outputs go to. */
@@ -69,12 +67,11 @@ export class Context {
     // Behind a tag that the key does not tell of there are headers all the same.
     this.layersFresh = tags === MAX_TAGS || !isVlan(key[LANE_TYPE_TCI]! >>> 16);
     this.keyFresh = true;
-    this.#tags = tags;
   }
 
   /** Makes `key` tell of the packet as it is now, to be looked up. */
   freshen(tags: number): void {
-    const hasMore = this.#tags !== tags && (this.key[LANE_TPIDS]! & 0xffff) !== 0;
+    const hasMore = tags < MAX_TAGS && (this.key[LANE_TPIDS]! & 0xffff) !== 0;
     if (!this.keyFresh || hasMore) this.extract(tags);
   }
 
