@@ -167,3 +167,15 @@ test("a trace goes on where the packet is recirculated, with the bytes that it h
   expect(formatTrace(flow)).toMatch(/\nDropped: no match in table 1\n$/);
   expect(flow.recirculated[0]!.flow).toMatchObject({ eth_type: 0x0800, ip_proto: 0, ipv4_dst: "0.0.0.0" });
 });
+
+test("a trace of a packet that goes round and round in two ways each time comes to an end", async () => {
+  const bench = await TestBench.open(1);
+  bench.flow({}, [
+    { type: "NXAST_CHECK_PKT_LARGER", pkt_len: 200, offset: 0, dst: "reg0" },
+    { type: "NXAST_RESUBMIT_TABLE", in_port: 0xfff8, table: 0 },
+  ]);
+  const traced = trace(bench.bridge, { match: { in_port: 1 } });
+  const count = ({ recirculated }: Pick<typeof traced, "recirculated">): number =>
+    1 + recirculated.reduce((sum, one) => sum + count(one), 0);
+  expect(count(traced)).toBe(65);
+});

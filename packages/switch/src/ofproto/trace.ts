@@ -39,6 +39,12 @@ export type TraceSubject =
 
 /** A packet looked up again more often than this goes nowhere, as in the datapath. */
 const MAX_RECIRCULATIONS = 16;
+/** Of a packet that goes on in several ways each time, so many are followed. */
+const MAX_WAYS = 64;
+
+interface Ways {
+  left: number;
+}
 
 /** Traces a packet that comes into a bridge; with `actions`, one that a controller sends out with these. Where the
  *  packet is recirculated, the trace goes on with the bytes that it has by then; of a flow without bytes, with what is
@@ -48,11 +54,11 @@ export function trace(bridge: Ofproto, subject: TraceSubject, actions?: readonly
   if ("packet" in subject) {
     const inPort = bridge.portMap.get(subject.in_port);
     const key = bridge.backer.keyOf(subject.packet, inPort?.odpPort ?? 0);
-    return traceFrom({ bridge, inPort, in_port: subject.in_port, start }, key, subject.packet, 0);
+    return traceFrom({ bridge, inPort, in_port: subject.in_port, start }, key, subject.packet);
   }
   const { key } = parseMatch(subject.match);
   const in_port = key[LANE_IN_PORT]! || OFPP.ANY;
-  return traceFrom({ bridge, inPort: bridge.portMap.get(in_port), in_port, start }, key, undefined, 0);
+  return traceFrom({ bridge, inPort: bridge.portMap.get(in_port), in_port, start }, key, undefined);
 }
 
 /** Traces a packet that comes back with a recirc_id which stands for something. */
@@ -65,7 +71,7 @@ export function traceRecirculated(bridge: Ofproto, subject: TraceSubject, recirc
   key.fill(0, DP_LANES);
   key[LANE_RECIRC_ID] = recirc_id;
   const from: Start = { bridge: owner, inPort, in_port: frozen.in_port, start: { frozen } };
-  return traceFrom(from, key, packet, 0);
+  return traceFrom(from, key, packet);
 }
 
 /** What a packet that is traced would do beside being forwarded: addresses are learned, flows too. */
@@ -77,7 +83,13 @@ export const effectsOf = ({ result, recirculated }: Trace): readonly Effect[] =>
 /** What is traced, where it starts, and by which port it came. */
 type Start = Pick<XlateInput, "inPort" | "in_port" | "start"> & { readonly bridge: Ofproto };
 
-function traceFrom(from: Start, key: FlowKey, packet: Uint8Array | undefined, recircs: number): Trace {
+function traceFrom(
+  from: Start,
+  key: FlowKey,
+  packet: Uint8Array | undefined,
+  recircs = 0,
+  ways: Ways = { left: MAX_WAYS },
+): Trace {
   const { bridge, in_port } = from;
   const recorded: TraceEvent[] = [];
   const result = translate({ ...from, key, record: (event) => recorded.push(snapshot(event)) });
@@ -87,7 +99,7 @@ function traceFrom(from: Start, key: FlowKey, packet: Uint8Array | undefined, re
   final[LANE_IN_PORT] = in_port;
   const events = recorded.filter(({ kind }) => kind !== "freeze");
   const recirculated =
-    recircs < MAX_RECIRCULATIONS ? goOn(bridge, recorded, result.actions, packet, recircs) : [];
+    recircs < MAX_RECIRCULATIONS ? goOn(bridge, recorded, result.actions, packet, recircs, ways) : [];
   return {
     bridge: bridge.name,
     flow: formatKey(shown, everyBitOf(shown)),
@@ -114,6 +126,7 @@ function goOn(
   actions: readonly OdpAction[],
   packet: Uint8Array | undefined,
   recircs: number,
+  ways: Ways,
 ): RecirculatedTrace[] {
   const { backer } = bridge;
   const again =
@@ -126,7 +139,8 @@ function goOn(
           .map(({ id, packet }) => ({ id, packet, key: backer.keyOf(packet, 0) }));
   return again.flatMap(({ id, key, packet }) => {
     const frozen = backer.frozen(id);
-    if (!frozen) return [];
+    if (!frozen || ways.left === 0) return [];
+    ways.left--;
     const { in_port } = frozen;
     const owner = frozen.bridge as Ofproto;
     const inPort = owner.portMap.get(in_port);
@@ -134,7 +148,7 @@ function goOn(
     fresh.fill(0, DP_LANES);
     fresh[LANE_RECIRC_ID] = id;
     const from: Start = { bridge: owner, inPort, in_port, start: { frozen } };
-    return [{ ...traceFrom(from, fresh, packet, recircs + 1), recirc_id: id }];
+    return [{ ...traceFrom(from, fresh, packet, recircs + 1, ways), recirc_id: id }];
   });
 }
 
