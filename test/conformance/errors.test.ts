@@ -240,6 +240,29 @@ const instructionRows: Row[] = [
     { ...flowMod("table=5,actions=drop"), instructions: [{ type: "OFPIT_GOTO_TABLE", table_id: 4 }] },
     "OFPBIC_BAD_TABLE_ID",
   ],
+  ...[
+    ...["output(port=2,max_len=64)", "multipath(eth_src,50,modulo_n,1,0,NXM_NX_REG0[])", "clone(output:2)"],
+    ...["learn(NXM_OF_ETH_DST[])", "note:01", "push:NXM_NX_REG0[]", "check_pkt_larger(99)->NXM_NX_REG0[0]"],
+    ...["output:NXM_NX_REG0[]", "controller(id=5)", "exit", "bundle(eth_src,0,hrw,ofport,members:1)"],
+  ].map(
+    (action): Row => [
+      `${action} in an action set`,
+      flowMod(`actions=write_actions(${action})`),
+      "OFPBAC_BAD_TYPE",
+    ],
+  ),
+  ...["set_queue:5,output:2", "move:NXM_NX_REG0[]->NXM_NX_REG1[]", "controller", "resubmit(,3)"].map(
+    (actions): Row => [
+      `${actions} in an action set`,
+      flowMod(`actions=write_actions(${actions})`),
+      "accepted",
+    ],
+  ),
+  [
+    "bundle with a member that is no port",
+    flowMod("actions=bundle(eth_src,0,hrw,ofport,members:none,1)"),
+    "accepted",
+  ],
   ["goto_table 255, where packets are lost", rawFlowMod("", tlv(1, "ff000000")), "accepted"],
   ["goto_table 254, where packets are lost", rawFlowMod("", tlv(1, "fe000000")), "accepted"],
   ["goto_table 253", rawFlowMod("", tlv(1, "fd000000")), "accepted"],

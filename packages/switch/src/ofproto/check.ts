@@ -107,8 +107,8 @@ function checkInstruction(
     // In the order of execution: a push may stand behind what needs it. What takes headers away does nothing where
     // there is none; in an action set it waits for what the packet will be by the end.
     case "OFPIT_WRITE_ACTIONS":
-      if (instruction.actions?.some(({ type }) => type === "NXAST_CONJUNCTION"))
-        throw refuse("OFPBAC_BAD_TYPE", "conjunction has no place in an action set");
+      for (const { type } of instruction.actions ?? [])
+        if (NOT_IN_SET.has(type)) throw refuse("OFPBAC_BAD_TYPE", `${type} has no place in an action set`);
       for (const action of inOrder(instruction.actions ?? []))
         checkAction(IF_THERE.has(action.type) ? undefined : known, action, context);
       return;
@@ -117,6 +117,32 @@ function checkInstruction(
     default:
   }
 }
+
+/** Nicira's actions that have no place in an action set's order. */
+const NOT_IN_SET: ReadonlySet<string> = new Set([
+  "NXAST_BUNDLE",
+  "NXAST_BUNDLE_LOAD",
+  "NXAST_CHECK_PKT_LARGER",
+  "NXAST_CLONE",
+  "NXAST_CONJUNCTION",
+  "NXAST_CONTROLLER",
+  "NXAST_CONTROLLER2",
+  "NXAST_EXIT",
+  "NXAST_FIN_TIMEOUT",
+  "NXAST_LEARN",
+  "NXAST_LEARN2",
+  "NXAST_MULTIPATH",
+  "NXAST_NOTE",
+  "NXAST_OUTPUT_REG",
+  "NXAST_OUTPUT_REG2",
+  "NXAST_OUTPUT_TRUNC",
+  "NXAST_POP_QUEUE",
+  "NXAST_SAMPLE",
+  "NXAST_SAMPLE2",
+  "NXAST_SAMPLE3",
+  "NXAST_STACK_POP",
+  "NXAST_STACK_PUSH",
+]);
 
 /** Actions on a header that leave a packet without it alone. */
 const IF_THERE: ReadonlySet<string> = new Set([
@@ -322,13 +348,13 @@ function checkHash({ type, fields }: { type: string; fields: number }): void {
   if (fields >= N_HASH_FIELDS) throw refuse("OFPBAC_BAD_ARGUMENT", `${type} with fields ${fields}`);
 }
 
-/** A member is a port that a flow can send to, other than the controller; a register for it has 16 bits. */
+/** A member is a port that a flow can send to, other than the controller, or none, which is never chosen; a register for it has 16 bits. */
 function checkBundle(action: Action & { type: "NXAST_BUNDLE" | "NXAST_BUNDLE_LOAD" }): void {
   checkHash(action);
   if (action.algorithm > 1 || action.member_type !== IN_PORT_HEADER)
     throw refuse("OFPBAC_BAD_ARGUMENT", `${action.type} with algorithm ${action.algorithm}`);
   for (const member of action.members ?? [])
-    if (!isOutputPort(wide(member)) || wide(member) === OFPP.CONTROLLER)
+    if (wide(member) !== OFPP.ANY && (!isOutputPort(wide(member)) || wide(member) === OFPP.CONTROLLER))
       throw refuse("OFPBAC_BAD_OUT_PORT", `${action.type}: port ${member}`);
   if (action.type === "NXAST_BUNDLE_LOAD" && (action.ofs_nbits & 63) + 1 < 16)
     throw refuse("OFPBAC_BAD_ARGUMENT", "bundle_load into less than 16 bits");
