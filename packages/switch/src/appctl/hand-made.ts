@@ -4,6 +4,7 @@ import type { OdpAction } from "../dpif/actions.js";
 import { type PortNumber, parseOdpMatch } from "../dpif/odp-parse.js";
 import { parseOdpActions } from "../dpif/odp-parse-actions.js";
 import { formatOdpMatch } from "../dpif/odp-text.js";
+import { ETH_VLAN } from "../flow/extract.js";
 import { type FlowKey, type FlowMask, flowField, setField } from "../flow/flow-key.js";
 import { type FlowMatch, type FlowValue, keyToMatch, matchToKey } from "../flow/match.js";
 import type { DpBacker } from "../ofproto/backer.js";
@@ -41,6 +42,13 @@ function datapathOf(bridges: Bridges, name: string | undefined): DpBacker {
   throw new Error(backers.length === 0 ? "there is no datapath" : "please specify an existing datapath");
 }
 
+/** A flow and its actions as they were written, and the datapath that is meant. Throws one line. */
+function readFlow(bridges: Bridges, datapath: string | undefined, flow: string, actions: string) {
+  const backer = datapathOf(bridges, datapath);
+  const ports = portNumbers(bridges, backer);
+  return { backer, written: writtenFlow(flow, ports), parsed: writtenActions(actions, ports) };
+}
+
 /** dpctl/add-flow. */
 export async function addMegaflow(
   bridges: Bridges,
@@ -48,10 +56,7 @@ export async function addMegaflow(
   flow: string,
   actions: string,
 ): Promise<undefined> {
-  const backer = datapathOf(bridges, datapath);
-  const ports = portNumbers(bridges, backer);
-  const written = writtenFlow(flow, ports);
-  const parsed = writtenActions(actions, ports);
+  const { backer, written, parsed } = readFlow(bridges, datapath, flow, actions);
   const isThere = written.ufid !== undefined && megaflowNamed(backer, written.ufid) !== undefined;
   if (isThere || first(backer.megaflows.metBy(written.key)))
     throw new Error("updating flow table (File exists)");
@@ -68,10 +73,7 @@ export async function modMegaflow(
   { statistics, clear, mayCreate }: ChangeOptions,
   nowMs: number,
 ): Promise<string> {
-  const backer = datapathOf(bridges, datapath);
-  const ports = portNumbers(bridges, backer);
-  const written = writtenFlow(flow, ports);
-  const parsed = writtenActions(actions, ports);
+  const { backer, written, parsed } = readFlow(bridges, datapath, flow, actions);
   await backer.syncStats();
   const before = find(backer, written) ?? first(backer.megaflows.metBy(written.key));
   if (before) {
@@ -258,8 +260,6 @@ function keyAndMask(match: ReturnType<typeof parseOdpMatch>): { key: FlowKey; ma
   if (lost !== undefined) throw new RangeError(`${lost}: packets of this flow have no such field`);
   return { key, mask };
 }
-
-const ETH_VLAN = 0x8100;
 
 const isEmpty = (mask: FlowValue | undefined): boolean =>
   mask !== undefined && (typeof mask === "string" ? /^[0:.]*$/.test(mask) : Number(mask) === 0);

@@ -17,6 +17,7 @@ import {
   tcp,
   udp,
 } from "@sluice/wire";
+import { ETH_ARP, ETH_IPV4, ETH_IPV6, ETH_MPLS, ETH_MPLS_MC, FRAG_LATER } from "../flow/extract.js";
 import type { OdpValues } from "./odp-parse.js";
 
 /** A frame of a flow, the inverse of extraction: what the flow does not tell is 0. Checksums are right, but for SCTP's, which
@@ -32,15 +33,10 @@ export function composeFrame(flow: OdpValues, size?: number): Uint8Array {
   return padded;
 }
 
-const IPV4 = 0x0800;
-const IPV6 = 0x86dd;
-const ARP = 0x0806;
-const MPLS: ReadonlySet<number> = new Set([0x8847, 0x8848]);
+const MPLS: ReadonlySet<number> = new Set([ETH_MPLS, ETH_MPLS_MC]);
 /** Those whose payload may have any length. */
-const PAYLOAD_OF: ReadonlySet<number> = new Set([IPV4, IPV6]);
+const PAYLOAD_OF: ReadonlySet<number> = new Set([ETH_IPV4, ETH_IPV6]);
 const VLAN_PRESENT = 0x1000;
-/** A fragment that is not the first, as nw_frag says. */
-const LATER = 2;
 
 const payload = (size: number): Uint8Array => Uint8Array.from({ length: size }, (_, i) => i);
 
@@ -49,7 +45,7 @@ const text = (flow: OdpValues, name: string, none: string): string => String(flo
 
 const TRANSPORTS: ReadonlySet<number> = new Set([IP_PROTO.TCP, IP_PROTO.UDP, IP_PROTO.ICMP, IP_PROTO.SCTP]);
 const hasTransport = (flow: OdpValues): boolean =>
-  TRANSPORTS.has(number(flow, "ip_proto")) && (number(flow, "nw_frag") & LATER) === 0;
+  TRANSPORTS.has(number(flow, "ip_proto")) && (number(flow, "nw_frag") & FRAG_LATER) === 0;
 
 const NO_MAC = "00:00:00:00:00:00";
 
@@ -69,7 +65,7 @@ function frameOf(flow: OdpValues, rest: Uint8Array): Uint8Array {
 
 function networkOf(flow: OdpValues, eth_type: number, rest: Uint8Array): Frame["payload"] {
   if (MPLS.has(eth_type)) return labelOf(flow);
-  if (eth_type === ARP)
+  if (eth_type === ETH_ARP)
     return arp({
       op: number(flow, "arp_op"),
       sha: text(flow, "arp_sha", NO_MAC),
@@ -80,8 +76,8 @@ function networkOf(flow: OdpValues, eth_type: number, rest: Uint8Array): Frame["
   const proto = number(flow, "ip_proto");
   const tos = (number(flow, "ip_dscp") << 2) | number(flow, "ip_ecn");
   const frag = number(flow, "nw_frag");
-  const offset = frag & LATER ? 64 : 0;
-  if (eth_type === IPV4)
+  const offset = frag & FRAG_LATER ? 64 : 0;
+  if (eth_type === ETH_IPV4)
     return ipv4(
       {
         src: text(flow, "ipv4_src", "0.0.0.0"),
@@ -94,7 +90,7 @@ function networkOf(flow: OdpValues, eth_type: number, rest: Uint8Array): Frame["
       },
       transportOf(flow, proto, rest),
     );
-  if (eth_type !== IPV6) return rest;
+  if (eth_type !== ETH_IPV6) return rest;
   // Reserved byte, offset and "more follow", identification (RFC 8200 §4.5).
   const fragment = Uint8Array.of(0, offset >>> 5, ((offset << 3) & 0xff) | 1, 0, 0, 0, 0);
   return ipv6(
@@ -119,7 +115,7 @@ function labelOf(flow: OdpValues): Uint8Array {
 }
 
 function transportOf(flow: OdpValues, proto: number, rest: Uint8Array): IpPayload {
-  if (number(flow, "nw_frag") & LATER) return rest;
+  if (number(flow, "nw_frag") & FRAG_LATER) return rest;
   const ports = (name: string) => ({
     src_port: number(flow, `${name}_src`),
     dst_port: number(flow, `${name}_dst`),

@@ -1,3 +1,4 @@
+import { ETH_PBB, ETH_VLAN } from "../flow/extract.js";
 import { flowField, getFieldBytes } from "../flow/flow-key.js";
 import { matchToKey } from "../flow/match.js";
 import type { OdpAction } from "./actions.js";
@@ -66,7 +67,7 @@ const PLAIN = ["pop_vlan", "copy_ttl_out", "copy_ttl_in", "pop_pbb"] as const;
 const READ: Readonly<Record<string, (content: string, inner: ReadInner) => OdpAction[]>> = {
   set: setFields,
   push_vlan: (content) => {
-    const { tpid, vid, pcp } = members("push_vlan", content, { tpid: 0x8100, vid: 0, pcp: 0, cfi: 1 });
+    const { tpid, vid, pcp } = members("push_vlan", content, { tpid: ETH_VLAN, vid: 0, pcp: 0, cfi: 1 });
     return [{ type: "push_vlan", tpid, tci: within("vid", vid, 0xfff) | (within("pcp", pcp, 7) << 13) }];
   },
   push_mpls: (content) => {
@@ -113,7 +114,6 @@ const READ: Readonly<Record<string, (content: string, inner: ReadInner) => OdpAc
   },
 };
 
-const ETH_PBB = 0x88e7;
 const WHOLE_PACKET = 0xffff;
 
 /** Ports of a packet whose transport is not told. */

@@ -142,8 +142,8 @@ export class DpBacker {
    *  of them are dropped. */
   isWaiting = false;
 
-  /** Open_vSwitch other_config flow-limit and max-idle (ms). */
-  /** `vlanLimit`: VLAN tags that matches see; 0: as many as there can be (other_config:vlan-limit). */
+  /** Open_vSwitch other_config flow-limit, max-idle (ms) and vlan-limit: VLAN tags that matches see; 0: as many as there
+   *  can be. */
   configure(config: { flowLimit?: number; maxIdle?: number; vlanLimit?: number }): void {
     this.megaflows.limit = config.flowLimit ?? FLOW_LIMIT;
     this.maxIdle = config.maxIdle ?? MAX_IDLE_MS;

@@ -348,7 +348,8 @@ function checkHash({ type, fields }: { type: string; fields: number }): void {
   if (fields >= N_HASH_FIELDS) throw refuse("OFPBAC_BAD_ARGUMENT", `${type} with fields ${fields}`);
 }
 
-/** A member is a port that a flow can send to, other than the controller, or none, which is never chosen; a register for it has 16 bits. */
+/** A member is a port that a flow can send to, other than the controller, or none, which is never chosen; a register for
+ *  it has 16 bits. */
 function checkBundle(action: Action & { type: "NXAST_BUNDLE" | "NXAST_BUNDLE_LOAD" }): void {
   checkHash(action);
   if (action.algorithm > 1 || action.member_type !== IN_PORT_HEADER)

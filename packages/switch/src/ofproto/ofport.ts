@@ -6,9 +6,9 @@ import { OFPPC, OFPPS, type XBridge, type XPort } from "./xlate/world.js";
 /** Bits of OFPPC_* that OpenFlow 1.3 has; NO_FLOOD is ours. */
 const CONFIG_1_3 = OFPPC.PORT_DOWN | OFPPC.NO_RECV | OFPPC.NO_FWD | OFPPC.NO_PACKET_IN;
 
-/** A port of a bridge. */
 export const DEFAULT_MTU = 1500;
 
+/** A port of a bridge. */
 export class OfPort implements XPort {
   readonly bridge: XBridge;
   readonly ofport: number;

@@ -12,7 +12,6 @@ import { FlowStore } from "./flow-store.js";
 import { ANY_GROUP, GroupTable } from "./group-table.js";
 import { isPinned, type LearnedMac, MacLearning } from "./mac-learning.js";
 import { formatKey } from "./match.js";
-
 import { MeterTable, OFPM } from "./meter-table.js";
 import { answerMultipart, flowStatsParts } from "./multipart.js";
 import type {

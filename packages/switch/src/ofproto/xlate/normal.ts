@@ -1,4 +1,5 @@
 import { macFromNumber } from "@sluice/wire";
+import { ETH_QINQ, ETH_VLAN } from "../../flow/extract.js";
 import type { VlanConfig } from "../types.js";
 import { OFPPC, type XBridge, type XPort } from "./world.js";
 
@@ -33,8 +34,6 @@ export interface NormalDecision {
 /** The VLAN tags that a frame has inside the bridge: that of its VLAN, and the next. */
 type Inside = readonly [outer: Tag, inner: Tag];
 
-const ETH_VLAN = 0x8100;
-const ETH_QINQ = 0x88a8;
 const NO_TAG: Tag = { tpid: 0, vid: 0, pcp: 0 };
 const nothing = (why: string, vlan = 0, learn = false): NormalDecision => ({ vlan, learn, outputs: [], why });
 
